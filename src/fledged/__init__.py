@@ -1,0 +1,103 @@
+"""From a messy folder of photos to a small, honest, deployed image classifier.
+
+import fledged
+
+snapshot = fledged.scan("photos/")
+review = fledged.review(snapshot)
+dataset = fledged.prepare(snapshot, review)
+run = fledged.train(dataset)
+report = fledged.evaluate(run)
+bundle = fledged.export(run)
+fledged.load(bundle).predict("x.jpg")
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fledged.errors import FledgedError
+
+if TYPE_CHECKING:
+    from fledged.evaluating.evaluate import evaluate
+    from fledged.exporting.export import export
+    from fledged.flow import build
+    from fledged.preparing.prepare import prepare
+    from fledged.products import Bundle, Dataset, Prediction, Report, Review, Run, Snapshot
+    from fledged.reviewing.review import review
+    from fledged.scanning.scan import scan
+    from fledged.serving.predictor import load
+    from fledged.serving.server import serve
+    from fledged.training.train import train
+
+__version__ = "0.1.0"
+
+# Where products are kept unless `work` says otherwise.
+DEFAULT_WORK = Path("fledged")
+
+# Each name is imported when it is first asked for: importing fledged is cheap, and the base install needs no torch.
+_HOMES = {
+    "scan": "fledged.scanning.scan",
+    "review": "fledged.reviewing.review",
+    "prepare": "fledged.preparing.prepare",
+    "train": "fledged.training.train",
+    "evaluate": "fledged.evaluating.evaluate",
+    "export": "fledged.exporting.export",
+    "build": "fledged.flow",
+    "load": "fledged.serving.predictor",
+    "serve": "fledged.serving.server",
+} | dict.fromkeys(("Snapshot", "Review", "Dataset", "Run", "Report", "Bundle", "Prediction"), "fledged.products")
+
+# Which extra brings what, for the one line that says how to install it.
+_EXTRAS = {
+    "torch": "train",
+    "torchvision": "train",
+    "timm": "train",
+    "accelerate": "train",
+    "polars": "train",
+    "sklearn": "train",
+    "scipy": "train",
+    "safetensors": "train",
+    "loky": "train",
+    "onnx": "train",
+    "jinja2": "train",
+}
+
+__all__ = [
+    "Bundle",
+    "Dataset",
+    "FledgedError",
+    "Prediction",
+    "Report",
+    "Review",
+    "Run",
+    "Snapshot",
+    "build",
+    "evaluate",
+    "export",
+    "load",
+    "prepare",
+    "review",
+    "scan",
+    "serve",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fledged' has no attribute '{name}'")
+    try:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRAS:
+            raise
+        from fledged.errors import MissingExtra
+
+        raise MissingExtra(_EXTRAS[package], package) from error
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

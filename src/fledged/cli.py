@@ -1,0 +1,313 @@
+"""The shell: parse, call one verb, print. Everything else is in the verbs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.exceptions import TyperException
+
+import fledged
+from fledged import DEFAULT_WORK as DEFAULT
+from fledged.errors import ConfigError, FledgedError
+
+if TYPE_CHECKING:
+    from fledged.products import Failure, Prediction, Product
+
+# Verbs, products and their words are imported by the command that needs them: `fledged --help` waits for none of them.
+
+app = typer.Typer(
+    help="From a messy folder of photos to a small, honest, deployed image classifier.",
+    invoke_without_command=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help and one-line errors, and a start without Rich
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+Work = Annotated[Path, typer.Option("--work", metavar="DIR", help="Working folder: all products are kept there.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON.")]
+Assign = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.NAME=VALUE", help="Any setting of docs/settings.md; may be repeated."),
+]
+Seed = Annotated[int | None, typer.Option(help="The same seed gives the same result.")]
+GroupBy = Annotated[str | None, typer.Option(metavar="REGEX", help="Photos whose names match alike stay in one split.")]
+KeepSplits = Annotated[
+    bool | None, typer.Option("--keep-splits", help="Respect the lake's own train, val and test folders.")
+]
+DropClasses = Annotated[list[str] | None, typer.Option("--drop-classes", metavar="CLASS", help="Leave a class out.")]
+Backbone = Annotated[
+    str | None,
+    typer.Option(help="auto, mobilenet_v2, resnet18, vgg11, efficientnet_lite0 or timm:NAME."),
+]
+Weights = Annotated[str | None, typer.Option(metavar="FILE", help="The backbone's weights, safetensors.")]
+Mode = Annotated[str | None, typer.Option(help="transfer, finetune or scratch.")]
+Epochs = Annotated[int | None, typer.Option(help="Rounds through the photos; 0 takes the mode's own.")]
+Lake = Annotated[Path, typer.Argument(metavar="PHOTOS", help="A folder with one folder of photos a class.")]
+
+
+@app.command()
+def build(
+    lake: Lake,
+    work: Work = DEFAULT,
+    as_json: AsJson = False,
+    assign: Assign = None,
+    seed: Seed = None,
+    group_by: GroupBy = None,
+    keep_splits: KeepSplits = None,
+    drop_classes: DropClasses = None,
+    backbone: Backbone = None,
+    weights: Weights = None,
+    mode: Mode = None,
+    epochs: Epochs = None,
+) -> None:
+    """From a folder of photos to a bundle to serve: scan, review, prepare, train, evaluate, export."""
+    from fledged import summary
+    from fledged.config import parse_assignments
+
+    given: dict[str, dict[str, object]] = {
+        "prepare": {
+            "seed": seed,
+            "group_by": group_by,
+            "keep_splits": keep_splits,
+            "drop_classes": tuple(drop_classes) if drop_classes else None,
+        },
+        "train": {"seed": seed, "backbone": backbone, "weights": weights, "mode": mode, "epochs": epochs},
+    }
+    assigned = parse_assignments(assign or [])
+    settings = {name: given.get(name, {}) | assigned.get(name, {}) for name in given.keys() | assigned.keys()}
+
+    def made(product: Product) -> None:
+        if not as_json:
+            print(summary.one_line(product), flush=True)
+
+    bundle = fledged.build(lake, work=work, made=made, settings=settings)
+    if as_json:
+        print(bundle.model_dump_json(indent=2))
+    else:
+        report = work / "reports" / bundle.report_id / "report.html"
+        print(f"Saved {bundle.folder}\nPage  {report}")
+        print(f"Next: fledged predict PHOTO{_at(work)}, or: fledged serve{_at(work)}")
+
+
+@app.command()
+def scan(lake: Lake, work: Work = DEFAULT, as_json: AsJson = False, assign: Assign = None) -> None:
+    """Look at every file once: a Snapshot of the folder."""
+    _tell(fledged.scan(lake, work=work, **_settings("scan", assign)), work, as_json)
+
+
+@app.command()
+def review(
+    snapshot: Annotated[str | None, typer.Argument(help="A snapshot's id; the newest without.")] = None,
+    work: Work = DEFAULT,
+    as_json: AsJson = False,
+    assign: Assign = None,
+) -> None:
+    """Find what is wrong with the photos: a Review."""
+    _tell(fledged.review(snapshot, work=work, **_settings("review", assign)), work, as_json)
+
+
+@app.command()
+def prepare(
+    review: Annotated[str | None, typer.Argument(help="A review's id; the newest without.")] = None,
+    work: Work = DEFAULT,
+    as_json: AsJson = False,
+    assign: Assign = None,
+    seed: Seed = None,
+    group_by: GroupBy = None,
+    keep_splits: KeepSplits = None,
+    drop_classes: DropClasses = None,
+) -> None:
+    """Split the photos without leaks and shrink them: a Dataset."""
+    settings = _settings(
+        "prepare",
+        assign,
+        seed=seed,
+        group_by=group_by,
+        keep_splits=keep_splits,
+        drop_classes=tuple(drop_classes) if drop_classes else None,
+    )
+    _tell(fledged.prepare(None, review, work=work, **settings), work, as_json)
+
+
+@app.command()
+def train(
+    dataset: Annotated[str | None, typer.Argument(help="A dataset's id; the newest without.")] = None,
+    work: Work = DEFAULT,
+    as_json: AsJson = False,
+    assign: Assign = None,
+    backbone: Backbone = None,
+    weights: Weights = None,
+    mode: Mode = None,
+    epochs: Epochs = None,
+    batch_size: Annotated[int | None, typer.Option(help="Photos a step; 0 takes the mode's own.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak rate; 0 takes the mode's own.")] = None,
+    views: Annotated[int | None, typer.Option(help="Versions of a photo in transfer mode.")] = None,
+    seed: Seed = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+) -> None:
+    """Train a classifier: a Run."""
+    settings = _settings(
+        "train",
+        assign,
+        backbone=backbone,
+        weights=weights,
+        mode=mode,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        views=views,
+        seed=seed,
+    )
+    _tell(fledged.train(dataset, work=work, resume=resume, **settings), work, as_json)
+
+
+@app.command()
+def evaluate(
+    subjects: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN|BUNDLE] [FOLDER]", help="run:ID, bundle:ID or a bundle's folder; a folder of labelled photos."
+        ),
+    ] = None,
+    work: Work = DEFAULT,
+    as_json: AsJson = False,
+    assign: Assign = None,
+) -> None:
+    """Judge a run on its test split, or on a folder of labelled photos: a Report."""
+    subject, folder = _subject_and_folder(subjects or [])
+    _tell(fledged.evaluate(subject, folder, work=work, **_settings("evaluate", assign)), work, as_json)
+
+
+@app.command()
+def export(
+    run: Annotated[str | None, typer.Argument(help="A run's id; the newest without.")] = None,
+    work: Work = DEFAULT,
+    as_json: AsJson = False,
+    assign: Assign = None,
+) -> None:
+    """Write the run as ONNX with all that serving needs, checked on real photos: a Bundle."""
+    _tell(fledged.export(run, work=work, **_settings("export", assign)), work, as_json)
+
+
+@app.command()
+def predict(
+    photos: Annotated[list[Path], typer.Argument(help="Photos, and folders of photos.")],
+    bundle: Annotated[str | None, typer.Option(help="A bundle's id or folder; the newest without.")] = None,
+    work: Work = DEFAULT,
+    as_json: AsJson = False,
+    top_k: Annotated[int, typer.Option(min=1, help="Classes to name for each photo.")] = 1,
+) -> None:
+    """Say what is on photos. Needs no torch."""
+    from fledged.products import Prediction
+    from fledged.serving.predictor import find_photos
+
+    predictor = fledged.load(bundle, work=work)
+    n_answered = 0
+    for path, answer in predictor.predict_many(find_photos(photos), top_k=top_k):
+        n_answered += isinstance(answer, Prediction)
+        print(_prediction_json(path, answer) if as_json else _prediction_line(path, answer), flush=True)
+    if not n_answered:
+        raise typer.Exit(2)
+
+
+@app.command()
+def serve(
+    bundle: Annotated[str | None, typer.Argument(help="A bundle's id or folder; the newest without.")] = None,
+    work: Work = DEFAULT,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; loopback unless given.")] = None,
+    port: Annotated[int | None, typer.Option(help="0 takes a free port.")] = None,
+    assign: Assign = None,
+) -> None:
+    """Answer photos over HTTP, with a page to drop them on. Needs no torch."""
+
+    def ready(url: str) -> None:
+        print(f"Serving {url}\nTry it:  curl -F photo=@PHOTO {url.rstrip('/')}/classify\nStop it: Ctrl-C", flush=True)
+
+    fledged.serve(bundle, work=work, on_ready=ready, **_settings("serve", assign, host=host, port=port))
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"fledged {fledged.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def main() -> None:
+    """The entry point: every error becomes one line and exit code 2."""
+    logging.basicConfig(format="%(message)s", level=logging.ERROR)
+    logging.getLogger("fledged").setLevel(logging.INFO)
+    try:
+        sys.exit(app(standalone_mode=False))
+    except TyperException as error:  # a wrong flag, command or value
+        print(f"error: {' '.join(str(error.format_message()).split())} Help: fledged --help", file=sys.stderr)
+        sys.exit(2)
+    except FledgedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("Stopped; what was finished is kept.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): not an error of ours.
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _settings(section: str, assign: list[str] | None, **flags: object) -> dict[str, Any]:
+    """Flags, overlaid by --set; a section of another verb is a mistake worth a word."""
+    from fledged.config import parse_assignments
+
+    assigned = parse_assignments(assign or [])
+    for other in assigned.keys() - {section}:
+        raise ConfigError(f"`fledged {section}` takes no setting of `{other}`", remedy=f"Write --set {section}.…=…")
+    return flags | assigned.get(section, {})
+
+
+def _subject_and_folder(words: list[str]) -> tuple[str | None, str | None]:
+    folders = [word for word in words if Path(word).is_dir() and not (Path(word) / "bundle.json").exists()]
+    subjects = [word for word in words if word not in folders]
+    if len(folders) > 1 or len(subjects) > 1:
+        raise ConfigError("Give one run or bundle and one folder at most", where=" ".join(words))
+    return subjects[0] if subjects else None, folders[0] if folders else None
+
+
+def _tell(product: Product, work: Path, as_json: bool) -> None:
+    if as_json:
+        print(product.model_dump_json(indent=2))
+        return
+    from fledged import summary
+
+    for line in summary.lines(product):
+        print(line + (_at(work) if "Next: " in line else ""))
+
+
+def _at(work: Path) -> str:
+    return "" if work == DEFAULT else f" --work {work}"
+
+
+def _prediction_line(path: Path, answer: Prediction | Failure) -> str:
+    from fledged.products import Failure
+
+    name = str(path).encode(errors="backslashreplace").decode().replace("\n", "\\n")
+    if isinstance(answer, Failure):
+        return f"{name}\terror: {answer.error}"
+    return f"{name}\t" + "\t".join(f"{entry.label} {entry.score:.1%}" for entry in answer.top_k)
+
+
+def _prediction_json(path: Path, answer: Prediction | Failure) -> str:
+    return json.dumps({"file": str(path)} | answer.model_dump(mode="json"))

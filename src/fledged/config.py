@@ -1,0 +1,199 @@
+"""Every knob: its unit, range, default and reason.
+
+Defaults give way to `fledged.toml` in the current folder, and that to flags and arguments. They are merged once, at the
+door of a verb; the resolved record goes into the product.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from fledged.errors import ConfigError
+
+CONFIG_FILE = Path("fledged.toml")
+
+
+class Record(BaseModel):
+    """Plain, typed, frozen data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ScanConfig(Record):
+    """How the lake is read."""
+
+    max_megapixels: float = Field(89, gt=0, le=89, description="Larger photos are rows with a reason, not decoded.")
+    max_megabytes: float = Field(100, gt=0, le=2000, description="Larger files are rows with a reason, not read.")
+    workers: int = Field(0, ge=0, description="Processes that decode photos; 0 takes one a core.")
+
+
+class ReviewConfig(Record):
+    """What counts as wrong with a photo."""
+
+    near_duplicate_bits: int = Field(
+        10, ge=0, le=16, description="Perceptual hashes that differ in at most this many of 64 bits are candidates."
+    )
+    near_duplicate_correlation: float = Field(
+        0.96, gt=0, le=1, description="Candidates whose 32x32 thumbnails correlate at least this much are duplicates."
+    )
+    tiny_px: int = Field(64, ge=1, description="A shorter side below this is a finding.")
+    odd_aspect: float = Field(4.0, gt=1, description="A longer side of more than this many shorter ones is a finding.")
+    dark: float = Field(0.06, ge=0, le=1, description="Mean brightness (0..1) below this is a finding.")
+    bright: float = Field(0.97, ge=0, le=1, description="Mean brightness (0..1) above this is a finding.")
+    flat: float = Field(0.012, ge=0, le=1, description="Standard deviation of brightness below this is a finding.")
+
+
+class PrepareConfig(Record):
+    """How the photos are split and shrunk."""
+
+    split: tuple[float, float, float] = Field((0.70, 0.15, 0.15), description="Shares of train, val and test.")
+    seed: int = Field(42, ge=0, description="Decides which group goes where; the same seed gives the same split.")
+    group_by: str = Field(
+        "", description="A regular expression on the file name; photos with the same match stay together."
+    )
+    keep_splits: bool = Field(
+        False, description="Respect the lake's own train, val (or valid) and test folders, and report leaks."
+    )
+    drop_classes: tuple[str, ...] = Field((), description="Classes to leave out.")
+    shorter_side_px: int = Field(256, ge=64, le=1024, description="Of the shrunk copies that training reads.")
+    jpeg_quality: int = Field(92, ge=50, le=100, description="Of the shrunk copies.")
+    workers: int = Field(0, ge=0, description="Processes that decode photos; 0 takes one a core.")
+
+    @field_validator("split")
+    @classmethod
+    def _shares_of_one(cls, split: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(split) < 0 or abs(sum(split) - 1) > 1e-6 or split[0] == 0 or split[1] == 0 or split[2] == 0:
+            raise ValueError("needs three shares above 0 that add up to 1, such as 0.7,0.15,0.15")
+        return split
+
+
+class TrainConfig(Record):
+    """How a classifier is trained."""
+
+    backbone: str = Field("auto", description="mobilenet_v2, resnet18, vgg11, efficientnet_lite0, timm:NAME, or auto.")
+    weights: str = Field("", description="A safetensors file with the backbone's weights.")
+    mode: Literal["transfer", "finetune", "scratch"] = Field(
+        "transfer", description="transfer trains a head on the frozen backbone; finetune and scratch train all of it."
+    )
+    size_px: int = Field(224, ge=32, le=1024, description="Side of the square that the model sees.")
+    resize: Literal["crop", "pad", "squash"] = Field("crop", description="How a photo becomes a square.")
+    epochs: int = Field(0, ge=0, le=10_000, description="0 takes 60 for transfer, 10 for finetune, 50 for scratch.")
+    batch_size: int = Field(0, ge=0, le=4096, description="0 takes 256 for transfer, 32 for finetune and scratch.")
+    learning_rate: float = Field(0.0, ge=0, description="Peak of the one-cycle schedule; 0 takes the mode's own.")
+    views: int = Field(
+        2, ge=1, le=64, description="Versions of each training photo in transfer mode: itself, and augmented ones."
+    )
+    seed: int = Field(42, ge=0, description="The same seed gives the same weights on the same machine.")
+
+
+class EvaluateConfig(Record):
+    """How a model is judged."""
+
+    gallery: int = Field(60, ge=0, le=5000, description="Misclassified photos shown on the page at most.")
+    batch_size: int = Field(16, ge=1, le=512, description="Photos that go through the model together.")
+    workers: int = Field(0, ge=0, description="Threads that decode photos; 0 takes one a core.")
+
+
+class ExportConfig(Record):
+    """When an export is good enough."""
+
+    max_abs_difference: float = Field(
+        1e-3, gt=0, le=1, description="Of any probability between run and export; more than this fails the export."
+    )
+    parity_photos: int = Field(1000, ge=1, description="Test photos to compare at most.")
+
+
+class ServeConfig(Record):
+    """How the server listens."""
+
+    host: str = Field("127.0.0.1", description="Loopback by default: nobody else can reach it.")
+    port: int = Field(8000, ge=0, le=65535, description="0 takes a free port.")
+    max_megabytes: float = Field(20, gt=0, le=1000, description="Larger requests are answered 413.")
+    top_k: int = Field(5, ge=1, le=1000, description="Classes in an answer at most.")
+    threads: int = Field(0, ge=0, description="Threads of one inference; 0 takes one a core.")
+
+
+SECTIONS: dict[str, type[Record]] = {
+    "scan": ScanConfig,
+    "review": ReviewConfig,
+    "prepare": PrepareConfig,
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "export": ExportConfig,
+    "serve": ServeConfig,
+}
+
+Config = TypeVar("Config", bound=Record)
+
+
+def resolve(config: type[Config], settings: Mapping[str, object]) -> Config:
+    """The defaults, overlaid with `fledged.toml` and then with `settings`; None means "not given".
+
+    Raises ConfigError that names the setting, its range and the nearest known name.
+    """
+    section = next(name for name, known in SECTIONS.items() if known is config)
+    given = _from_file(section) | {name: value for name, value in settings.items() if value is not None}
+    for name in given:
+        if name not in config.model_fields:
+            raise ConfigError(f"`{section}` has no setting `{name}`", remedy=suggestion(name, config.model_fields))
+    try:
+        return config.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else section
+        field = config.model_fields[name]
+        raise ConfigError(
+            f"`{section}.{name}` is {first.get('input')!r}: {first['msg']}",
+            remedy=f"{field.description} The default is {field.default!r}.",
+        ) from error
+
+
+def parse_assignments(assignments: list[str]) -> dict[str, dict[str, object]]:
+    """`--set train.seed=7` as {"train": {"seed": 7}}; values are read as TOML, else as text."""
+    parsed: dict[str, dict[str, object]] = {}
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        section, dot, name = path.partition(".")
+        if not (equals and dot and name):
+            raise ConfigError(
+                f"`--set {assignment}` is not of the form section.name=value",
+                remedy="Write, for example, --set train.seed=7.",
+            )
+        if section not in SECTIONS:
+            raise ConfigError(f"There is no section `{section}`", where="--set", remedy=suggestion(section, SECTIONS))
+        parsed.setdefault(section, {})[name] = _toml_value(text)
+    return parsed
+
+
+def suggestion(name: str, known: Mapping[str, object]) -> str:
+    """Words that name the nearest known names."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"Did you mean `{near[0]}`?" if near else f"Known: {', '.join(sorted(known))}."
+
+
+def _from_file(section: str) -> dict[str, object]:
+    try:
+        with CONFIG_FILE.open("rb") as file:
+            sections = tomllib.load(file)
+    except FileNotFoundError:
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"This is not TOML: {error}", where=CONFIG_FILE, remedy="Mend or remove the file.") from error
+    for name in sections:
+        if name not in SECTIONS:
+            raise ConfigError(f"There is no section `{name}`", where=CONFIG_FILE, remedy=suggestion(name, SECTIONS))
+    found: dict[str, object] = sections.get(section, {})
+    return found
+
+
+def _toml_value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

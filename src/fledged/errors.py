@@ -1,0 +1,79 @@
+"""What can go wrong, drawn as a tree. Every error says what, where and how to mend it.
+
+FledgedError
+├── LakeError        the folder of photos cannot be used as it is
+├── ProductError     a product is missing, altered or too new
+├── WorkspaceError   the working folder cannot be written, or another process holds it
+├── ConfigError      a setting or flag is unknown or out of range
+├── MissingExtra     an optional part of fledged is not installed
+├── WeightsError     weights cannot be found, fetched or fitted to the backbone
+├── TrainingError    training diverged or ran out of memory
+├── ParityError      an export does not answer as the run that it came from
+└── RequestError     a photo or an HTTP request that cannot be answered
+
+Misuse by a programmer stays TypeError or ValueError. A bad photo in a lake is a row with a reason, not an error.
+"""
+
+from __future__ import annotations
+
+
+class FledgedError(Exception):
+    """One line: what is wrong, where, and how to mend it."""
+
+    def __init__(self, what: str, *, where: object = None, remedy: str = "") -> None:
+        self.what = what
+        self.where = None if where is None else str(where)
+        self.remedy = remedy
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        place = f" ({self.where})" if self.where else ""
+        sentence = f"{self.what}{place}".rstrip(".") + "."
+        # A path may hold a newline; the promise is one line.
+        return " ".join(f"{sentence} {self.remedy}".split())
+
+
+class LakeError(FledgedError):
+    """The folder of photos cannot be used as it is."""
+
+
+class ProductError(FledgedError):
+    """A product is missing, altered or too new."""
+
+
+class WorkspaceError(FledgedError):
+    """The working folder cannot be written, or another process holds it."""
+
+
+class ConfigError(FledgedError):
+    """A setting or flag is unknown or out of range."""
+
+
+class MissingExtra(FledgedError):
+    """An optional part of fledged is not installed."""
+
+    def __init__(self, extra: str, package: str) -> None:
+        super().__init__(
+            f"This needs the package {package}, which is not installed",
+            remedy=f"Install it with: pip install 'fledged[{extra}]'",
+        )
+
+
+class WeightsError(FledgedError):
+    """Weights cannot be found, fetched or fitted to the backbone."""
+
+
+class TrainingError(FledgedError):
+    """Training diverged or ran out of memory."""
+
+
+class ParityError(FledgedError):
+    """An export does not answer as the run that it came from."""
+
+
+class RequestError(FledgedError):
+    """A photo or an HTTP request that cannot be answered; `status` is the HTTP status code."""
+
+    def __init__(self, what: str, *, status: int, where: object = None, remedy: str = "") -> None:
+        self.status = status
+        super().__init__(what, where=where, remedy=remedy)

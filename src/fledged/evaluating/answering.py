@@ -1,0 +1,138 @@
+"""What a model says about photos: their original files through the pixel path of serving, in batches, in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import polars as pl
+
+from fledged import images
+from fledged.config import EvaluateConfig
+from fledged.engine import n_workers
+from fledged.errors import ProductError
+from fledged.evaluating import photos as labelled
+from fledged.evaluating.metrics import IntArray
+from fledged.evaluating.photos import Photo
+from fledged.evaluating.subject import Float32Array, Probabilities, Subject
+from fledged.images import BadPhoto, UInt8Array
+from fledged.products import Preprocess
+from fledged.progress import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """An answer a photo; N photos, C classes."""
+
+    photos: Sequence[Photo]
+    classes: tuple[str, ...]
+    probabilities_NC: Float32Array  # NaN where a photo could not be answered
+    errors: tuple[str | None, ...]  # why not
+
+    @property
+    def answered(self) -> IntArray:
+        """Positions of the photos that were answered."""
+        return np.array([i for i, error in enumerate(self.errors) if error is None], dtype=np.int64)
+
+    @property
+    def true(self) -> IntArray:
+        """Class indices that people gave, of the answered photos."""
+        return np.array([self.photos[i].class_index for i in self.answered], dtype=np.int64)
+
+    @property
+    def predicted(self) -> IntArray:
+        """Class indices that the model gave, of the answered photos."""
+        predicted: IntArray = np.argmax(self.probabilities_NC[self.answered], axis=1).astype(np.int64)
+        return predicted
+
+    @property
+    def confidence(self) -> Float32Array:
+        """The model's probability of what it predicted, of the answered photos."""
+        confidence: Float32Array = self.probabilities_NC[self.answered].max(axis=1)
+        return confidence
+
+    def table(self) -> pl.DataFrame:
+        """A row a photo: path, label, predicted, confidence, p_<class>…, error."""
+        predicted: list[str | None] = [None] * len(self.photos)
+        confidence: list[float | None] = [None] * len(self.photos)
+        for i, index, sure in zip(
+            self.answered.tolist(), self.predicted.tolist(), self.confidence.tolist(), strict=True
+        ):
+            predicted[i], confidence[i] = self.classes[index], sure
+        columns = {
+            "path": pl.Series([photo.path for photo in self.photos], dtype=pl.String),
+            "label": pl.Series([self.classes[photo.class_index] for photo in self.photos], dtype=pl.String),
+            "predicted": pl.Series(predicted, dtype=pl.String),
+            "confidence": pl.Series(confidence, dtype=pl.Float32),
+        }
+        for index, label in enumerate(self.classes):
+            columns[f"p_{label}"] = pl.Series(self.probabilities_NC[:, index]).fill_nan(None)
+        return pl.DataFrame({**columns, "error": pl.Series(self.errors, dtype=pl.String)})
+
+
+def answer(photos: Sequence[Photo], subject: Subject, config: EvaluateConfig, report: Report) -> Answers:
+    """The model's answers, in the order of `photos`. A photo that cannot be read is a row with the reason.
+
+    Raises ProductError if the model answers with something that is not a probability.
+    """
+    n_classes = len(subject.classes)
+    probabilities = subject.load()
+    probabilities_NC = np.full((len(photos), n_classes), np.nan, dtype=np.float32)
+    errors: list[str | None] = [None] * len(photos)
+    waiting: list[tuple[int, UInt8Array]] = []
+
+    def flush() -> None:
+        if waiting:
+            rows = [i for i, _ in waiting]
+            probabilities_NC[rows] = _asked(probabilities, np.stack([picture for _, picture in waiting]), n_classes)
+            waiting.clear()
+
+    report("evaluate", 0, len(photos))
+    for i, outcome in enumerate(_decoded(photos, subject.preprocess, config)):
+        if isinstance(outcome, str):
+            errors[i] = outcome
+        else:
+            waiting.append((i, outcome))
+        if len(waiting) == config.batch_size or i == len(photos) - 1:
+            flush()
+            report("evaluate", i + 1, len(photos))
+    return Answers(photos, subject.classes, probabilities_NC, tuple(errors))
+
+
+def _asked(probabilities: Probabilities, batch_NHWC: UInt8Array, n_classes: int) -> Float32Array:
+    answers_NC = np.asarray(probabilities(batch_NHWC), dtype=np.float32)
+    wanted = (len(batch_NHWC), n_classes)
+    if answers_NC.shape != wanted:
+        raise ValueError(f"the model answered with the shape {answers_NC.shape}, not {wanted}")
+    if not np.isfinite(answers_NC).all():
+        raise ProductError(
+            "The model answers with something that is not a number",
+            remedy="Its weights are damaged or its training diverged: train it again.",
+        )
+    return answers_NC
+
+
+def _decoded(photos: Iterable[Photo], how: Preprocess, config: EvaluateConfig) -> Iterator[UInt8Array | str]:
+    """Model inputs or reasons, in order; only as many wait in memory as keep model and decoders busy."""
+    workers = n_workers(config.workers)
+    upcoming = iter(photos)
+    with ThreadPoolExecutor(workers) as pool:
+        ahead: deque[Future[UInt8Array | str]] = deque()
+        for photo in islice(upcoming, config.batch_size + 2 * workers):
+            ahead.append(pool.submit(_model_input, photo, how))
+        while ahead:
+            outcome = ahead.popleft().result()
+            if (photo_or_none := next(upcoming, None)) is not None:
+                ahead.append(pool.submit(_model_input, photo_or_none, how))
+            yield outcome
+
+
+def _model_input(photo: Photo, how: Preprocess) -> UInt8Array | str:
+    try:
+        return images.model_input(labelled.read(photo), how)
+    except BadPhoto as reason:
+        return str(reason)

@@ -1,0 +1,116 @@
+"""The door: a run or a bundle becomes a Report."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fledged import progress
+from fledged.config import EvaluateConfig, resolve
+from fledged.errors import LakeError, ProductError
+from fledged.evaluating import photos, words
+from fledged.evaluating.answering import answer
+from fledged.evaluating.figures import figures_of
+from fledged.evaluating.page import Story, render
+from fledged.evaluating.photos import Photo
+from fledged.evaluating.subject import Subject, find_subject
+from fledged.products import Bundle, Dataset, Report, Run
+from fledged.workspace import DEFAULT, Workspace, now, product_id, write, write_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """The photos to judge on, and where they come from."""
+
+    photos: list[Photo]
+    source: str
+    identity: str  # equal for equal photos
+    where: Path
+    dataset: Dataset | None
+    folder: str | None = None  # its name; None for the test split
+    n_seen: int | None = None
+    folders_without_class: dict[str, int] = field(default_factory=dict)
+
+
+def evaluate(
+    subject: Run | Bundle | str | os.PathLike[str] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    *,
+    work: str | os.PathLike[str] = DEFAULT,
+    report: progress.Report | None = None,
+    **settings: object,
+) -> Report:
+    """How a model does on photos that no choice has seen: the test split, or with `folder` any labelled folder.
+
+    `subject` is a run, a bundle, `run:ID`, `bundle:ID` or a bundle's folder; by default the newest run. `folder` holds
+    one sub-folder a class, matched by name. `settings` are the fields of `config.EvaluateConfig`.
+    Raises LakeError if there is no photo to judge on.
+    """
+    config = resolve(EvaluateConfig, settings)
+    workspace = Workspace(work)
+    judged = find_subject(workspace, subject)
+    exam = _test_split(workspace, judged) if folder is None else _labelled_folder(workspace, judged, Path(folder))
+    with workspace.lock():
+        return report_on(judged, exam, workspace, config, report or progress.default())
+
+
+def report_on(
+    judged: Subject, exam: Exam, workspace: Workspace, config: EvaluateConfig, report: progress.Report
+) -> Report:
+    """The Report of a model on these photos; the earlier one if this has been asked before."""
+    report_id = product_id(Report, judged.name, exam.source, config, exam.identity)
+    if (earlier := workspace.find(Report, report_id)) is not None:
+        return earlier
+    start_s = time.monotonic()
+    answers = answer(exam.photos, judged, config, report)
+    if not len(answers.answered):
+        raise LakeError(
+            f"None of the {words.photos(len(exam.photos))} to judge on can be read",
+            where=exam.where,
+            remedy=f"The first one: {answers.errors[0]}. Bring the files back, or scan the folder again."
+            if answers.errors
+            else "The test split is empty: prepare the dataset again.",
+        )
+    figures = figures_of(answers, judged.name, exam.source, exam.n_seen, exam.folders_without_class)
+    made_at = now()
+    folder = workspace.folder("report", report_id)
+    story = Story(report_id, made_at, figures, answers, judged, exam.dataset, exam.folder, config.gallery)
+    write(folder / "predictions.parquet", answers.table().write_parquet)
+    write_bytes(folder / "metrics.json", figures.model_dump_json(indent=2).encode())
+    write_bytes(folder / "report.html", render(story).encode())
+    return workspace.save(
+        Report(
+            **figures.model_dump(include=set(Report.model_fields)),
+            id=report_id,
+            version=Report.format_version,
+            created_at=made_at,
+            seconds=time.monotonic() - start_s,
+        )
+    )
+
+
+def _test_split(workspace: Workspace, judged: Subject) -> Exam:
+    dataset = workspace.load(Dataset, judged.dataset_id)
+    chosen = photos.of_test_split(dataset, judged.classes)
+    return Exam(chosen, f"test split of dataset:{dataset.id}", dataset.id, Path(dataset.lake), dataset)
+
+
+def _labelled_folder(workspace: Workspace, judged: Subject, folder: Path) -> Exam:
+    root = folder.expanduser().resolve()
+    chosen, strangers = photos.of_folder(root, judged.classes)
+    try:
+        dataset = workspace.load(Dataset, judged.dataset_id)
+    except ProductError:
+        dataset = None  # a bundle that came from elsewhere: what it was trained on is not known here
+    return Exam(
+        photos=chosen,
+        source=f"folder {root.name}",
+        identity=f"{photos.content_hash(chosen)} {strangers} {dataset is not None}",
+        where=root,
+        dataset=dataset,
+        folder=root.name,
+        n_seen=None if dataset is None else photos.n_seen(chosen, dataset),
+        folders_without_class=strangers,
+    )

@@ -1,0 +1,126 @@
+"""Figures about predictions: pure functions on numpy arrays.
+
+Shapes: N photos, C classes. `confusion_CC[t, p]` counts the photos of class t that were predicted as p.
+
+Where a share has no cases behind it there is one rule: precision, recall and F1 are 0 by scikit-learn's convention,
+and an average leaves out the classes for which its share is undefined, as scikit-learn's averages do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from fledged.products import ClassFigures, Figure
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+# The 97.5% quantile of the standard normal distribution.
+_Z_95 = 1.959963984540054
+# A float32 softmax is not exact to more than this, so a 0 is not taken as an infinite loss.
+_SMALLEST = float(np.finfo(np.float32).eps)
+
+
+def wilson(successes: int, n: int) -> Figure:
+    """The share of successes with its 95% interval; of no cases at all it says 0, somewhere from 0 to 1.
+
+    The score interval without continuity correction: E. B. Wilson, "Probable inference, the law of succession, and
+    statistical inference", JASA 22 (1927), 209-212. It stays inside 0..1 and holds near 0, near 1 and for small n,
+    where the textbook's normal approximation does not (Brown, Cai and DasGupta, Statistical Science 16, 2001, 101-133).
+    """
+    if not 0 <= successes <= n:
+        raise ValueError(f"{successes} successes of {n}")
+    if n == 0:
+        return Figure(value=0.0, low=0.0, high=1.0, n=0)
+    share = successes / n
+    z2_n = _Z_95**2 / n
+    centre = (share + z2_n / 2) / (1 + z2_n)
+    half = _Z_95 / (1 + z2_n) * math.sqrt(share * (1 - share) / n + z2_n / (4 * n))
+    # At the ends the bound is exactly 0 or 1; rounding would leave it a hair beside.
+    low = 0.0 if successes == 0 else centre - half
+    high = 1.0 if successes == n else centre + half
+    return Figure(value=share, low=min(low, share), high=max(high, share), n=n)
+
+
+def confusion(true: IntArray, predicted: IntArray, n_classes: int) -> IntArray:
+    """Counts of shape (C, C), the true class by row. `true` and `predicted` are class indices of shape (N,)."""
+    counts = np.bincount(true * n_classes + predicted, minlength=n_classes**2)
+    if counts.size != n_classes**2 or true.shape != predicted.shape:
+        raise ValueError("an index is not below n_classes, or the two arrays differ in shape")
+    return counts.reshape(n_classes, n_classes).astype(np.int64)
+
+
+def precision(confusion_CC: IntArray) -> FloatArray:
+    """Of the photos predicted as a class, the share that is of it; 0 for a class that was never predicted."""
+    return _share(np.diag(confusion_CC), confusion_CC.sum(axis=0))
+
+
+def recall(confusion_CC: IntArray) -> FloatArray:
+    """Of the photos of a class, the share predicted as it; 0 for a class without photos."""
+    return _share(np.diag(confusion_CC), confusion_CC.sum(axis=1))
+
+
+def f1(confusion_CC: IntArray) -> FloatArray:
+    """The harmonic mean of precision and recall; 0 for a class that neither occurs nor is predicted.
+
+    C. J. van Rijsbergen, "Information Retrieval", 2nd edition, 1979, chapter 7 (there 1 - E with equal weights).
+    """
+    return _share(2 * np.diag(confusion_CC), confusion_CC.sum(axis=0) + confusion_CC.sum(axis=1))
+
+
+def by_class(confusion_CC: IntArray, classes: Sequence[str]) -> tuple[ClassFigures, ...]:
+    """The figures of each class, in the order of `classes`."""
+    shares = zip(classes, precision(confusion_CC), f1(confusion_CC), strict=True)
+    return tuple(
+        ClassFigures(
+            label=label,
+            precision=float(class_precision),
+            recall=wilson(int(confusion_CC[i, i]), int(confusion_CC[i].sum())),
+            f1=float(class_f1),
+            support=int(confusion_CC[i].sum()),
+        )
+        for i, (label, class_precision, class_f1) in enumerate(shares)
+    )
+
+
+def balanced_accuracy(confusion_CC: IntArray) -> float:
+    """The mean recall of the classes that have photos, so that a rare class counts as much as a common one.
+
+    K. H. Brodersen et al., "The balanced accuracy and its posterior distribution", ICPR 2010, for more than two
+    classes. 0 where no class has photos.
+    """
+    return _mean(recall(confusion_CC)[confusion_CC.sum(axis=1) > 0])
+
+
+def macro_f1(confusion_CC: IntArray) -> float:
+    """The mean F1 of the classes that have photos or were predicted; a class with neither has no say.
+
+    The mean of F1 values, not the F1 of means: J. Opitz and S. Burst, "Macro F1 and Macro F1", 2019.
+    """
+    occurs = confusion_CC.sum(axis=0) + confusion_CC.sum(axis=1) > 0
+    return _mean(f1(confusion_CC)[occurs])
+
+
+def log_loss(true: IntArray, probabilities_NC: npt.NDArray[np.floating]) -> float:
+    """The mean of -ln(probability of the true class), in nats; 0 is perfect, ln C is a guess.
+
+    I. J. Good, "Rational decisions", Journal of the Royal Statistical Society B 14 (1952), 107-114. Probabilities are
+    clipped to float32's epsilon, so that one confident mistake costs at most 15.9. NaN for no photos.
+    """
+    if not len(true):
+        return math.nan
+    of_true = probabilities_NC[np.arange(len(true)), true].astype(np.float64)
+    of_true /= probabilities_NC.sum(axis=1, dtype=np.float64)
+    return float(-np.log(np.clip(of_true, _SMALLEST, 1.0)).mean())
+
+
+def _share(part: IntArray, whole: IntArray) -> FloatArray:
+    return np.divide(part, whole, out=np.zeros(len(whole), dtype=np.float64), where=whole > 0)
+
+
+def _mean(values: FloatArray) -> float:
+    return float(values.mean()) if values.size else 0.0

@@ -1,0 +1,110 @@
+"""The photos that a model is judged on: the test split of its dataset, or any labelled folder."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from fledged.errors import LakeError, ProductError
+from fledged.images import BadPhoto
+from fledged.products import Dataset
+from fledged.scanning.walk import walk
+from fledged.workspace import sha256_of_file
+
+# Photos that lie beside the class folders are counted under this name.
+_TOP = "."
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A file with the class that people gave it."""
+
+    path: str  # relative to the lake or folder, with /
+    file: Path
+    class_index: int
+    sha256: str  # of the content that was labelled; "" if it could not be read
+
+
+def of_test_split(dataset: Dataset, classes: Sequence[str]) -> list[Photo]:
+    """The photos that no choice has seen, in the lake itself, in the order of their paths.
+
+    Raises ProductError if the model lacks one of the dataset's classes.
+    """
+    index = {label: i for i, label in enumerate(classes)}
+    if strangers := [label for label in dataset.classes if label not in index]:
+        raise ProductError(
+            f"The model has no class {', '.join(strangers)}, but its dataset {dataset.id} has",
+            remedy="Train it again on this dataset: fledged train",
+        )
+    members = dataset.members().filter(pl.col("split") == "test", pl.col("left_out").is_null()).sort("path")
+    lake = Path(dataset.lake)
+    return [
+        Photo(path, lake / path, index[label], sha256)
+        for path, label, sha256 in members.select("path", "label", "sha256").iter_rows()
+    ]
+
+
+def of_folder(folder: Path, classes: Sequence[str]) -> tuple[list[Photo], dict[str, int]]:
+    """The photos in sub-folders named after a class, and how many lie in folders that are not.
+
+    A name is the same name however its accents are composed (Unicode NFC); its position never matters.
+    Raises LakeError if no photo lies in a folder named after a class.
+    """
+    found, skipped = walk(folder)
+    index = {_composed(label): i for i, label in enumerate(classes)}
+    known = [photo for photo in found if _composed(photo.label) in index]
+    strangers = Counter(photo.label for photo in found if _composed(photo.label) not in index)
+    strangers[_TOP] += sum(entry.reason == "not in a class folder" for entry in skipped)
+    if not known:
+        there = ", ".join(f"{name}/" for name in sorted(strangers) if name != _TOP and strangers[name])
+        raise LakeError(
+            "There is no photo in a folder named after a class" + (f"; there are {there}" if there else ""),
+            where=folder,
+            remedy=f"Put the photos into folders with the model's class names: {', '.join(classes)}.",
+        )
+    photos = [Photo(p.path, folder / p.path, index[_composed(p.label)], _sha256(folder / p.path)) for p in known]
+    return photos, {name: n for name, n in sorted(strangers.items()) if n}
+
+
+def content_hash(photos: Iterable[Photo]) -> str:
+    """Of all paths and contents: equal for equal folders."""
+    digest = hashlib.sha256()
+    for photo in photos:
+        digest.update(f"{len(photo.path.encode())} {photo.path} {photo.sha256}\n".encode())
+    return digest.hexdigest()
+
+
+def read(photo: Photo) -> bytes:
+    """The bytes that were labelled. Raises BadPhoto if the file vanished, changed or cannot be read."""
+    try:
+        data = photo.file.read_bytes()
+    except FileNotFoundError as error:
+        raise BadPhoto("vanished since the scan") from error
+    except OSError as error:
+        raise BadPhoto(f"cannot be read: {error.strerror or error}") from error
+    if hashlib.sha256(data).hexdigest() != photo.sha256:
+        raise BadPhoto("changed since the scan")
+    return data
+
+
+def n_seen(photos: Sequence[Photo], dataset: Dataset) -> int:
+    """How many of the photos the model was trained or chosen on: the same bytes are in train or val."""
+    seen = set(dataset.members().filter(pl.col("split").is_in(["train", "val"]))["sha256"])
+    return sum(photo.sha256 in seen for photo in photos)
+
+
+def _composed(label: str) -> str:
+    return unicodedata.normalize("NFC", label)
+
+
+def _sha256(file: Path) -> str:
+    try:
+        return sha256_of_file(file)
+    except OSError:
+        return ""

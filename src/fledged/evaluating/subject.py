@@ -1,0 +1,69 @@
+"""Who is judged: a run or a bundle, down to a callable that turns model inputs into probabilities."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fledged.images import UInt8Array
+from fledged.products import BackboneInfo, Bundle, Preprocess, Run
+from fledged.workspace import Workspace, open_product
+
+Float32Array = npt.NDArray[np.float32]
+# uint8 (N, S, S, 3) -> float32 (N, C), rows that add up to 1
+Probabilities = Callable[[UInt8Array], Float32Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A model, and what it needs to be asked."""
+
+    name: str  # "run:…" or "bundle:…"
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    dataset_id: str  # that it was trained on
+    backbone: BackboneInfo
+    load: Callable[[], Probabilities]  # called only if there is something to answer
+    run: Run | None = None
+
+
+def find_subject(workspace: Workspace, wanted: Run | Bundle | str | os.PathLike[str] | None) -> Subject:
+    """A run or bundle by itself, by `run:ID` or `bundle:ID`, a bundle by its folder; None is the newest run.
+
+    Raises ProductError if there is no such thing.
+    """
+    if isinstance(wanted, Bundle):
+        return _of_bundle(wanted)
+    if isinstance(wanted, Run):
+        return _of_run(wanted)
+    if wanted is None:
+        return _of_run(workspace.load(Run))
+    name = os.fspath(wanted)
+    if name.startswith("bundle:"):
+        return _of_bundle(workspace.load(Bundle, name))
+    if not isinstance(wanted, str) or Path(name).is_dir() or len(Path(name).parts) > 1:
+        return _of_bundle(open_product(Bundle, Path(name)))
+    return _of_run(workspace.load(Run, name))
+
+
+def _of_run(run: Run) -> Subject:
+    def load() -> Probabilities:
+        from fledged.training.inference import run_probabilities
+
+        return run_probabilities(run)
+
+    return Subject(f"run:{run.id}", run.classes, run.preprocess, run.dataset_id, run.backbone, load, run)
+
+
+def _of_bundle(bundle: Bundle) -> Subject:
+    def load() -> Probabilities:
+        from fledged.serving import predictor
+
+        return predictor.load(bundle).probabilities
+
+    return Subject(f"bundle:{bundle.id}", bundle.classes, bundle.preprocess, bundle.dataset_id, bundle.backbone, load)

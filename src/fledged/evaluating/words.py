@@ -1,0 +1,62 @@
+"""Figures and names as a reader sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+# A locale may have others.
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+# More class names than this do not fit a sentence.
+_SENTENCE = 4
+
+
+def percent(share: float) -> str:
+    """97.4%; never 100.0% or 0.0% for what is not all or nothing."""
+    if share in (0, 1):
+        return f"{share:.0%}"
+    rounded = f"{share:.1%}"
+    return {"100.0%": "> 99.9%", "0.0%": "< 0.1%"}.get(rounded, rounded)
+
+
+def count(n: int) -> str:
+    """12,345."""
+    return f"{n:,}"
+
+
+def decimal(value: float) -> str:
+    """Three decimals."""
+    return f"{value:.3f}"
+
+
+def photos(n: int) -> str:
+    """1 photo, 2 photos."""
+    return f"{n:,} photo" if n == 1 else f"{n:,} photos"
+
+
+def day(moment: datetime) -> str:
+    """31 July 2026."""
+    return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """a, b and c."""
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def question(classes: Sequence[str]) -> str:
+    """The headline."""
+    names = [visible(name) for name in classes]
+    if len(names) == 2:
+        return f"Can it tell {names[0]} from {names[1]}?"
+    if len(names) <= _SENTENCE and sum(map(len, names)) < 48:
+        return f"Can it tell {listed(names)} apart?"
+    return f"Can it tell {len(names)} classes apart?"
+
+
+def visible(name: str) -> str:
+    """The name with line breaks, reversed writing and the like spelled out: names of files may hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

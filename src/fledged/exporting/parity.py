@@ -1,0 +1,78 @@
+"""Does the export answer as the run did? Asked of real test photos, through their files, never of random tensors."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import polars as pl
+
+from fledged import engine, images
+from fledged.config import ExportConfig
+from fledged.errors import ParityError
+from fledged.images import UInt8Array
+from fledged.products import Dataset, Parity, Preprocess, Report
+from fledged.progress import Report as Progress
+from fledged.training.graph import INPUT
+
+_BATCH = 16
+
+
+def measure(
+    model_onnx: bytes, report: Report, dataset: Dataset, how: Preprocess, config: ExportConfig, progress: Progress
+) -> Parity:
+    """How far the export's probabilities are from those in the run's report, photo by photo.
+
+    Raises ParityError if a label differs, or a probability by more than the limit, or if no photo is left to ask about.
+    """
+    answers = report.predictions().filter(pl.col("error").is_null()).head(config.parity_photos)
+    answers = answers.join(dataset.members().select("path", "sha256"), on="path", how="left", maintain_order="left")
+    expected_NC = answers.select([f"p_{label}" for label in report.classes]).to_numpy()
+    session = onnxruntime.InferenceSession(model_onnx, providers=["CPUExecutionProvider"])
+    lake, kept, actual = Path(dataset.lake), [], []
+    rows = enumerate(answers.select("path", "sha256").rows())
+    with ThreadPoolExecutor(engine.n_workers(0)) as pool:
+        while chunk := list(islice(rows, _BATCH * 4)):
+            inputs = list(pool.map(lambda row: _input(lake / row[1][0], row[1][1], how), chunk))
+            present = [(index, photo) for (index, _), photo in zip(chunk, inputs, strict=True) if photo is not None]
+            for start in range(0, len(present), _BATCH):
+                part = present[start : start + _BATCH]
+                kept += [index for index, _ in part]
+                actual.append(session.run(None, {INPUT: np.stack([photo for _, photo in part])})[0])
+            progress("Comparing answers", chunk[-1][0] + 1, answers.height)
+    if not kept:
+        raise ParityError(
+            "No test photo is left as it was, so the export cannot be compared with the run",
+            where=dataset.lake,
+            remedy="Scan and train again, or bring the photos back.",
+        )
+    actual_NC, expected_NC = np.concatenate(actual), expected_NC[kept]
+    agree = actual_NC.argmax(1) == expected_NC.argmax(1)
+    parity = Parity(
+        n_photos=len(kept),
+        label_agreement=float(agree.mean()),
+        max_abs_difference=float(np.abs(actual_NC - expected_NC).max()),
+    )
+    if not agree.all() or parity.max_abs_difference > config.max_abs_difference:
+        first = answers["path"][kept[int(np.abs(actual_NC - expected_NC).max(1).argmax())]]
+        raise ParityError(
+            f"The export does not answer as the run: {int((~agree).sum())} of {len(kept)} labels differ, probabilities "
+            f"by up to {parity.max_abs_difference:.2g} (limit {config.max_abs_difference:g})",
+            where=first,
+            remedy="Nothing was exported. Please report this with the backbone's name; a looser limit is "
+            "--set export.max_abs_difference=…",
+        )
+    return parity
+
+
+def _input(path: Path, sha256: str, how: Preprocess) -> UInt8Array | None:
+    """The photo as the model sees it, or None if the file is not what was evaluated."""
+    try:
+        data = path.read_bytes()
+        return images.model_input(data, how) if hashlib.sha256(data).hexdigest() == sha256 else None
+    except (OSError, images.BadPhoto):
+        return None

@@ -1,0 +1,57 @@
+"""The whole chain, one call a line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fledged import progress
+from fledged.config import SECTIONS, resolve, suggestion
+from fledged.errors import ConfigError
+from fledged.evaluating.evaluate import evaluate
+from fledged.exporting.export import export
+from fledged.preparing.prepare import prepare
+from fledged.products import Bundle, Product
+from fledged.reviewing.review import review
+from fledged.scanning.scan import scan
+from fledged.training.train import train
+from fledged.workspace import DEFAULT
+
+Settings = Mapping[str, Mapping[str, object]]
+
+
+def _ignore(product: Product) -> None:
+    """Tells nobody."""
+
+
+def build(
+    lake: str | os.PathLike[str],
+    *,
+    work: str | os.PathLike[str] = DEFAULT,
+    report: progress.Report | None = None,
+    made: Callable[[Product], None] = _ignore,
+    settings: Settings | None = None,
+) -> Bundle:
+    """From a folder of photos to a bundle that can be served; what is there already is not made again.
+
+    `settings` are those of each verb, such as {"train": {"epochs": 30}}. `made` is told of each product.
+    """
+    of = _checked(settings or {})
+    made(snapshot := scan(lake, work=work, report=report, **of["scan"]))
+    made(findings := review(snapshot, work=work, report=report, **of["review"]))
+    made(dataset := prepare(snapshot, findings, work=work, report=report, **of["prepare"]))
+    made(run := train(dataset, work=work, report=report, **of["train"]))
+    made(evaluate(run, work=work, report=report, **of["evaluate"]))
+    made(bundle := export(run, work=work, report=report, **of["export"]))
+    return bundle
+
+
+def _checked(settings: Settings) -> dict[str, Mapping[str, Any]]:
+    """The settings of every verb, all of them judged before the first begins: a typing error must not cost an hour."""
+    for section in settings:
+        if section not in SECTIONS:
+            raise ConfigError(f"There is no section `{section}`", remedy=suggestion(section, SECTIONS))
+    for section, config in SECTIONS.items():
+        resolve(config, settings.get(section, {}))
+    return {section: settings.get(section, {}) for section in SECTIONS}

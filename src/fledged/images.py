@@ -1,0 +1,244 @@
+"""Bytes of a photo to an upright RGB model input: the only pixel path, without torch.
+
+Preparing, training, evaluating, predicting and serving all come through here, so they cannot differ.
+
+Shapes: H height, W width, C = 3 channels (RGB), S = `Preprocess.size_px`.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from fledged.products import Preprocess
+
+UInt8Array = npt.NDArray[np.uint8]
+
+# "MPO" is left out on purpose: Pillow's MPO plugin raises KeyError on other files, and its JPEG plugin
+# opens the first picture of an MPO anyway.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "PPM", "TIFF", "AVIF", "HEIF")
+
+# Pillow warns above this many pixels and refuses above twice as many; we refuse at the lower one.
+MAX_PIXELS = 89_478_485
+MAX_BYTES = 100 * 2**20
+
+# Pillow decodes and shrinks to no less than this many times the wanted size before the exact resampling:
+# far faster on large photos, and hardly different (Pillow's own default in Image.thumbnail).
+REDUCING_GAP = 2.0
+
+_HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"}
+
+# Files that start so are meant to be photos, even where the rest cannot be read.
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*")
+
+# EXIF orientation (tag 0x0112) to what sets the photo upright. https://www.cipa.jp/std/documents/e/DC-008-2012_E.pdf
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_INTERPOLATION = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+# The letterbox of resize mode "pad": the middle grey, which is near zero after standardisation.
+_PAD_RGB = (128, 128, 128)
+
+
+class BadPhoto(Exception):
+    """The bytes cannot be read as a photo; the message is the reason, fit for a table cell."""
+
+
+class NotAPhoto(BadPhoto):
+    """The bytes are another kind of file, or a format that is not read; nothing says that they are damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a photo says of itself before it is decoded; width and height are upright, in pixels."""
+
+    format: str
+    width_px: int
+    height_px: int
+    orientation: int  # EXIF 1..8, 1 = already upright
+    n_frames: int
+
+
+def read_header(data: bytes, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> Header:
+    """Format and upright size, without decoding the pixels. Raises BadPhoto."""
+    with _opened(data, max_pixels, max_bytes) as image:
+        return _header(image)
+
+
+def decode(
+    data: bytes,
+    at_least_px: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+    max_bytes: int = MAX_BYTES,
+) -> tuple[Header, Image.Image]:
+    """The header and the whole picture, upright, in RGB.
+
+    With `at_least_px`, a large JPEG is decoded at 1/2, 1/4 or 1/8 of its size, the shorter side never below
+    that many pixels. Raises BadPhoto.
+    """
+    with _opened(data, max_pixels, max_bytes) as image:
+        header = _header(image)
+        try:
+            if at_least_px is not None:
+                image.draft(None, (at_least_px, at_least_px))
+            image.load()
+            return header, _upright_rgb(image, header.orientation)
+        except Exception as error:  # decoders of hostile files raise nearly anything
+            raise BadPhoto(_reason(error)) from error
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """A picture that is already open, set upright by its EXIF orientation, in RGB; what is transparent turns white."""
+    return _upright_rgb(image, _orientation(image))
+
+
+def shrink(image: Image.Image, shorter_side_px: int) -> Image.Image:
+    """The same picture with its shorter side at `shorter_side_px`; smaller pictures are left as they are."""
+    scale = shorter_side_px / min(image.size)
+    if scale >= 1:
+        return image
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=REDUCING_GAP)
+
+
+def to_square(image: Image.Image, how: Preprocess) -> UInt8Array:
+    """The model's view of an upright RGB picture: uint8 (S, S, 3)."""
+    side = how.size_px
+    resample = _INTERPOLATION[how.interpolation]
+    width, height = image.size
+    match how.resize:
+        case "crop":
+            edge = min(width, height) * how.crop_fraction
+            box = ((width - edge) / 2, (height - edge) / 2, (width + edge) / 2, (height + edge) / 2)
+            square = image.resize((side, side), resample, box=box, reducing_gap=REDUCING_GAP)
+        case "squash":
+            square = image.resize((side, side), resample, reducing_gap=REDUCING_GAP)
+        case "pad":
+            scale = side / max(width, height)
+            inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+            square = Image.new("RGB", (side, side), _PAD_RGB)
+            offset = ((side - inner[0]) // 2, (side - inner[1]) // 2)
+            square.paste(image.resize(inner, resample, reducing_gap=REDUCING_GAP), offset)
+    return np.asarray(square)
+
+
+def model_input(data: bytes, how: Preprocess) -> UInt8Array:
+    """Bytes of a photo to uint8 (S, S, 3), ready for the model. Raises BadPhoto."""
+    # The wanted square may be cut from the shorter side, so that side decides how far to reduce.
+    _, image = decode(data, at_least_px=int(how.size_px * REDUCING_GAP))
+    return to_square(image, how)
+
+
+def to_jpeg(image: Image.Image, quality: int) -> bytes:
+    """JPEG bytes without any metadata: no EXIF, no GPS, no colour profile."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality, subsampling=0)
+    return buffer.getvalue()
+
+
+def sniff(head: bytes) -> Literal["vector", "heif", "other"]:
+    """What the first bytes (64 are enough) say: an SVG or PDF drawing, a HEIF container, or anything else."""
+    start = head.lstrip()[:64].lower()
+    if start.startswith((b"<svg", b"%pdf", b"%!ps")) or (start.startswith(b"<?xml") and b"svg" in head[:512].lower()):
+        return "vector"
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
+        return "heif"
+    return "other"
+
+
+def _opened(data: bytes, max_pixels: int, max_bytes: int) -> Image.Image:
+    if not data:
+        raise BadPhoto("empty file")
+    if len(data) > max_bytes:
+        raise BadPhoto(f"{len(data) / 2**20:.0f} MB, over the limit of {max_bytes / 2**20:.0f} MB")
+    kind = sniff(data[:512])
+    if kind == "vector":
+        raise NotAPhoto("a vector drawing (SVG, PDF or PostScript), not a photo")
+    if kind == "heif":
+        # Imported on the first HEIC only: the decoder costs 90 ms, and registering it twice is harmless.
+        import pi_heif
+
+        pi_heif.register_heif_opener()
+    try:
+        image = Image.open(io.BytesIO(data), formats=[f for f in FORMATS if f != "HEIF" or kind == "heif"])
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise BadPhoto(f"more pixels than the limit of {max_pixels / 1e6:.0f} million") from error
+    except UnidentifiedImageError as error:
+        if data.startswith(_SIGNATURES) or kind == "heif":
+            raise BadPhoto("damaged: its header cannot be read") from error
+        raise NotAPhoto("not a photo in a known format") from error
+    except Exception as error:  # parsers of hostile files raise nearly anything
+        raise BadPhoto(_reason(error)) from error
+    n_pixels = image.width * image.height
+    if n_pixels > max_pixels:
+        raise BadPhoto(f"{n_pixels / 1e6:.0f} million pixels, over the limit of {max_pixels / 1e6:.0f} million")
+    return image
+
+
+def _header(image: Image.Image) -> Header:
+    orientation = _orientation(image)
+    width, height = image.size if orientation < 5 else (image.height, image.width)
+    # A phone's multi-picture JPEG is a JPEG to everybody but Pillow.
+    name = "JPEG" if image.format == "MPO" else str(image.format)
+    n_frames = int(getattr(image, "n_frames", 1)) if name in ("GIF", "WEBP") else 1
+    return Header(name, width, height, orientation, n_frames)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # a broken EXIF block does not make a photo unreadable
+        return 1
+    return int(value) if value in _UPRIGHT else 1
+
+
+def _upright_rgb(image: Image.Image, orientation: int) -> Image.Image:
+    picture = _to_rgb(image)
+    turn = _UPRIGHT.get(orientation)
+    return picture.transpose(turn) if turn is not None else picture
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image.copy() if image.readonly else image
+    if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
+        return _deep_grey_to_rgb(image)
+    if image.has_transparency_data:
+        colour = image.convert("RGBA")
+        white = Image.new("RGBA", colour.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, colour).convert("RGB")
+    return image.convert("RGB")
+
+
+def _deep_grey_to_rgb(image: Image.Image) -> Image.Image:
+    """16-bit and floating-point grey to 8 bits: Pillow's own conversion clips at 255, which turns photos white."""
+    grey = np.asarray(image, dtype=np.float64)
+    # Floating-point files hold 0..1 by convention; integers are 16-bit.
+    full_scale = (1.0 if np.nanmax(grey) <= 1 else 255.0) if image.mode == "F" else 65535.0
+    eight_bit = np.nan_to_num(np.clip(grey / full_scale, 0, 1) * 255).round().astype(np.uint8)
+    return Image.fromarray(eight_bit).convert("RGB")
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())[:200]
+    if "truncated" in text or "Truncated" in text:
+        return "truncated: the file ends before the photo does"
+    return f"damaged: {text or type(error).__name__}"

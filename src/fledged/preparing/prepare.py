@@ -1,0 +1,121 @@
+"""The door: a Snapshot and its Review become a Dataset whose splits do not leak."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import polars as pl
+
+from fledged import progress
+from fledged.config import PrepareConfig, resolve
+from fledged.errors import LakeError
+from fledged.preparing.members import choose_members, leaking_groups
+from fledged.preparing.shards import PHOTOS_PER_SHARD, shrink_all, write_shard
+from fledged.products import SPLITS, Dataset, Review, Snapshot, Split
+from fledged.workspace import DEFAULT, Workspace, now, product_id, write
+
+
+def prepare(
+    snapshot: Snapshot | str | None = None,
+    review: Review | str | None = None,
+    *,
+    work: str | os.PathLike[str] = DEFAULT,
+    report: progress.Report | None = None,
+    **settings: object,
+) -> Dataset:
+    """Photos in train, val and test, duplicates together, and the reason of each photo that was left out.
+
+    `review` without a snapshot brings its own; None for both is the newest review. `settings` are the fields of
+    `config.PrepareConfig`. Raises LakeError if a class has too few photos.
+    """
+    config = resolve(PrepareConfig, settings)
+    workspace = Workspace(work)
+    start_s = time.monotonic()
+    with workspace.lock():
+        if not isinstance(review, Review):
+            review = workspace.load(Review, review)
+        if not isinstance(snapshot, Snapshot):
+            snapshot = workspace.load(Snapshot, snapshot or review.snapshot_id)
+        if review.snapshot_id != snapshot.id:
+            raise LakeError(
+                f"Review {review.id} is of another snapshot ({review.snapshot_id})",
+                where=f"snapshot {snapshot.id}",
+                remedy="Run: fledged review",
+            )
+        dataset_id = product_id(Dataset, snapshot.id, review.id, config.model_dump(mode="json", exclude={"workers"}))
+        if (earlier := workspace.find(Dataset, dataset_id)) is not None:
+            return earlier
+        members = choose_members(snapshot.photos(), review.findings(), review.decisions(), config)
+        classes = tuple(sorted(members.filter(pl.col("left_out").is_null())["label"].unique()))
+        folder = workspace.folder("dataset", dataset_id)
+        members = _write_shards(members, classes, Path(snapshot.lake), folder, config, report or progress.default())
+        write(folder / "members.parquet", members.write_parquet)
+        return workspace.save(
+            Dataset(
+                id=dataset_id,
+                version=Dataset.format_version,
+                created_at=now(),
+                seconds=time.monotonic() - start_s,
+                snapshot_id=snapshot.id,
+                review_id=review.id,
+                lake=snapshot.lake,
+                classes=classes,
+                photos_by_split=_photos_by_split(members, classes),
+                n_groups=members.filter(pl.col("split").is_not_null())["group"].n_unique(),
+                n_leaks=len(leaking_groups(members)),
+                left_out=_left_out(members),
+                shorter_side_px=config.shorter_side_px,
+            )
+        )
+
+
+def _write_shards(
+    members: pl.DataFrame,
+    classes: tuple[str, ...],
+    lake: Path,
+    folder: Path,
+    config: PrepareConfig,
+    report: progress.Report,
+) -> pl.DataFrame:
+    """The members, those without a shrunk copy now left out; every split's shards are written on the way."""
+    indices = {label: index for index, label in enumerate(classes)}
+    members = members.with_columns(
+        class_index=pl.when(pl.col("left_out").is_null()).then(
+            pl.col("label").replace_strict(indices, default=None, return_dtype=pl.Int32)
+        )
+    )
+    used = members.filter(pl.col("split").is_not_null()).sort("split", "path")
+    shrunk = shrink_all(used, lake, config, report)
+    errors: dict[str, str] = {}
+    for split in sorted(SPLITS):
+        part = used.filter(pl.col("split") == split)
+        for number, start in enumerate(range(0, part.height, PHOTOS_PER_SHARD)):
+            rows = part.slice(start, PHOTOS_PER_SHARD)
+            # zip stops at the rows of this shard and leaves the rest of `shrunk` to the next.
+            copies = [copy for _, copy in zip(range(rows.height), shrunk, strict=False)]
+            errors |= {path: copy.error for path, copy in zip(rows["path"], copies, strict=True) if copy.error}
+            rows = rows.with_columns(jpeg=pl.Series([copy.jpeg for copy in copies], dtype=pl.Binary))
+            write_shard(folder, split, number, rows.filter(pl.col("jpeg").is_not_null()), classes)
+    if not errors:
+        return members
+    left_out = pl.col("path").replace_strict(errors, default=pl.col("left_out"), return_dtype=pl.String)
+    return members.with_columns(left_out=left_out).with_columns(
+        split=pl.when(pl.col("left_out").is_null()).then("split"),
+        class_index=pl.when(pl.col("left_out").is_null()).then("class_index"),
+    )
+
+
+def _photos_by_split(members: pl.DataFrame, classes: tuple[str, ...]) -> dict[Split, dict[str, int]]:
+    counts = {
+        (split, label): n for split, label, n in members.group_by("split", "label").len().rows() if split is not None
+    }
+    return {split: {label: counts.get((split, label), 0) for label in classes} for split in SPLITS}
+
+
+def _left_out(members: pl.DataFrame) -> dict[str, int]:
+    # "unreadable: truncated" and "unreadable: empty file" are one reason in the summary, and two in the table.
+    reason = pl.col("left_out").str.split(":").list.first()
+    counts = members.filter(pl.col("left_out").is_not_null()).group_by(reason).len().sort("left_out").rows()
+    return {str(name): int(n) for name, n in counts}

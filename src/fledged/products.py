@@ -1,0 +1,281 @@
+"""The products, in the order in which they flow: read this first.
+
+    lake -> Snapshot -> Review -> Dataset -> Run -> Report
+                                              └--> Bundle -> Prediction
+
+A product is a small frozen record, saved as JSON in a folder of its own beside the files that it names with their
+sha256. Its id is made of what it was made from, so asking for the same thing again finds it. Tables are Parquet,
+read as Polars frames by the methods here; arrays never are fields.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field, PrivateAttr
+
+from fledged.config import Record, TrainConfig
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+class Product(Record):
+    """A record with an identity and files of its own."""
+
+    kind: ClassVar[str]
+    format_version: ClassVar[int]
+
+    id: str
+    version: int  # of the format, checked when the product is opened
+    created_at: datetime
+    files: dict[str, str] = Field(default_factory=dict)  # name inside the product's folder -> sha256
+    seconds: float = Field(default=0.0, ge=0)  # wall time spent in making it
+
+    _folder: Path | None = PrivateAttr(None)
+
+    @property
+    def folder(self) -> Path:
+        """Where the product lies; set by the workspace when it saves or opens it."""
+        if self._folder is None:
+            raise ValueError(f"{self.kind} {self.id} has not been saved yet")
+        return self._folder
+
+    def at(self, folder: Path) -> None:
+        """Remember where the product lies."""
+        self._folder = folder
+
+
+class Snapshot(Product):
+    """The lake at one moment: what is there, and what each file is."""
+
+    kind: ClassVar[str] = "snapshot"
+    format_version: ClassVar[int] = 1
+
+    lake: str  # absolute path of the folder of photos
+    n_photos: int  # files that look like photos, readable or not
+    n_unreadable: int
+    n_skipped: int  # hidden files, notes, thumbnails databases: not photos
+    labels: dict[str, int]  # readable photos per label
+
+    def photos(self) -> pl.DataFrame:
+        """A row a photo: path, label, lake_split, sha256, n_bytes, format, width_px, height_px, …, error."""
+        return _table(self, "photos.parquet")
+
+    def skipped(self) -> pl.DataFrame:
+        """A row a file that is no photo: path, reason."""
+        return _table(self, "skipped.parquet")
+
+
+class Review(Product):
+    """What is wrong with the lake, and what people decided about it."""
+
+    kind: ClassVar[str] = "review"
+    format_version: ClassVar[int] = 1
+
+    snapshot_id: str
+    findings_by_kind: dict[str, int]
+    n_decisions: int
+
+    def findings(self) -> pl.DataFrame:
+        """A row a finding: kind, path, related_path, suggested_label, score, threshold, advice."""
+        return _table(self, "findings.parquet")
+
+    def decisions(self) -> pl.DataFrame:
+        """A row a decided photo, the last decision of each: path, action (keep, drop, relabel), label."""
+        return _table(self, "decisions.parquet")
+
+
+class Dataset(Product):
+    """Who is in train, val and test, in which group, and who was left out and why."""
+
+    kind: ClassVar[str] = "dataset"
+    format_version: ClassVar[int] = 1
+
+    snapshot_id: str
+    review_id: str
+    lake: str
+    classes: tuple[str, ...]  # the order of class_index, for good
+    photos_by_split: dict[Split, dict[str, int]]  # split -> class -> photos
+    n_groups: int
+    n_leaks: int  # groups that the lake's own train/val/test folders put on two sides
+    left_out: dict[str, int]  # reason -> photos
+    shorter_side_px: int  # of the shrunk copies in the shards
+
+    def members(self) -> pl.DataFrame:
+        """A row a photo of the snapshot: path, sha256, label, class_index, group, split, left_out (reason)."""
+        return _table(self, "members.parquet")
+
+    def shards(self, split: Split) -> list[Path]:
+        """The Parquet shards of a split: image {bytes, path}, label, sha256."""
+        return [self.folder / name for name in sorted(self.files) if name.startswith(f"{split}-")]
+
+    def n_in(self, split: Split) -> int:
+        """Photos in a split."""
+        return sum(self.photos_by_split[split].values())
+
+
+class Preprocess(Record):
+    """How an upright RGB picture becomes the model's input; the same everywhere."""
+
+    size_px: int = Field(default=224, ge=32, le=1024)
+    resize: Literal["crop", "pad", "squash"] = "crop"
+    crop_fraction: float = Field(default=1.0, gt=0, le=1)  # of the shorter side, for resize "crop"
+    interpolation: Literal["bilinear", "bicubic", "lanczos"] = "bicubic"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # RGB, in 0..1
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
+class BackboneInfo(Record):
+    """Which feature extractor a run stands on, and where its weights came from."""
+
+    name: str
+    n_features: int
+    n_parameters: int
+    weights_origin: str  # words for the model card
+    weights_sha256: str  # "" when trained from scratch
+
+
+class Environment(Record):
+    """What a run was computed with: bit-exact repetition holds only where all of it is equal."""
+
+    fledged: str
+    python: str
+    torch: str
+    cpu: str
+    n_threads: int
+    device: str
+
+
+class Run(Product):
+    """A trained classifier: weights, and how they came about."""
+
+    kind: ClassVar[str] = "run"
+    format_version: ClassVar[int] = 1
+
+    dataset_id: str
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    backbone: BackboneInfo
+    mode: Literal["transfer", "finetune", "scratch"]
+    settings: TrainConfig  # as resolved: nothing in it is "auto"
+    n_epochs: int  # completed
+    best_epoch: int  # 1-based; its weights are the run's
+    val_accuracy: float
+    val_loss: float
+    interrupted: bool  # stopped by the user; `--resume` goes on
+    environment: Environment
+
+    def history(self) -> pl.DataFrame:
+        """A row an epoch: epoch, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate, seconds."""
+        import polars as pl
+
+        return pl.read_csv(self.folder / "history.csv")
+
+
+class Figure(Record):
+    """A measured share with its 95% interval and the number of cases behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+class ClassFigures(Record):
+    """How one class did."""
+
+    label: str
+    precision: float
+    recall: Figure
+    f1: float
+    support: int
+
+
+class Report(Product):
+    """How a run or a bundle does on photos that no choice has seen."""
+
+    kind: ClassVar[str] = "report"
+    format_version: ClassVar[int] = 1
+
+    subject: str  # "run:…" or "bundle:…"
+    source: str  # "test split of dataset:…" or a folder
+    classes: tuple[str, ...]
+    accuracy: Figure
+    balanced_accuracy: float
+    macro_f1: float
+    log_loss: float
+    by_class: tuple[ClassFigures, ...]
+    confusion: tuple[tuple[int, ...], ...]  # [true][predicted], photos
+    n_unreadable: int
+    folders_without_class: dict[str, int]  # folder of a labelled folder that the model has no class for -> photos
+
+    def predictions(self) -> pl.DataFrame:
+        """A row a photo: path, label, predicted, confidence, p_<class>…, error."""
+        return _table(self, "predictions.parquet")
+
+
+class Parity(Record):
+    """How far the exported model was from the run, on real photos through files."""
+
+    n_photos: int
+    label_agreement: float
+    max_abs_difference: float  # of any class probability
+
+
+class Bundle(Product):
+    """What is served: the model and everything that is needed to answer as the evaluation did."""
+
+    kind: ClassVar[str] = "bundle"
+    format_version: ClassVar[int] = 1
+
+    run_id: str
+    dataset_id: str
+    snapshot_id: str
+    report_id: str
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    backbone: BackboneInfo
+    accuracy: Figure
+    parity: Parity
+    fledged: str  # version that wrote it
+
+
+class ClassScore(Record):
+    """A class and the model's probability for it."""
+
+    label: str
+    score: float
+
+
+class Prediction(Record):
+    """The answer for one photo."""
+
+    label: str
+    confidence: float  # the top class's probability, 0..1
+    top_k: tuple[ClassScore, ...]  # most probable first
+    bundle_id: str
+    seconds: float  # decode and inference
+
+    @property
+    def class_scores(self) -> dict[str, float]:
+        """The top classes by name."""
+        return {entry.label: entry.score for entry in self.top_k}
+
+
+class Failure(Record):
+    """A photo that could not be answered, and why."""
+
+    error: str
+    remedy: str
+
+
+def _table(product: Product, name: str) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.read_parquet(product.folder / name)

@@ -1,0 +1,111 @@
+"""One plain callable carries all progress: `report(step, done, total)`.
+
+Verbs call it; a terminal draws bars from it, a log prints lines, a notebook or a server may pass its own.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+Item = TypeVar("Item")
+
+# Work shorter than this passes without a word.
+_QUIET_S = 2.0
+_LOG_EVERY_S = 10.0
+
+
+class Report(Protocol):
+    """Called now and then: `done` of `total` photos, epochs or files of a step are finished."""
+
+    def __call__(self, step: str, done: int, total: int) -> None: ...
+
+
+def silent(step: str, done: int, total: int) -> None:
+    """Says nothing."""
+
+
+def track(items: Iterable[Item], step: str, total: int, report: Report) -> Iterator[Item]:
+    """The same items, reported as they are consumed."""
+    done = 0
+    for done, item in enumerate(items, start=1):
+        yield item
+        report(step, done, total)
+
+
+def default() -> Report:
+    """Bars where a person looks on (stderr is a terminal), else a line every 10 s."""
+    return Bars() if sys.stderr.isatty() else Lines()
+
+
+class Lines:
+    """A line with the ETA every 10 s, for logs."""
+
+    def __init__(self) -> None:
+        self._step = ""
+        self._start_s = self._last_s = 0.0
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """Print a line if it is time."""
+        now_s = time.monotonic()
+        if step != self._step:
+            self._step, self._start_s, self._last_s = step, now_s, now_s
+        if now_s - self._last_s < _LOG_EVERY_S or not done:
+            return
+        self._last_s = now_s
+        left_s = (now_s - self._start_s) / done * (total - done)
+        print(f"{step}: {done:,} of {total:,}, about {left_s:.0f} s left", file=sys.stderr, flush=True)
+
+
+class Bars:
+    """One live bar for the step at hand, with rate and ETA; it appears once a step has lasted 2 s."""
+
+    def __init__(self) -> None:
+        self._step = ""
+        self._start_s = 0.0
+        self._bar: _RichBar | None = None
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """Draw, move on or take away the bar."""
+        if step != self._step:
+            self._close()
+            self._step, self._start_s = step, time.monotonic()
+        if self._bar is None and done < total and time.monotonic() - self._start_s > _QUIET_S:
+            self._bar = _RichBar(step, total, self._start_s)
+        if self._bar is not None:
+            self._bar.move(done)
+            if done >= total:
+                self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+class _RichBar:
+    def __init__(self, step: str, total: int, start_s: float) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description:<24}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._start_s = start_s
+        self._task = self._progress.add_task(step, total=total, rate="")
+        self._progress.start()
+
+    def move(self, done: int) -> None:
+        elapsed_s = max(time.monotonic() - self._start_s, 1e-9)
+        self._progress.update(self._task, completed=done, rate=f"{done / elapsed_s:,.0f}/s")
+
+    def close(self) -> None:
+        self._progress.stop()

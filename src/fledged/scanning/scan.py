@@ -1,0 +1,151 @@
+"""The door: a lake becomes a Snapshot."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import time
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import polars as pl
+
+from fledged import engine, progress
+from fledged.config import ScanConfig, resolve
+from fledged.errors import LakeError
+from fledged.products import Snapshot
+from fledged.scanning import probe as probing
+from fledged.scanning.walk import Found, walk
+from fledged.workspace import DEFAULT, Workspace, now, product_id, write
+
+_PROBE_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
+    "sha256": pl.String,
+    "format": pl.String,
+    "width_px": pl.Int32,
+    "height_px": pl.Int32,
+    "orientation": pl.Int8,
+    "n_frames": pl.Int32,
+    "brightness": pl.Float32,
+    "contrast": pl.Float32,
+    "sharpness": pl.Float32,
+    "phash": pl.UInt64,
+    "phash_mirrored": pl.UInt64,
+    "thumbnail": pl.Binary,
+    "error": pl.String,
+}
+_FOUND_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
+    "path": pl.String,
+    "label": pl.String,
+    "lake_split": pl.String,
+    "n_bytes": pl.Int64,
+    "mtime_ns": pl.Int64,
+}
+
+
+def scan(
+    lake: str | os.PathLike[str],
+    *,
+    work: str | os.PathLike[str] = DEFAULT,
+    report: progress.Report | None = None,
+    **settings: object,
+) -> Snapshot:
+    """The lake as it is now. Files that have not changed since the last scan (size and time) are not read again.
+
+    `settings` are the fields of `config.ScanConfig`. Raises LakeError if there is no photo in a class folder.
+    """
+    config = resolve(ScanConfig, settings)
+    workspace = Workspace(work)
+    root = Path(lake).expanduser().resolve()
+    start_s = time.monotonic()
+    found, skipped = walk(root)
+    if not found:
+        raise LakeError(
+            "There is no photo in a class folder",
+            where=root,
+            remedy="Give each class a folder with its photos, such as birds/eagle/1.jpg, and name the folder above.",
+        )
+    with workspace.lock():
+        photos = _probe_all(root, found, workspace, config, report or progress.default())
+        snapshot_id = product_id(
+            Snapshot, str(root), probing.VERSION, config.max_megapixels, config.max_megabytes, _content(photos)
+        )
+        if (earlier := workspace.find(Snapshot, snapshot_id)) is not None:
+            return earlier
+        folder = workspace.folder("snapshot", snapshot_id)
+        write(folder / "photos.parquet", photos.write_parquet)
+        write(
+            folder / "skipped.parquet",
+            pl.DataFrame(
+                {"path": [s.path for s in skipped], "reason": [s.reason for s in skipped]},
+                schema={"path": pl.String, "reason": pl.String},
+            ).write_parquet,
+        )
+        return workspace.save(
+            Snapshot(
+                id=snapshot_id,
+                version=Snapshot.format_version,
+                created_at=now(),
+                seconds=time.monotonic() - start_s,
+                lake=str(root),
+                n_photos=photos.height,
+                n_unreadable=photos.height - photos["error"].null_count(),
+                n_skipped=len(skipped),
+                labels=_readable_by_label(photos),
+            )
+        )
+
+
+def _probe_all(
+    root: Path, found: list[Found], workspace: Workspace, config: ScanConfig, report: progress.Report
+) -> pl.DataFrame:
+    """A row a file: as remembered where path, size and time are the same, else probed now."""
+    listed = pl.DataFrame([asdict(file) for file in found], schema=_FOUND_TYPES)
+    max_pixels, max_bytes = int(config.max_megapixels * 1e6), int(config.max_megabytes * 2**20)
+    key = f"{root}\n{probing.VERSION}\n{max_pixels}\n{max_bytes}"
+    memory = workspace.cache(f"probes/{hashlib.sha256(key.encode()).hexdigest()[:16]}.parquet")
+    same = ["path", "n_bytes", "mtime_ns"]
+    remembered = _remembered(memory)
+    new = listed.join(remembered, on=same, how="anti")
+    probes = list(
+        engine.map_photos(
+            functools.partial(probing.probe, max_pixels=max_pixels, max_bytes=max_bytes),
+            [str(root / path) for path in new["path"]],
+            on_crash=_crashed,
+            workers=config.workers,
+            step="Scanning photos",
+            report=report,
+        )
+    )
+    columns = {
+        field.name: pl.Series(field.name, [getattr(p, field.name) for p in probes], _PROBE_TYPES[field.name])
+        for field in fields(probing.Probe)
+    }
+    probed = new.select(same).with_columns(**columns)
+    known = pl.concat([remembered, probed])
+    if not new.is_empty():
+        write(memory, known.join(listed.select(same), on=same, how="semi").write_parquet)
+    return listed.join(known, on=same, how="left", maintain_order="left")
+
+
+def _remembered(memory: Path) -> pl.DataFrame:
+    types = {name: _FOUND_TYPES[name] for name in ("path", "n_bytes", "mtime_ns")} | _PROBE_TYPES
+    try:
+        return pl.read_parquet(memory).select(*types)
+    except (FileNotFoundError, pl.exceptions.PolarsError):
+        return pl.DataFrame(schema=types)  # a memory that cannot be read costs time, not correctness
+
+
+def _crashed(path: str) -> probing.Probe:
+    return probing.Probe(error="its decoder crashed")
+
+
+def _content(photos: pl.DataFrame) -> str:
+    """One hash over what the lake holds; times do not count, so a copied lake of the same content is the same."""
+    rows = photos.select("path", "label", "lake_split", "sha256", "error").rows()
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+def _readable_by_label(photos: pl.DataFrame) -> dict[str, int]:
+    counts = photos.group_by("label").agg(pl.col("error").is_null().sum().alias("readable")).sort("label").rows()
+    return {str(label): int(readable) for label, readable in counts}

@@ -1,0 +1,126 @@
+"""Which files of a lake are photos of which class; nothing is opened but files with an unknown extension."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from fledged.errors import LakeError
+from fledged.products import Split
+
+_JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
+_NETPBM = (".ppm", ".pgm", ".pbm", ".pnm")
+_HEIF = (".heic", ".heif", ".hif", ".avif")
+PHOTO_EXTENSIONS = {*_JPEG, *_NETPBM, *_HEIF, ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"}
+# Folder names that people give to the parts of a split lake.
+SPLIT_FOLDERS: dict[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+# First bytes of the formats in `images.FORMATS`, to recognise a photo with a strange extension.
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"BM", b"P5", b"P6", b"P4", b"II*\0", b"MM\0*")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that is a photo, or looks like one."""
+
+    path: str  # relative to the lake, with /
+    label: str
+    lake_split: Split | None
+    n_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file or folder that is no photo."""
+
+    path: str
+    reason: str
+
+
+def walk(lake: Path) -> tuple[list[Found], list[Skipped]]:
+    """All files of the lake, in the order of their paths.
+
+    The folder right under the lake is the label, whatever lies deeper; where all of those folders are called train,
+    val (or valid) and test, the label is one level below.
+    """
+    if not lake.is_dir():
+        raise LakeError("There is no such folder", where=lake, remedy="Give the folder that holds one folder a class.")
+    tops = sorted(entry.name for entry in os.scandir(lake) if entry.is_dir() and not entry.name.startswith("."))
+    is_split = bool(tops) and all(name.lower() in SPLIT_FOLDERS for name in tops)
+    found: list[Found] = []
+    skipped: list[Skipped] = []
+    for path, entry in _entries(lake, "", set()):
+        if isinstance(entry, str):
+            skipped.append(Skipped(path, entry))
+        else:
+            result = _judge(lake, path, entry, is_split)
+            (found if isinstance(result, Found) else skipped).append(result)  # type: ignore[arg-type]
+    return sorted(found, key=lambda f: f.path), sorted(skipped, key=lambda s: s.path)
+
+
+def _entries(folder: Path, prefix: str, above: set[tuple[int, int]]) -> Iterator[tuple[str, os.stat_result | str]]:
+    """(relative path, its stat or the reason to skip it), depth first; folders that loop back are not entered twice."""
+    try:
+        status = folder.stat()
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        yield prefix.rstrip("/"), f"folder cannot be listed: {error.strerror}"
+        return
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:
+        yield prefix.rstrip("/"), "a link back to a folder above"
+        return
+    for entry in entries:
+        path = prefix + entry.name
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            yield path.encode("utf-8", "backslashreplace").decode(), "file name is not UTF-8"
+            continue
+        if entry.name.startswith("."):
+            yield path, "hidden"
+            continue
+        try:
+            if entry.is_dir():
+                yield from _entries(folder / entry.name, f"{path}/", above | {identity})
+            else:
+                yield path, entry.stat()
+        except OSError as error:
+            yield path, f"cannot be read: {error.strerror}"
+
+
+def _judge(lake: Path, path: str, status: os.stat_result, is_split: bool) -> Found | Skipped:
+    if not stat.S_ISREG(status.st_mode):
+        return Skipped(path, "not a regular file")
+    pure = PurePosixPath(path)
+    suffix = pure.suffix.lower()
+    if suffix not in PHOTO_EXTENSIONS and not _has_photo_magic(lake / path):
+        return Skipped(path, f"not a photo ({suffix or 'no extension'})")
+    folders = pure.parts[:-1]
+    lake_split = SPLIT_FOLDERS[folders[0].lower()] if is_split and folders else None
+    labels = folders[1:] if is_split else folders
+    if not labels:
+        return Skipped(path, "not in a class folder")
+    return Found(path, labels[0], lake_split, status.st_size, status.st_mtime_ns)
+
+
+def _has_photo_magic(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return False
+    if head.startswith(b"RIFF"):
+        return head[8:12] == b"WEBP"
+    return head.startswith(_MAGIC) or head[4:8] == b"ftyp"

@@ -1,0 +1,274 @@
+// Photos in, cards out. Names of classes and files are only ever set as text, never as HTML.
+
+const AT_ONCE = 2; // photos on their way to the server
+const CLOSE = 0.1; // a lead smaller than this is worth a word
+const $ = (id) => document.getElementById(id);
+
+let limits = null;
+const waiting = [];
+let nBusy = 0;
+
+// ---- asking
+
+function ask(files) {
+  const entries = [...files].map((file) => ({ file, card: newCard(file) }));
+  if (!entries.length) return;
+  $("cards").prepend(...entries.map((entry) => entry.card));
+  $("results").hidden = false;
+  waiting.push(...entries);
+  summarise();
+  next();
+}
+
+function next() {
+  while (nBusy < AT_ONCE && waiting.length) {
+    nBusy += 1;
+    answer(waiting.shift()).finally(() => {
+      nBusy -= 1;
+      summarise();
+      next();
+    });
+  }
+}
+
+async function answer({ file, card }) {
+  if (limits && file.size > limits.max_megabytes * 2 ** 20) {
+    showProblem(card, file, {
+      error: `${megabytes(file.size)} is over the limit of ${limits.max_megabytes} MB`,
+      remedy: "Take a smaller version of this photo.",
+    });
+    return;
+  }
+  const form = new FormData();
+  form.append("file", file, file.name);
+  try {
+    const response = await fetch("classify", { method: "POST", body: form });
+    const body = await response.json();
+    if (response.ok) showAnswer(card, file, body);
+    else showProblem(card, file, body);
+  } catch {
+    showProblem(card, file, {
+      error: "The server did not answer",
+      remedy: "Check that it is running, and drop photos rather than a folder.",
+    });
+  }
+}
+
+// ---- cards
+
+function newCard(file) {
+  const card = $("card").content.firstElementChild.cloneNode(true);
+  const image = card.querySelector("img");
+  const url = URL.createObjectURL(file);
+  image.addEventListener("load", () => URL.revokeObjectURL(url));
+  image.addEventListener("error", () => {
+    URL.revokeObjectURL(url);
+    image.hidden = true;
+    card.querySelector(".no-preview").hidden = false;
+  });
+  image.src = url;
+  card.querySelector(".file").textContent = file.name;
+  card.querySelector(".file").title = file.name;
+  card.querySelector(".extension").textContent = /\.(\w{1,5})$/.exec(file.name)?.[1] ?? "?";
+  return card;
+}
+
+function showAnswer(card, file, answer) {
+  card.classList.replace("waiting", "answered");
+  card.querySelector(".label").textContent = answer.label;
+  card.querySelector(".confidence").textContent = percent(answer.confidence);
+  card.querySelector(".bars").replaceChildren(...answer.top_k.map(newBar));
+  const [first, second] = answer.top_k;
+  if (second && first.score - second.score < CLOSE) note(card, `A close call: ${second.label} is nearly as likely.`);
+  card.querySelector(".time").textContent = `${milliseconds(answer.seconds)} · ${megabytes(file.size)}`;
+  say(`${file.name}: ${answer.label}, ${percent(answer.confidence)}`);
+}
+
+function newBar({ label, score }) {
+  const bar = $("bar").content.firstElementChild.cloneNode(true);
+  bar.querySelector(".name").textContent = label;
+  bar.querySelector(".name").title = label;
+  bar.querySelector(".score").textContent = percent(score);
+  bar.querySelector(".fill").style.setProperty("--score", score);
+  return bar;
+}
+
+function showProblem(card, file, { error, remedy }) {
+  card.classList.replace("waiting", "failed");
+  card.querySelector(".label").textContent = error || "The server could not answer";
+  if (remedy) note(card, remedy);
+  card.querySelector(".bars").remove();
+  card.querySelector(".time").textContent = megabytes(file.size);
+  say(`${file.name}: ${error}`);
+}
+
+function note(card, text) {
+  card.querySelector(".note").textContent = text;
+  card.querySelector(".note").hidden = false;
+}
+
+function summarise() {
+  const count = (state) => $("cards").querySelectorAll(`.${state}`).length;
+  const parts = [
+    [count("answered"), "answered"],
+    [count("failed"), "could not be read"],
+    [count("waiting"), "waiting"],
+  ];
+  $("summary").textContent = parts.filter(([n]) => n).map(([n, what]) => `${n} ${what}`).join(" · ");
+}
+
+function say(text) {
+  $("status").textContent = text;
+}
+
+// ---- words
+
+function percent(share) {
+  if (share > 0.999 && share < 1) return ">99.9%";
+  if (share < 0.001 && share > 0) return "<0.1%";
+  return `${(share * 100).toFixed(1)}%`;
+}
+
+function megabytes(bytes) {
+  return bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1000))} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+function milliseconds(seconds) {
+  return seconds < 0.0095 ? `${(seconds * 1000).toFixed(1)} ms` : `${Math.round(seconds * 1000)} ms`;
+}
+
+function question(classes) {
+  const short = classes.length <= 4 && classes.join("").length <= 36;
+  if (!short || classes.length < 2) return `Which of ${classes.length} classes is it?`;
+  const list = `${classes.slice(0, -1).join(", ")} or ${classes.at(-1)}?`;
+  return list.charAt(0).toUpperCase() + list.slice(1);
+}
+
+// ---- the model's facts
+
+async function introduce() {
+  try {
+    const model = await (await fetch("model")).json();
+    limits = model.limits;
+    const { value, low, high, n } = model.accuracy;
+    $("bundle-id").textContent = model.bundle_id;
+    $("bundle").hidden = false;
+    $("question").textContent = question(model.classes);
+    document.title = `${question(model.classes)} · fledged`;
+    $("accuracy").textContent = percent(value);
+    for (const [name, share] of Object.entries({ value, low, high })) {
+      document.querySelector(".scale").style.setProperty(`--${name}`, share);
+    }
+    $("interval").textContent =
+      `Measured on ${n.toLocaleString("en")} photos it had never seen. With 95% confidence it lies between ` +
+      `${percent(low)} and ${percent(high)}.`;
+    $("n-classes").textContent = model.classes.length === 1 ? "class" : `${model.classes.length} classes`;
+    $("classes").replaceChildren(...model.classes.map(chip));
+    if (model.classes.length > 20) $("classes").tabIndex = 0; // it scrolls, so the keyboard must reach it
+    $("inside").textContent = `${model.backbone.name}, which sees each photo at ${model.preprocess.size_px}\u00a0px`;
+    $("facts").hidden = false;
+  } catch {
+    $("no-model").hidden = false;
+  }
+}
+
+function chip(label) {
+  const item = document.createElement("li");
+  item.textContent = label;
+  return item;
+}
+
+// ---- the camera
+
+async function openCamera() {
+  // Phones have a better camera app than any web page, and plain http has no other way.
+  if (matchMedia("(pointer: coarse)").matches || !navigator.mediaDevices) {
+    $("capture").click();
+    return;
+  }
+  try {
+    const stream = await navigator.mediaDevices.getUserMedia({
+      video: { facingMode: "environment", width: { ideal: 1280 } },
+    });
+    $("video").srcObject = stream;
+    $("viewfinder").showModal();
+  } catch {
+    tell("The camera cannot be used. Allow it for this page, or choose a photo instead.");
+  }
+}
+
+function closeCamera() {
+  for (const track of $("video").srcObject?.getTracks() ?? []) track.stop();
+  $("video").srcObject = null;
+}
+
+function shoot() {
+  const video = $("video");
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+  if (!canvas.width) return; // the camera has not delivered its first picture yet
+  canvas.getContext("2d").drawImage(video, 0, 0);
+  canvas.toBlob((blob) => ask([new File([blob], "camera.jpg", { type: "image/jpeg" })]), "image/jpeg", 0.95);
+  $("viewfinder").close();
+}
+
+// ---- what people do
+
+let telling = 0;
+function tell(text) {
+  $("notice").textContent = text;
+  $("notice").hidden = false;
+  clearTimeout(telling);
+  telling = setTimeout(() => { $("notice").hidden = true; }, 6000);
+  say(text);
+}
+
+function take(input) {
+  ask(input.files);
+  input.value = ""; // so that the same file can be chosen again
+}
+
+$("photos").addEventListener("change", (event) => take(event.target));
+$("capture").addEventListener("change", (event) => take(event.target));
+$("drop").addEventListener("click", (event) => {
+  if (!event.target.closest("button, label, input")) $("photos").click();
+});
+$("camera").addEventListener("click", openCamera);
+$("shoot").addEventListener("click", shoot);
+$("close").addEventListener("click", () => $("viewfinder").close());
+$("viewfinder").addEventListener("close", closeCamera);
+$("clear").addEventListener("click", () => {
+  waiting.length = 0;
+  $("cards").replaceChildren();
+  $("results").hidden = true;
+  say("Cleared");
+});
+addEventListener("dragover", (event) => {
+  event.preventDefault();
+  $("drop").classList.add("over");
+});
+addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) $("drop").classList.remove("over");
+});
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  $("drop").classList.remove("over");
+  ask(event.dataTransfer.files);
+});
+addEventListener("paste", (event) => {
+  if (event.clipboardData.files.length) ask(event.clipboardData.files);
+  else tell("There is no photo on the clipboard.");
+});
+
+const url = new URL("classify", document.baseURI).href;
+$("curl").textContent = `curl -F file=@photo.jpg ${url}`;
+$("copy").addEventListener("click", async () => {
+  getSelection().selectAllChildren($("curl"));
+  // Plain http on another machine has no clipboard interface: the text then stays selected.
+  const copied = await navigator.clipboard?.writeText($("curl").textContent).then(() => true, () => false);
+  $("copy").textContent = copied ? "Copied" : "Press Ctrl C";
+  setTimeout(() => { $("copy").textContent = "Copy"; }, 2000);
+});
+if (/Mac|iPhone|iPad/.test(navigator.platform)) $("paste-key").textContent = "⌘ V";
+
+introduce();

@@ -1,0 +1,105 @@
+"""A bundle on a port, until someone stops it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from fledged.config import ServeConfig, resolve
+from fledged.errors import ConfigError
+from fledged.products import Bundle
+from fledged.serving.app import create_app
+from fledged.serving.predictor import load
+from fledged.workspace import DEFAULT
+
+# A photo that is being answered when the server is stopped gets this long.
+_DRAIN_S = 10
+# Longer than clients usually keep an idle connection, so that they, not we, close it.
+_KEEP_ALIVE_S = 75
+_BACKLOG = 2048
+
+
+def serve(
+    bundle: Bundle | str | os.PathLike[str] | None = None,
+    *,
+    work: str | os.PathLike[str] = DEFAULT,
+    on_ready: Callable[[str], None] = lambda url: None,
+    **settings: object,
+) -> None:
+    """Answers HTTP with a bundle (see `load`) until Ctrl-C or SIGTERM; `on_ready(url)` is called once it listens.
+
+    `settings` are those of ServeConfig. Raises ConfigError if the address cannot be had, and ProductError.
+    """
+    config = resolve(ServeConfig, settings)
+    with _listening(config) as listener:
+        app = create_app(load(bundle, work=work, threads=config.threads), config)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                access_log=False,
+                log_config=None,
+                lifespan="off",
+                ws="none",
+                timeout_keep_alive=_KEEP_ALIVE_S,
+                server_header=False,
+                timeout_graceful_shutdown=_DRAIN_S,
+            )
+        )
+        with _stopped_by_signals(server):
+            on_ready(_url(config.host, listener))
+            server.run(sockets=[listener])
+
+
+def _listening(config: ServeConfig) -> socket.socket:
+    """A socket that listens before the model is loaded: a port that is taken is told at once."""
+    try:
+        family = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((config.host, config.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        address = f"{config.host}:{config.port}"
+        if error.errno == errno.EADDRINUSE:
+            remedy = "Take another with --port, or any free one with --port 0."
+            raise ConfigError(f"Port {config.port} is taken", where=address, remedy=remedy) from error
+        reason = error.strerror or str(error)
+        remedy = "Change --host or --port; ports below 1024 belong to the system."
+        raise ConfigError(f"Cannot listen: {reason}", where=address, remedy=remedy) from error
+    # Connections inherit it. Head and body of an answer are two packets: without it the second waits 40 ms for the
+    # client's acknowledgement of the first. asyncio sets it only on sockets that it made itself.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    port = listener.getsockname()[1]
+    # "Any address" is no address to visit.
+    name = "localhost" if host in ("", "0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}/"
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the server without an error, from the moment that it is announced.
+
+    uvicorn drains on a signal and then raises it again for whoever handled it before; that would end the process with
+    a failure, so here it only says once more what is already so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    earlier = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)

@@ -1,0 +1,102 @@
+"""What the loop is fed: (inputs, labels) batches of an epoch, decided by the seed and the epoch alone."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+import torch
+
+from fledged import engine
+from fledged.products import Dataset, Preprocess, Split
+from fledged.training import views
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+class Batches(Protocol):
+    """Batches of each epoch."""
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches an epoch."""
+        ...
+
+    def __call__(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch, which counts from 1."""
+        ...
+
+
+def read_split(dataset: Dataset, split: Split) -> pl.DataFrame:
+    """jpeg, label (class index) and sha256 of each photo of a split."""
+    return pl.concat([pl.read_parquet(path) for path in dataset.shards(split)]).select(
+        pl.col("image").struct.field("bytes").alias("jpeg"), "label", "sha256"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureBatches:
+    """Cached features (K views, N photos, F); an epoch shows each photo once, in a view drawn at random."""
+
+    features_KNF: torch.Tensor
+    labels_N: torch.Tensor
+    batch_size: int
+    seed: int
+    shuffle: bool
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches an epoch."""
+        return -(-len(self.labels_N) // self.batch_size)
+
+    def __call__(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch, which counts from 1."""
+        n_views, n_photos, _ = self.features_KNF.shape
+        random = np.random.default_rng([self.seed, epoch])
+        order = torch.from_numpy(random.permutation(n_photos) if self.shuffle else np.arange(n_photos))
+        view = torch.from_numpy(random.integers(n_views, size=n_photos))
+        for start in range(0, n_photos, self.batch_size):
+            chosen = order[start : start + self.batch_size]
+            yield self.features_KNF[view[chosen], chosen], self.labels_N[chosen]
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoBatches:
+    """uint8 (N, S, S, 3) views decoded by threads while the network works; a new view of each photo each epoch."""
+
+    photos: pl.DataFrame  # jpeg, label, sha256
+    how: Preprocess
+    batch_size: int
+    seed: int
+    augment: bool
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches an epoch."""
+        return -(-self.photos.height // self.batch_size)
+
+    def __call__(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch, which counts from 1."""
+        n_photos = self.photos.height
+        random = np.random.default_rng([self.seed, epoch])
+        order = random.permutation(n_photos) if self.augment else np.arange(n_photos)
+        starts = iter(range(0, n_photos, self.batch_size))
+        ahead: deque[Future[Batch]] = deque()
+        with ThreadPoolExecutor(engine.n_workers(0)) as pool:
+            while True:
+                while len(ahead) < 4 and (start := next(starts, None)) is not None:
+                    ahead.append(pool.submit(self._batch, order[start : start + self.batch_size], epoch))
+                if not ahead:
+                    return
+                yield ahead.popleft().result()
+
+    def _batch(self, positions: np.ndarray[tuple[int], np.dtype[np.int64]], epoch: int) -> Batch:
+        rows = self.photos[positions].select("jpeg", "sha256", "label").rows()
+        number = epoch if self.augment else 0
+        photos_NHWC = np.stack([views.view(jpeg, sha256, self.how, number) for jpeg, sha256, _ in rows])
+        return torch.from_numpy(photos_NHWC), torch.tensor([label for _, _, label in rows])

@@ -1,0 +1,40 @@
+"""A run's own answers, in torch: what evaluation judges and what every export is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.torch
+import torch
+
+from fledged.products import Run
+from fledged.training import backbones
+from fledged.training.model import Classifier, Head
+
+Probabilities = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+
+WEIGHTS_FILE = "weights.safetensors"
+
+
+def load_classifier(run: Run) -> Classifier:
+    """The run's network with its weights, in evaluation mode, on the CPU."""
+    backbone = backbones.empty(run.backbone.name)
+    head = Head(run.backbone.n_features, len(run.classes))
+    model = Classifier(backbone, head, run.preprocess)
+    model.load_state_dict(safetensors.torch.load_file(run.folder / WEIGHTS_FILE))
+    return model.eval()
+
+
+def run_probabilities(run: Run) -> Probabilities:
+    """uint8 photos (N, S, S, 3) to probabilities (N, C)."""
+    model = load_classifier(run).to(memory_format=torch.channels_last)
+
+    def probabilities(photos_NHWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        with torch.inference_mode():
+            logits_NC: torch.Tensor = model(torch.from_numpy(photos_NHWC))
+            result: npt.NDArray[np.float32] = logits_NC.softmax(1).numpy()
+            return result
+
+    return probabilities

@@ -1,0 +1,257 @@
+"""Where each product lives on disk, and the only code that writes there.
+
+    fledged/                    the working folder, `--work DIR`
+        snapshots/<id>/         snapshot.json, written last, and the files that it names
+        reviews/<id>/ …
+        decisions.jsonl         people's decisions, only ever appended to
+        cache/                  may be deleted at any time
+        latest.json             the newest product of each kind
+
+A file is written beside its final place, flushed to the disk and renamed; the record comes last. So whatever is killed
+whenever, a product is either there whole or not there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ValidationError
+
+from fledged import DEFAULT_WORK
+from fledged.errors import ProductError, WorkspaceError
+from fledged.products import Product
+
+DEFAULT = DEFAULT_WORK
+LOCK_TIMEOUT_S = 3600.0
+
+AnyProduct = TypeVar("AnyProduct", bound=Product)
+
+# kind -> the command that makes one
+MAKERS = {
+    "snapshot": "fledged scan PHOTOS/",
+    "review": "fledged review",
+    "dataset": "fledged prepare",
+    "run": "fledged train",
+    "report": "fledged evaluate",
+    "bundle": "fledged export",
+}
+
+
+class Workspace:
+    """A working folder."""
+
+    def __init__(self, root: str | os.PathLike[str] = DEFAULT) -> None:
+        self.root = Path(root)
+
+    def folder(self, kind: str, product_id: str) -> Path:
+        """Where a product lies, or will."""
+        return self.root / f"{kind}s" / product_id
+
+    def cache(self, name: str) -> Path:
+        """A place for what can be computed again."""
+        return self.root / "cache" / name
+
+    @property
+    def decisions(self) -> Path:
+        """People's decisions, one JSON object a line."""
+        return self.root / "decisions.jsonl"
+
+    @contextlib.contextmanager
+    def lock(self, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
+        """Held by a verb while it works; a second process waits, and after `timeout_s` gets a WorkspaceError."""
+        with disk_errors(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            # The lock dies with its process, so nothing is left to clean up after a crash.
+            lock = FileLock(self.root / ".lock", timeout=timeout_s)
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise WorkspaceError(
+                    f"Another fledged process has been working here for over {timeout_s:.0f} s",
+                    where=self.root,
+                    remedy="Wait for it, stop it, or take another folder with --work DIR.",
+                ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def find(self, kind: type[AnyProduct], product_id: str) -> AnyProduct | None:
+        """The product with this id if it is here, whole and of this format; it becomes the newest of its kind."""
+        folder = self.folder(kind.kind, product_id)
+        if not (folder / f"{kind.kind}.json").exists():
+            return None
+        try:
+            product = open_product(kind, folder)
+        except ProductError:
+            return None  # damaged or outdated: it is made again
+        self._remember(product)
+        return product
+
+    def load(self, kind: type[AnyProduct], product_id: str | None = None) -> AnyProduct:
+        """A product by its id (a unique beginning is enough, `run:3f9a` too), or the newest.
+
+        Raises ProductError if there is none, or if its files are not what they were.
+        """
+        wanted = (product_id or self._latest().get(kind.kind, "")).removeprefix(f"{kind.kind}:")
+        known = sorted(path.parent.name for path in self.root.glob(f"{kind.kind}s/*/{kind.kind}.json"))
+        matches = [name for name in known if wanted and name.startswith(wanted)]
+        if len(matches) == 1 or wanted in matches:
+            return open_product(kind, self.folder(kind.kind, wanted if wanted in matches else matches[0]))
+        if product_id is None:
+            raise ProductError(f"There is no {kind.kind} yet", where=self.root, remedy=f"Run: {MAKERS[kind.kind]}")
+        listed = ", ".join(known) or "none"
+        what = "is not unique" if matches else "does not exist"
+        raise ProductError(f"The {kind.kind} `{wanted}` {what}", where=self.root, remedy=f"There are: {listed}.")
+
+    def all(self, kind: type[AnyProduct]) -> Iterator[AnyProduct]:
+        """Every product of a kind, whole and of this format, by id."""
+        for record in sorted(self.root.glob(f"{kind.kind}s/*/{kind.kind}.json")):
+            with contextlib.suppress(ProductError):
+                yield open_product(kind, record.parent)
+
+    def save(self, product: AnyProduct) -> AnyProduct:
+        """Write the record, after all of its files are in place; from now on the product exists."""
+        folder = self.folder(product.kind, product.id)
+        named = product.model_copy(update={"files": _hash_files(folder, product.kind)})
+        write_bytes(folder / f"{product.kind}.json", named.model_dump_json(indent=2).encode())
+        named.at(folder)
+        self._remember(named)
+        return named
+
+    def _latest(self) -> dict[str, str]:
+        try:
+            latest: dict[str, str] = json.loads((self.root / "latest.json").read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+        return latest
+
+    def _remember(self, product: Product) -> None:
+        latest = self._latest()
+        if latest.get(product.kind) != product.id:
+            write_bytes(self.root / "latest.json", json.dumps(latest | {product.kind: product.id}).encode())
+
+
+def open_product(kind: type[AnyProduct], folder: Path) -> AnyProduct:
+    """The product in a folder, its files verified by their sha256. Raises ProductError."""
+    record = folder / f"{kind.kind}.json"
+    remake = f"Make it again with: {MAKERS[kind.kind]}"
+    try:
+        text = record.read_bytes()
+        version = json.loads(text)["version"]
+    except OSError as error:
+        raise ProductError(f"There is no {kind.kind} here", where=folder, remedy=remake) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ProductError(f"This record of a {kind.kind} is damaged", where=record, remedy=remake) from error
+    if version != kind.format_version:
+        age = "a newer" if version > kind.format_version else "an older"
+        raise ProductError(
+            f"This {kind.kind} is of {age} format ({version}, not {kind.format_version})",
+            where=record,
+            remedy="Take the fledged that wrote it, or make it again.",
+        )
+    try:
+        product = kind.model_validate_json(text)
+    except ValidationError as error:
+        raise ProductError(f"This record of a {kind.kind} is damaged", where=record, remedy=remake) from error
+    for name, expected in product.files.items():
+        path = folder / name
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ProductError("This record names a file outside of its folder", where=record, remedy=remake)
+        try:
+            actual = sha256_of_file(path)
+        except OSError as error:
+            raise ProductError(f"A file of {kind.kind} {product.id} is missing", where=path, remedy=remake) from error
+        if actual != expected:
+            raise ProductError(
+                f"A file of {kind.kind} {product.id} is not what was written (sha256 differs)",
+                where=path,
+                remedy=f"Restore it from a copy, or delete {folder} and run: {MAKERS[kind.kind]}",
+            )
+    product.at(folder)
+    return product
+
+
+def product_id(kind: type[Product], *made_from: object) -> str:
+    """The id of a product of these parents and this resolved config: 12 hex digits."""
+    parts = [part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in made_from]
+    text = json.dumps([kind.kind, kind.format_version, parts], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def now() -> datetime:
+    """The time that goes into a record."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole, with the old content, or not at all."""
+    write(path, lambda file: file.write(data))
+
+
+def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
+    """Write a file atomically: a temporary file in the same folder, fsync, rename, fsync of the folder.
+
+    Raises WorkspaceError if the disk is full or cannot be written; the earlier file is then as it was.
+    """
+    temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.part")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                fill(file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+def sha256_of_file(path: Path) -> str:
+    """Of the content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals into a WorkspaceError that names the path and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        remedy = {
+            errno.ENOSPC: "Free some space, or take another disk with --work DIR, and run the same command again.",
+            errno.EDQUOT: "Free some of your quota, or take another disk with --work DIR.",
+            errno.EROFS: "The disk is read-only: take another with --work DIR.",
+            errno.EACCES: "You may not write there: take another folder with --work DIR.",
+        }.get(error.errno or 0, "Run the same command again, or take another folder with --work DIR.")
+        raise WorkspaceError(f"Cannot write: {error.strerror or error}", where=path, remedy=remedy) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _hash_files(folder: Path, kind: str) -> dict[str, str]:
+    """Every file of the product but its record, half-written files and working state."""
+    return {
+        path.relative_to(folder).as_posix(): sha256_of_file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != f"{kind}.json" and not path.name.startswith(".")
+    }
