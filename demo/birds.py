@@ -120,7 +120,7 @@ def _body(model: Model, kind: Species, tint: float) -> None:
 
     tip = path[-1]
     long = 0.10 + 0.25 * max(kind.neck, 0.0) * (kind.legs > 0)
-    beak = np.array([tip - vec(0.03, 0, 0), tip + vec(long * 0.5, 0, -0.008), tip + vec(long, 0, -0.025)])
+    beak = tip + np.array([(-0.03, 0, 0), (long * 0.5, 0, -0.008), (long, 0, -0.025)])
     model.tube(beak, np.array([0.034, 0.022, 0.004]), kind.beak, sides=6)
     for side in (-1, 1):
         eye = tip + vec(-0.05, side * kind.girth * 0.47, 0.018)
@@ -169,7 +169,8 @@ def _wing(
     ahead = 0.16 + 0.12 * np.sin(np.pi * np.clip(share / 0.8, 0, 1)) * (1 - 0.3 * fold)
     ahead = ahead - sweep * np.clip(share - 0.38, 0, None) ** 1.4 / 0.51
     lead = np.stack([ahead, across, height], axis=1)
-    width = kind.chord * (1 - kind.taper * share) * np.sqrt(1 - np.minimum(share, 0.999) ** kind.square)
+    rounding = np.sqrt(1 - np.minimum(share, 0.999) ** kind.square)
+    width = kind.chord * (1 - kind.taper * share) * rounding
     scallop = 1 + 0.035 * (np.arange(sections) % 2)
     up = np.stack([np.zeros_like(slope), -np.sin(slope), np.cos(slope)], axis=1)
     thick = 0.10 * (1 - 0.8 * share)
@@ -191,7 +192,8 @@ def _wing(
         spread = 0.55 - 1.35 * place - 0.4 * sweep
         length = kind.chord * (0.62 - 0.22 * place)
         lift = slope[-1] + 0.28
-        out = np.array([np.sin(spread), np.cos(spread) * np.cos(lift), np.cos(spread) * np.sin(lift)])
+        outward = np.cos(spread)
+        out = vec(np.sin(spread), outward * np.cos(lift), outward * np.sin(lift))
         path = base + np.array([-0.15, 0.6, 1.0])[:, None] * length * out
         if mirror:
             path[:, 1] *= -1

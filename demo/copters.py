@@ -20,12 +20,20 @@ def _around(count: int, length: float, stretch: float) -> Array:
     return np.stack([np.cos(turn) * length * stretch, np.sin(turn) * length, 0 * turn], axis=1)
 
 
-def _spin(rng: np.random.Generator, model: Model, hub: Array, radius: float, frozen: bool, blades: int) -> None:
+def _spin(
+    rng: np.random.Generator,
+    model: Model,
+    hub: Array,
+    radius: float,
+    frozen: bool,
+    blades: int,
+) -> None:
     """A propeller: blurred by its turning, or frozen by a fast shutter."""
     phase = rng.uniform(0, np.pi)
     tone = rng.uniform(0.10, 0.30)
     if not frozen:
-        model.rotor(hub, (0, 0, 1), radius, (tone, tone, tone), rng.uniform(0.10, 0.30), phase, blades)
+        alpha = rng.uniform(0.10, 0.30)
+        model.rotor(hub, (0, 0, 1), radius, (tone, tone, tone), alpha, phase, blades)
         return
     for blade in range(blades):
         turn = phase + blade * 2 * np.pi / blades
@@ -66,7 +74,8 @@ def large_quadcopter(rng: np.random.Generator) -> Model:
     lit = rng.random() < 0.55
     for end in ends:
         model.bar(end * 0.16, end, thick, frame, taper=0.85)
-        model.bar(end + vec(0, 0, -0.05), end + vec(0, 0, 0.10), 0.062, (0.16, 0.16, 0.17), sides=8, pieces=2)
+        top, bottom = end + vec(0, 0, 0.10), end + vec(0, 0, -0.05)
+        model.bar(bottom, top, 0.062, (0.16, 0.16, 0.17), sides=8, pieces=2)
         radius = (0.34 if count == 6 else 0.46) * rng.uniform(0.97, 1.03)
         _spin(rng, model, end + vec(0, 0, 0.13), radius, frozen, blades)
         if lit:
@@ -87,7 +96,8 @@ def _skids(rng: np.random.Generator, model: Model, hull: Array, colour: Colour) 
     for side in (-1, 1):
         foot = np.array([0.0, side * (hull[1] + rng.uniform(0.08, 0.10)), -drop])
         for fore in (-0.16, 0.16):
-            model.bar([fore * 0.7, side * hull[1] * 0.6, -0.06], foot + vec(fore, 0, 0), 0.024, colour)
+            hip = vec(fore * 0.7, side * hull[1] * 0.6, -0.06)
+            model.bar(hip, foot + vec(fore, 0, 0), 0.024, colour)
         model.bar(foot + vec(-0.36, 0, 0), foot + vec(0.36, 0, 0), 0.026, colour)
 
 

@@ -153,7 +153,8 @@ def _front(
             (middle - pane * 0.62, top - pane * 0.12, middle + pane * 0.62, low + pane * 0.12),
             fill=_dimmed((232, 230, 224), dim),
         )
-        pen.rectangle((middle - pane / 2, top, middle + pane / 2, low), fill=_dimmed((64, 72, 84), dim))
+        glass = (middle - pane / 2, top, middle + pane / 2, low)
+        pen.rectangle(glass, fill=_dimmed((64, 72, 84), dim))
 
 
 def _dimmed(colour: tuple[int, ...], factor: float) -> tuple[int, int, int, int]:

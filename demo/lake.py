@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from unicodedata import normalize
 
 import numpy as np
@@ -34,7 +34,8 @@ _STEMS = {
         "{:d}",
     ),
 }
-_MINIMUM = 4  # photos a class needs to have room for one of each odd format
+# Photos per class that leave room for one of each defect.
+_MINIMUM = 5
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,9 @@ def draw_lake(
 
     # Each plain photo is the original of one copy at most, so that groups stay pairs.
     plain = [slot for slot in order if slot not in odd and slot not in wrong]
-    exact = [_copy(lake, names[plain.pop()]) for _ in range(max(2, 4 * times if times > 1 else 0))]
+    exact = [_copy(lake, names[plain.pop()]) for _ in range(2 if times == 1 else 4 * times)]
     near = []
-    for turn in range(max(3, 4 * times + 1 if times > 1 else 0)):
+    for turn in range(3 if times == 1 else 4 * times + 1):
         near.append(_copy(lake, names[plain.pop()], encode.NEAR[turn % len(encode.NEAR)]))
     conflicts = [_misfiled(lake, rng, names, plain.pop()) for _ in range(times + (times > 1))]
     unreadable = []
@@ -111,8 +112,8 @@ def draw_lake(
         kind = encode.BROKEN[turn % len(encode.BROKEN)]
         whole = lake.read(names[plain.pop()]) if kind == "truncated" else b""
         unreadable.append(lake.write(f"{label}/download_{turn}.jpg", encode.broken(whole, kind)))
+    skipped = _clutter(lake)
     return Planted(
-        skipped=_clutter(lake),
         photos=tuple(lake.written),
         unreadable=tuple(unreadable),
         exact_duplicates=tuple(exact),
@@ -120,6 +121,7 @@ def draw_lake(
         label_conflicts=tuple(conflicts),
         wrong_extension=tuple(names[slot] for slot in slots if slot in wrong),
         odd_formats=tuple(names[slot] for slot in slots if slot in odd),
+        skipped=skipped,
     )
 
 
@@ -133,11 +135,11 @@ class _Writer:
 
     def write(self, name: str, data: bytes) -> str:
         """Write a file and return its name, which differs from `name` where that is taken."""
-        stem, suffix = os.path.splitext(name)
+        path = PurePosixPath(name)
         free, turn = name, 1
         while normalize("NFC", free).casefold() in self._taken:
             turn += 1
-            free = f"{stem}_{turn}{suffix}"
+            free = str(path.with_name(f"{path.stem}_{turn}{path.suffix}"))
         target = self.root / free
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -184,13 +186,15 @@ def _some_size(rng: np.random.Generator, size: tuple[int, int]) -> tuple[int, in
 
 def _copy(lake: _Writer, original: str, near: str | None = None) -> tuple[str, str]:
     """A second file of the same photo in the same folder."""
-    folder, _, name = original.rpartition("/")
-    stem, suffix = os.path.splitext(name)
+    path = PurePosixPath(original)
     data = lake.read(original)
-    if near is None:
-        copy = f"Copy of {name}" if len(lake.written) % 2 else f"{stem} (1){suffix}"
-        return original, lake.write(f"{folder}/{copy}", data)
-    return original, lake.write(f"{folder}/{stem}-{near}.jpg", encode.near(data, near))
+    if near is not None:
+        copy = path.with_name(f"{path.stem}-{near}.jpg")
+        return original, lake.write(str(copy), encode.near(data, near))
+    # File managers and browsers name their copies differently.
+    downloaded = len(lake.written) % 2
+    copy = path.with_name(f"{path.stem} (1){path.suffix}" if downloaded else f"Copy of {path.name}")
+    return original, lake.write(str(copy), data)
 
 
 def _misfiled(

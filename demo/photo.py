@@ -51,7 +51,8 @@ def _flyers(rng: np.random.Generator, label: str) -> list[tuple[Model, Array, fl
         count = 1 if rng.random() < 0.78 else int(rng.integers(2, 4))
         flock = []
         for _ in range(count):
-            attitude = turned(heading + rng.normal(0, 0.25), rng.normal(0.05, 0.18), rng.normal(0, 0.35))
+            towards = heading + rng.normal(0, 0.25)
+            attitude = turned(towards, rng.normal(0.05, 0.18), rng.normal(0, 0.35))
             flock.append((bird(rng, species), attitude, 1.0 if count == 1 else 0.55))
         return flock
     if label == "winged_drone":
@@ -89,9 +90,11 @@ def _place(
     for _ in range(8):
         left, top = _position(rng, width, across), _position(rng, height, down)
         x, y = left + across / 2, top + down / 2
-        # Birds of a flock keep clear of each other.
+        # Birds of a flock keep clear of each other; one without a free place stays away.
         if all(np.hypot(x - u, y - v) > 0.42 * (size + other) for u, v, other in taken):
             break
+    else:
+        return
     taken.append((x, y, size))
     up, low = max(top, 0), min(top + down, height)
     west, east = max(left, 0), min(left + across, width)

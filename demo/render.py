@@ -30,12 +30,18 @@ class Rendered:
     lamps: tuple[tuple[float, float, Colour], ...]
 
 
-def render(model: Model, attitude: Array, elevation: float, light: Light, size_px: float) -> Rendered:
+def render(
+    model: Model,
+    attitude: Array,
+    elevation: float,
+    light: Light,
+    size_px: float,
+) -> Rendered:
     """Draw the model turned by `attitude`, seen by a camera that looks up by `elevation`."""
     points = np.concatenate(model.points) @ attitude.T
     faces = np.concatenate(model.faces)
     quads = points[faces]
-    normals = model._normals(quads)
+    normals = _normals(model, quads)
     colours = np.concatenate(model.colours)
     gloss = np.concatenate(model.gloss)
     look = np.array([0.0, np.cos(elevation), np.sin(elevation)])
@@ -52,7 +58,9 @@ def render(model: Model, attitude: Array, elevation: float, light: Light, size_p
     low, high = everything.min(axis=0), everything.max(axis=0)
     scale = OVERSAMPLING * size_px / max(high[0] - low[0], 1.25 * (high[1] - low[1]))
     margin = 2 * OVERSAMPLING
-    width, height = (int(np.ceil((length * scale + 2 * margin) / OVERSAMPLING)) * OVERSAMPLING for length in high - low)
+    # Whole multiples, so that shrinking leaves no half-covered last row.
+    spans = np.ceil(((high - low) * scale + 2 * margin) / OVERSAMPLING) * OVERSAMPLING
+    width, height = int(spans[0]), int(spans[1])
 
     eye = -6.0 * look - quads.mean(axis=1)
     keep = np.flatnonzero((normals * eye).sum(axis=1) > 0)
@@ -101,7 +109,8 @@ def _shade(colours: Array, normals: Array, eye: Array, gloss: Array, light: Ligh
     half = eye + light.sun
     half /= np.linalg.norm(half, axis=1, keepdims=True) + 1e-9
     shine = np.clip((normals * half).sum(axis=1), 0, None) ** 18 * gloss
-    return colours * (lit + facing * light.sunlight) + shine[:, None] * light.sunlight
+    shaded: Array = colours * (lit + facing * light.sunlight) + shine[:, None] * light.sunlight
+    return shaded
 
 
 def _draw_sheet(patch: Image.Image, sheet: Sheet, points: Array, light: Light) -> None:

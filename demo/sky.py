@@ -181,7 +181,7 @@ def _cumulus(rng: np.random.Generator, picture: Array, azimuth: float, warm: Arr
     wisps = wisps + 0.09 * clouds(rng, width, height, (width / 12, height / 12), 2, 0.7)
     density = smooth(wisps, cover, cover + rng.uniform(0.35, 1.0))
     reach = max(high // 22, 1)
-    side = int(round(np.sin(azimuth) * reach))
+    side = round(float(np.sin(azimuth)) * reach)
     margins = ((reach, 0), (max(side, 0), max(-side, 0)))
     toward_sun = np.pad(field, margins, mode="edge")[:high, max(-side, 0) :][:, :wide]
     lit = np.clip(0.62 + 0.75 * (field - toward_sun) - 0.16 * np.clip(field - cover, 0, 2), 0, 1)

@@ -6,7 +6,7 @@ import numpy as np
 
 from demo.mesh import SECTION_SIDES, Array, Colour, Model, vec
 
-_CARBON = (0.11, 0.11, 0.12)
+_DARK = (0.11, 0.11, 0.13)
 _RED, _GREEN = (1.0, 0.16, 0.10), (0.20, 1.0, 0.36)
 
 _LIVERIES: tuple[tuple[Colour, Colour], ...] = (
@@ -85,7 +85,13 @@ def _airscrew(rng: np.random.Generator, model: Model, at: Array, radius: float) 
     model.tube(at + np.linspace(-1, 1, 7)[:, None] * out, 0.022, (tone, tone, tone), sides=5)
 
 
-def _with_tail(rng: np.random.Generator, model: Model, paint: Colour, trim: Colour, booms: bool) -> None:
+def _with_tail(
+    rng: np.random.Generator,
+    model: Model,
+    paint: Colour,
+    trim: Colour,
+    booms: bool,
+) -> None:
     rear = rng.uniform(0.55, 0.85)
     nose = rng.uniform(0.36, 0.55)
     girth = rng.uniform(0.055, 0.095)
@@ -155,7 +161,8 @@ def _with_tail(rng: np.random.Generator, model: Model, paint: Colour, trim: Colo
     _airscrew(rng, model, np.array(screw), rng.uniform(0.13, 0.20))
     if rng.random() < 0.6:
         ball = rng.uniform(0.9, 1.2) * girth * 0.6
-        model.blob((nose * 0.62, 0, -girth * 1.05), (ball, ball, ball), (0.12, 0.12, 0.14), gloss=0.7)
+        at = vec(nose * 0.62, 0, -girth * 1.05)
+        model.blob(at, (ball, ball, ball), _DARK, gloss=0.7)
     if rng.random() < 0.25:
         _wheels(model, nose, girth)
     if rng.random() < 0.3:
@@ -165,7 +172,8 @@ def _with_tail(rng: np.random.Generator, model: Model, paint: Colour, trim: Colo
 
 def _wheels(model: Model, nose: float, girth: float) -> None:
     for x, y in ((nose * 0.7, 0.0), (-0.10, 0.13), (-0.10, -0.13)):
-        model.bar([x, y * 0.3, -girth * 0.7], [x, y, -girth - 0.11], 0.012, (0.3, 0.3, 0.3), sides=5)
+        hip, hub = vec(x, y * 0.3, -girth * 0.7), vec(x, y, -girth - 0.11)
+        model.bar(hip, hub, 0.012, (0.3, 0.3, 0.3), sides=5)
         model.blob((x, y, -girth - 0.12), (0.035, 0.014, 0.035), (0.07, 0.07, 0.07), sections=6)
 
 
@@ -193,4 +201,4 @@ def _flying_wing(rng: np.random.Generator, model: Model, paint: Colour, trim: Co
     if rng.random() < 0.7:
         _airscrew(rng, model, np.array([-chord * 0.42, 0, 0.02]), rng.uniform(0.11, 0.16))
     if rng.random() < 0.4:
-        model.blob((chord * 0.5, 0, -girth * 0.7), (0.045, 0.045, 0.045), (0.1, 0.1, 0.12), gloss=0.7)
+        model.blob((chord * 0.5, 0, -girth * 0.7), (0.045, 0.045, 0.045), _DARK, gloss=0.7)

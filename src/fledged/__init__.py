@@ -56,6 +56,7 @@ _EXTRAS = {
     "timm": "train",
     "accelerate": "train",
     "polars": "train",
+    "pyarrow": "train",
     "sklearn": "train",
     "scipy": "train",
     "safetensors": "train",

@@ -148,7 +148,7 @@ def open_product(kind: type[AnyProduct], folder: Path) -> AnyProduct:
     remake = f"Make it again with: {MAKERS[kind.kind]}"
     try:
         text = record.read_bytes()
-        version = json.loads(text)["version"]
+        version = int(json.loads(text)["version"])
     except OSError as error:
         raise ProductError(f"There is no {kind.kind} here", where=folder, remedy=remake) from error
     except (ValueError, KeyError, TypeError) as error:

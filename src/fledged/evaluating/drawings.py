@@ -53,11 +53,12 @@ class Curve:
 
 def axis(low: float, high: float) -> Axis:
     """A range that holds both, with at most six round ticks."""
-    span = high - low or abs(high) or 1.0
+    scale = max(abs(low), abs(high))
+    span = high - low if high - low > 1e-9 * max(scale, 1e-9) else scale or 1.0
     power = 10 ** math.floor(math.log10(span / _MAX_TICKS))
     step = next(s * power for s in (1, 2, 2.5, 5, 10, 20) if span / (s * power) <= _MAX_TICKS - 1)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    ticks = tuple(round(i * step, 10) for i in range(first, max(last, first + 1) + 1))
+    ticks = tuple(float(f"{i * step:.10g}") for i in range(first, max(last, first + 1) + 1))
     return Axis(ticks[0], ticks[-1], ticks)
 
 

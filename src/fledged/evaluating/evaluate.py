@@ -51,7 +51,7 @@ def evaluate(
     config = resolve(EvaluateConfig, settings)
     workspace = Workspace(work)
     judged = find_subject(workspace, subject)
-    exam = _test_split(workspace, judged) if folder is None else _labelled_folder(workspace, judged, Path(folder))
+    exam = exam_of(workspace, judged, folder)
     with workspace.lock():
         return report_on(judged, exam, workspace, config, report or progress.default())
 
@@ -69,9 +69,7 @@ def report_on(
         raise LakeError(
             f"None of the {words.photos(len(exam.photos))} to judge on can be read",
             where=exam.where,
-            remedy=f"The first one: {answers.errors[0]}. Bring the files back, or scan the folder again."
-            if answers.errors
-            else "The test split is empty: prepare the dataset again.",
+            remedy=f"The first one: {answers.errors[0]}. Bring the files back, or scan the folder again.",
         )
     figures = figures_of(answers, judged.name, exam.source, exam.n_seen, exam.folders_without_class)
     made_at = now()
@@ -91,9 +89,16 @@ def report_on(
     )
 
 
+def exam_of(workspace: Workspace, judged: Subject, folder: str | os.PathLike[str] | None) -> Exam:
+    """The test split of the dataset that the model was made of, or a labelled folder."""
+    return _test_split(workspace, judged) if folder is None else _labelled_folder(workspace, judged, Path(folder))
+
+
 def _test_split(workspace: Workspace, judged: Subject) -> Exam:
     dataset = workspace.load(Dataset, judged.dataset_id)
     chosen = photos.of_test_split(dataset, judged.classes)
+    if not chosen:
+        raise LakeError("The test split is empty", where=dataset.folder, remedy="Run: fledged prepare")
     return Exam(chosen, f"test split of dataset:{dataset.id}", dataset.id, Path(dataset.lake), dataset)
 
 

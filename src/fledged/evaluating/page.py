@@ -90,6 +90,7 @@ def render(story: Story) -> str:
         has_matrix=len(figures.classes) <= _MATRIX_CLASSES,
         pairs=confused_pairs(figures)[:_LISTED_PAIRS],
         row_sums=[sum(row) for row in figures.confusion],
+        column_sums=[sum(column) for column in zip(*figures.confusion, strict=True)],
         most_common=max(figures.by_class, key=lambda entry: entry.support).label,
         mistakes=gallery.mistakes(story.answers, story.gallery),
         least_sure=gallery.least_sure(story.answers, min(_LEAST_SURE, story.gallery)),

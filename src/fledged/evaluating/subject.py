@@ -26,6 +26,7 @@ class Subject:
     name: str  # "run:…" or "bundle:…"
     classes: tuple[str, ...]
     preprocess: Preprocess
+    run_id: str
     dataset_id: str  # that it was trained on
     backbone: BackboneInfo
     load: Callable[[], Probabilities]  # called only if there is something to answer
@@ -57,13 +58,30 @@ def _of_run(run: Run) -> Subject:
 
         return run_probabilities(run)
 
-    return Subject(f"run:{run.id}", run.classes, run.preprocess, run.dataset_id, run.backbone, load, run)
+    return Subject(
+        name=f"run:{run.id}",
+        classes=run.classes,
+        preprocess=run.preprocess,
+        run_id=run.id,
+        dataset_id=run.dataset_id,
+        backbone=run.backbone,
+        load=load,
+        run=run,
+    )
 
 
 def _of_bundle(bundle: Bundle) -> Subject:
     def load() -> Probabilities:
-        from fledged.serving import predictor
+        from fledged.serving.predictor import load as load_predictor
 
-        return predictor.load(bundle).probabilities
+        return load_predictor(bundle).probabilities
 
-    return Subject(f"bundle:{bundle.id}", bundle.classes, bundle.preprocess, bundle.dataset_id, bundle.backbone, load)
+    return Subject(
+        name=f"bundle:{bundle.id}",
+        classes=bundle.classes,
+        preprocess=bundle.preprocess,
+        run_id=bundle.run_id,
+        dataset_id=bundle.dataset_id,
+        backbone=bundle.backbone,
+        load=load,
+    )

@@ -139,7 +139,8 @@ def _check_classes(used: pl.DataFrame, members: pl.DataFrame) -> None:
 def _splits(members: pl.DataFrame, used: pl.DataFrame, config: PrepareConfig) -> pl.Series:
     if config.keep_splits:
         return _lake_splits(members, used, config)
-    by_group = assign(_groups(used), config.split, config.seed)
+    shares = dict(zip(SPLITS, config.split, strict=True))
+    by_group = assign(_groups(used), shares, config.seed)
     return pl.Series(
         [
             by_group[group] if left_out is None else None
@@ -165,11 +166,7 @@ def _lake_splits(members: pl.DataFrame, used: pl.DataFrame, config: PrepareConfi
     if present != {"train", "val", "test"}:
         share = config.split[1] / (config.split[0] + config.split[1])
         groups = _groups(used.filter(pl.col("lake_split") == "train"))
-        # assign() wants three shares: its val is not asked for, and its test is what becomes val.
-        carved = {
-            key: "val" if split == "test" else "train"
-            for key, split in assign(groups, (1 - share, 0.0, share), config.seed).items()
-        }
+        carved = dict(assign(groups, {"train": 1 - share, "val": share}, config.seed))
     return pl.Series(
         [
             None if left_out is not None else carved.get(group, "train") if lake_split == "train" else names[lake_split]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+from pyarrow import parquet
 
 from fledged import engine, images
 from fledged.config import PrepareConfig
@@ -64,13 +66,18 @@ def write_shard(folder: Path, split: Split, number: int, rows: pl.DataFrame, cla
         "label": {"names": list(classes), "_type": "ClassLabel"},
         "sha256": {"dtype": "string", "_type": "Value"},
     }
-    table = rows.select(
-        image=pl.struct(bytes=pl.col("jpeg"), path=pl.col("path")),
-        label=pl.col("class_index").cast(pl.Int64),
-        sha256=pl.col("sha256"),
+    schema = pa.schema(
+        {
+            "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
+            "label": pa.int64(),
+            "sha256": pa.string(),
+        },
+        metadata={"huggingface": json.dumps({"info": {"features": features}})},
     )
-    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    images_of_rows = [{"bytes": jpeg, "path": path} for jpeg, path in rows.select("jpeg", "path").iter_rows()]
+    table = pa.table([images_of_rows, rows["class_index"].to_list(), rows["sha256"].to_list()], schema=schema)
+    # pyarrow and not Polars, whose files hide the metadata that names the features.
     write(
         folder / f"{split}-{number:05d}.parquet",
-        lambda file: table.write_parquet(file, metadata=metadata, compression="uncompressed", row_group_size=512),
+        lambda file: parquet.write_table(table, file, compression="none", row_group_size=512),
     )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from fledged.products import SPLITS, Split
+from fledged.products import Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ def ties_by_key(keys: Sequence[str | None]) -> list[tuple[int, int]]:
     return [(first.setdefault(key, index), index) for index, key in enumerate(keys) if key is not None]
 
 
-def assign(groups: Sequence[Group], shares: tuple[float, float, float], seed: int) -> dict[str, Split]:
+def assign(groups: Sequence[Group], shares: Mapping[Split, float], seed: int) -> dict[str, Split]:
     """The split of each group, by its key.
 
-    Within each label, every split gets a group (labels need three groups), large groups are placed before small ones,
-    each where most photos are missing to its share, and the seed decides between groups of one size. The order of
-    `groups` does not matter.
+    Within each label, every split gets a group (if there are as many groups as splits), large groups are placed before
+    small ones, each where most photos are missing to its share, and the seed decides between groups of one size. The
+    order of `groups` does not matter.
     """
     splits: dict[str, Split] = {}
     for label in sorted({group.label for group in groups}):
@@ -49,15 +49,16 @@ def assign(groups: Sequence[Group], shares: tuple[float, float, float], seed: in
             (group for group in groups if group.label == label),
             key=lambda group: (-group.n_photos, _shuffled(seed, group.key)),
         )
-        missing = dict(zip(SPLITS, (share * sum(g.n_photos for g in of_label) for share in shares), strict=True))
-        # The smallest groups open test and val, so that no large one can use up all photos of a rare class.
-        openers: tuple[Split, ...] = ("test", "val") if len(of_label) >= len(SPLITS) else ()
+        n_photos = sum(group.n_photos for group in of_label)
+        missing = {split: share * n_photos for split, share in shares.items()}
+        # The smallest groups open the smaller splits, so that no large one can use up all photos of a rare class.
+        openers = sorted(shares, key=lambda split: shares[split])[:-1] if len(of_label) >= len(shares) else []
         for split in openers:
             group = of_label.pop()
             splits[group.key] = split
             missing[split] -= group.n_photos
         for group in of_label:
-            split = max(SPLITS, key=lambda name: missing[name])
+            split = max(missing, key=lambda name: missing[name])
             splits[group.key] = split
             missing[split] -= group.n_photos
     return splits

@@ -135,7 +135,7 @@ class Predictor:
         except images.NotAPhoto as error:
             raise RequestError(f"This is {error}", status=415, where=where, remedy=_FORMATS) from error
         except images.BadPhoto as error:
-            remedy = "Send the photo again, or save it anew in an image editor."
+            remedy = "Send it again, or a smaller copy saved anew with an image editor."
             raise RequestError(f"This photo cannot be read: {error}", status=422, where=where, remedy=remedy) from error
 
     def _prediction(self, row: Float32Array, top_k: int, seconds: float) -> Prediction:

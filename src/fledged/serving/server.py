@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import uvicorn
+from starlette.applications import Starlette
 
 from fledged.config import ServeConfig, resolve
 from fledged.errors import ConfigError
@@ -38,27 +39,30 @@ def serve(
     `settings` are those of ServeConfig. Raises ConfigError if the address cannot be had, and ProductError.
     """
     config = resolve(ServeConfig, settings)
-    with _listening(config) as listener:
-        app = create_app(load(bundle, work=work, threads=config.threads), config)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                access_log=False,
-                log_config=None,
-                lifespan="off",
-                ws="none",
-                timeout_keep_alive=_KEEP_ALIVE_S,
-                server_header=False,
-                timeout_graceful_shutdown=_DRAIN_S,
-            )
-        )
+    with listen(config) as listener:
+        server = make_server(create_app(load(bundle, work=work, threads=config.threads), config))
         with _stopped_by_signals(server):
             on_ready(_url(config.host, listener))
             server.run(sockets=[listener])
 
 
-def _listening(config: ServeConfig) -> socket.socket:
-    """A socket that listens before the model is loaded: a port that is taken is told at once."""
+def make_server(app: Starlette) -> uvicorn.Server:
+    """uvicorn as we run it: it says nothing but errors, and stops within seconds."""
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        log_config=None,
+        lifespan="off",
+        ws="none",
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_DRAIN_S,
+    )
+    return uvicorn.Server(config)
+
+
+def listen(config: ServeConfig) -> socket.socket:
+    """A socket that listens before the model is loaded: a port that is taken is told at once. Raises ConfigError."""
     try:
         family = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((config.host, config.port), family=family, backlog=_BACKLOG)

@@ -270,5 +270,6 @@ $("copy").addEventListener("click", async () => {
   setTimeout(() => { $("copy").textContent = "Copy"; }, 2000);
 });
 if (/Mac|iPhone|iPad/.test(navigator.platform)) $("paste-key").textContent = "⌘ V";
+if (matchMedia("(hover: none), (max-width: 480px)").matches) $("drop-title").textContent = "Add photos";
 
 introduce();

@@ -1,0 +1,35 @@
+"""Fixtures that several rooms share: a small drawn lake, and what the chain makes of it, computed once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.drawing import Planted, draw_lake
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_fledged_toml(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests run in an empty folder, so that no settings file of the machine takes part."""
+    before = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("cwd"))
+    yield
+    os.chdir(before)
+
+
+@pytest.fixture(scope="session")
+def messy_lake(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Planted]:
+    """Four classes of small drawn photos with every defect in them; tests must not change it."""
+    folder = tmp_path_factory.mktemp("messy") / "lake"
+    return folder, draw_lake(folder, n_per_class=12, size_px=(96, 72))
+
+
+@pytest.fixture(scope="session")
+def clean_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four classes of small drawn photos; tests must not change it."""
+    folder = tmp_path_factory.mktemp("clean") / "lake"
+    draw_lake(folder, n_per_class=10, defects=False, size_px=(96, 72))
+    return folder

@@ -1,0 +1,368 @@
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from axe_core_python.sync_playwright import Axe
+from hypothesis import given
+from hypothesis import strategies as st
+from playwright.sync_api import Browser, Page
+
+from fledged.config import EvaluateConfig, resolve
+from fledged.evaluating import drawings, words
+from fledged.evaluating.evaluate import Exam, exam_of, report_on
+from fledged.evaluating.photos import Photo
+from fledged.evaluating.subject import Probabilities
+from fledged.products import Report, Run
+from fledged.progress import silent
+from fledged.workspace import Workspace
+from tests.evaluating.colours import CHROMIUM, CLASSES, chromium, draw, save_dataset, save_run, small_lake, subject_of
+
+HOSTILE = (
+    "<script>window.pwned=1</script>.jpg",
+    '"><img src=x onerror="window.pwned=2">.jpg',
+    "line\nbreak & \u202egpj.exe.jpg",
+    "{{ 7 * 7 }}.jpg",
+)
+HOSTILE_CLASS = "<b onclick='x'>&{% raw %}"
+FORMS = {"percent": words.percent, "count": words.count, "decimal": words.decimal, "photos": words.photos}
+
+
+def make_report(root: Path, classes: tuple[str, ...] = CLASSES, **settings: object) -> Report:
+    """The report of the colour classifier on a lake with hostile names, under `root`."""
+    lake, workspace = root / "my <lake>", Workspace(root / "work")
+    photos = small_lake(lake)
+    for seed, name in enumerate(HOSTILE):
+        draw(lake / "blue" / name.replace("/", "∕"), "red", seed=60 + seed)
+        photos.append((f"blue/{name.replace('/', '∕')}", "blue"))
+    photos.append(("green/gone.jpg", "green"))
+    run = save_run(workspace, save_dataset(workspace, lake, photos, classes), classes)
+    return judge(workspace, run, settings=settings)
+
+
+def judge(
+    workspace: Workspace,
+    run: Run,
+    model: Probabilities | None = None,
+    exam: Exam | None = None,
+    settings: dict[str, object] | None = None,
+) -> Report:
+    """The report of a model, by default the colour classifier, on photos, by default the run's test split."""
+    subject = subject_of(run, (lambda: model) if model else None)
+    exam = exam or exam_of(workspace, subject, None)
+    return report_on(subject, exam, workspace, resolve(EvaluateConfig, settings or {}), silent)
+
+
+def html_of(report: Report) -> str:
+    return (report.folder / "report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    return make_report(tmp_path_factory.mktemp("page"), (*CLASSES, HOSTILE_CLASS))
+
+
+class Read(HTMLParser):
+    """What a page holds: (path, exact value, shown text) of each figure, tags, and addresses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, str, str]] = []
+        self._open: tuple[str, str] | None = None
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        named = dict(attrs)
+        self.addresses += [str(named[name]) for name in ("src", "href", "srcset", "action", "data") if name in named]
+        if tag == "data":
+            self._open = (str(named["data-figure"]), str(named["value"]))
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self.found.append((*self._open, data))
+            self._open = None
+
+
+def lookup(tree: Any, path: str) -> Any:
+    for step in path.split("."):
+        tree = tree[int(step) if isinstance(tree, list) else step]
+    return tree
+
+
+def test_every_figure_is_that_of_metrics_json(report: Report) -> None:
+    metrics = json.loads((report.folder / "metrics.json").read_text())
+    page = Read()
+    page.feed(html_of(report))
+    shown = {path for path, _, _ in page.found}
+    by_class = {
+        f"by_class.{i}.{name}"
+        for i in range(3)
+        for name in ("precision", "f1", "recall.value", "recall.low", "support")
+    }
+    matrix = {f"confusion.{t}.{p}" for t in range(4) for p in range(4)}
+    headline = {"accuracy.value", "accuracy.low", "accuracy.high", "n_photos", "n_right", "macro_f1", "baseline"}
+    assert by_class | matrix | headline <= shown
+    for path, value, text in page.found:
+        exact = lookup(metrics, path)
+        assert float(value) == exact
+        assert text in {form(exact) for form in FORMS.values() if not (isinstance(exact, float) and form in _WHOLE)}
+
+
+_WHOLE = (words.count, words.photos)
+
+
+def test_the_headline_is_in_words(report: Report) -> None:
+    text = " ".join(re.sub(r"<[^>]+>", "", html_of(report)).replace("&nbsp;", " ").split())
+    assert "Of 18 photos that no choice has seen, 13 were right; 95% interval 49.1% to 87.5%." in text
+    assert "Most often, blue is taken for red: 4 of 9 photos (44.4%)." in text
+    assert "1 photo could not be answered and is listed below" in text
+    assert "green/gone.jpgvanished since the scan" in text
+    assert "exact duplicate1" in text
+    assert "3 epochs; the model is that of epoch 2, with 95.0% of the validation photos right." in text
+
+
+def test_names_inject_nothing(report: Report) -> None:
+    html = html_of(report)
+    page = Read()
+    page.feed(html)
+    assert not {"script", "iframe", "object", "form", "b onclick"} & set(page.tags)
+    assert "<b onclick" not in html
+    assert "onerror=&#34;" in html
+    assert "<img src=x" not in html
+    assert r"line\nbreak &amp; \u202egpj.exe.jpg" in html
+    assert "{{ 7 * 7 }}.jpg" in html
+
+
+def test_the_page_names_no_place_outside_of_itself(report: Report) -> None:
+    html = html_of(report)
+    page = Read()
+    page.feed(html)
+    assert all(address.startswith(("data:", "#")) for address in page.addresses)
+    assert not {"url(", "@import", "@font-face"} & set(re.findall(r"url\(|@[\w-]+", html.split("</style>")[0]))
+    assert str(report.folder.parents[2]) not in html
+    assert "default-src 'none'" in html
+
+
+def test_the_same_evaluation_gives_the_same_bytes_but_for_the_date(report: Report, tmp_path: Path) -> None:
+    again = make_report(tmp_path, (*CLASSES, HOSTILE_CLASS))
+    assert again.id == report.id
+    undated = [re.sub(r"<time.*?</time>", "", html_of(made)) for made in (report, again)]
+    assert undated[0] == undated[1]
+    for name in ("metrics.json", "predictions.parquet"):
+        assert (again.folder / name).read_bytes() == (report.folder / name).read_bytes()
+
+
+def captions(html: str, section: str) -> list[str]:
+    """The file names in a section, in order."""
+    part = html.split(f'id="{section}"')[1].split("</section>")[0]
+    return re.findall(r'<span class="file"[^>]*>([^<]*)<', part)
+
+
+def test_the_gallery_shows_the_most_confident_mistakes_first(report: Report, tmp_path: Path) -> None:
+    wrong = report.predictions().filter(report.predictions()["label"] != report.predictions()["predicted"])
+    ranked = [words.visible(path) for path in wrong.sort("confidence", descending=True)["path"]]
+    everything = [_unescaped(name) for name in captions(html_of(report), "mistakes")]
+    assert sorted(everything) == sorted(ranked)
+    assert everything[-1] == "red/really green.jpg"  # the rarer kind of mistake comes last
+    two = html_of(make_report(tmp_path, (*CLASSES, HOSTILE_CLASS), gallery=2))
+    assert {_unescaped(name) for name in captions(two, "mistakes")} == set(ranked[:2])
+    assert two.count("<img") == 4  # and the two least sure right answers
+    assert "The 2 most confident of" in two
+
+
+def test_close_calls_are_the_least_sure_right_answers(report: Report) -> None:
+    assert captions(html_of(report), "unsure")[0] == "blue/pale.jpg"
+
+
+def test_thumbnails_are_small_jpegs_without_metadata(report: Report) -> None:
+    import base64
+    import io
+
+    from PIL import Image
+
+    uris = re.findall(r'src="data:image/jpeg;base64,([^"]+)" width="(\d+)" height="(\d+)"', html_of(report))
+    assert len(uris) == 17  # 5 mistakes and 12 close calls
+    for data, width, height in uris:
+        image = Image.open(io.BytesIO(base64.b64decode(data)))
+        assert image.size == (int(width), int(height)) == (48, 40)
+        assert not image.getexif()
+
+
+def test_without_a_gallery_there_are_no_pictures(tmp_path: Path) -> None:
+    html = html_of(make_report(tmp_path, gallery=0))
+    assert "<img" not in html
+    assert "None is shown of" in html
+
+
+def test_a_perfect_model(tmp_path: Path) -> None:
+    workspace, lake = Workspace(tmp_path / "work"), tmp_path / "lake"
+    photos = [(draw(lake / "red" / f"{n}.jpg", "red", n).relative_to(lake).as_posix(), "red") for n in range(3)]
+    run = save_run(workspace, save_dataset(workspace, lake, photos))
+    html = html_of(judge(workspace, run))
+    assert "Nothing was taken for anything else." in html
+    assert ">100%</data>" in html
+    assert "no photos to judge on" in html
+
+
+def test_a_model_that_is_always_wrong(tmp_path: Path) -> None:
+    workspace, lake = Workspace(tmp_path / "work"), tmp_path / "lake"
+    draw(lake / "red" / "1.jpg", "blue")
+    run = save_run(workspace, save_dataset(workspace, lake, [("red/1.jpg", "red")]))
+    assert "No answer was right." in html_of(judge(workspace, run))
+
+
+def test_a_folder_tells_what_it_is_and_what_is_wrong_with_it(tmp_path: Path) -> None:
+    workspace, lake = Workspace(tmp_path / "work"), tmp_path / "lake"
+    run = save_run(workspace, save_dataset(workspace, lake, small_lake(lake)))
+    draw(tmp_path / "field <b>trip" / "red" / "1.jpg", "red")
+    draw(tmp_path / "field <b>trip" / "owls" / "1.jpg", "red")
+    draw(tmp_path / "field <b>trip" / "2.jpg", "red")
+    exam = exam_of(workspace, subject_of(run), tmp_path / "field <b>trip")
+    html = html_of(judge(workspace, run, exam=exam))
+    assert 'in the folder <b class="name">field &lt;b&gt;trip</b>' in html
+    assert "that no choice has seen" not in html
+    assert "photos outside of any class folder (1 photo)" in html
+    assert "none of its photos is in the model’s training or validation split" in html
+
+
+def test_many_classes_and_many_photos_stay_a_small_page(tmp_path: Path) -> None:
+    workspace, lake = Workspace(tmp_path / "work"), tmp_path / "lake"
+    classes = tuple(f"class {n:02}" for n in range(40))
+    file = draw(lake / classes[0] / "1.jpg", "red")
+    run = save_run(workspace, save_dataset(workspace, lake, [(f"{classes[0]}/1.jpg", classes[0])], classes), classes)
+    exam = exam_of(workspace, subject_of(run), None)
+    sha256 = exam.photos[0].sha256
+    photos = [Photo(f"{n % 40}/{n}.jpg", file, n % 40, sha256) for n in range(5000)]
+    rng = np.random.default_rng(0)
+
+    def guesses(batch_NHWC: np.ndarray[Any, Any]) -> Any:
+        return rng.dirichlet(np.ones(40), len(batch_NHWC)).astype(np.float32)
+
+    many = Exam(photos, exam.source, "many", exam.where, exam.dataset)
+    made = judge(workspace, run, guesses, many, {"batch_size": 512})
+    html = html_of(made)
+    assert made.accuracy.n == 5000
+    assert '<table class="matrix' not in html
+    assert "the whole matrix of 40 classes is in metrics.json" in html
+    assert len(html) < 500_000
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.0, "0%"), (1.0, "100%"), (0.9742, "97.4%"), (0.99999, "> 99.9%"), (0.0001, "< 0.1%"), (0.5, "50.0%")],
+)
+def test_percentages_never_round_to_all_or_nothing(share: float, text: str) -> None:
+    assert words.percent(share) == text
+
+
+def test_headlines() -> None:
+    assert words.question(("bird", "drone")) == "Can it tell bird from drone?"
+    assert words.question(("a", "b", "c")) == "Can it tell a, b and c apart?"
+    assert words.question([str(n) for n in range(12)]) == "Can it tell 12 classes apart?"
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0, 1e6))
+def test_axes_hold_their_range_with_few_round_ticks(low: float, span: float) -> None:
+    axis = drawings.axis(low, low + span)
+    slack = 1e-6 * max(abs(low), span)
+    assert axis.low <= low + slack
+    assert axis.high >= low + span - slack
+    assert 2 <= len(axis.ticks) <= 8
+    assert all(a < b for a, b in zip(axis.ticks, axis.ticks[1:], strict=False))
+    assert (axis.at(axis.low), axis.at(axis.high)) == (0, 100)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    with chromium() as opened:
+        yield opened
+
+
+def opened(browser: Browser, report: Report, *, width: int = 1280, dark: bool = False) -> tuple[Page, list[str]]:
+    """The page in a browser, with everything that it asked for or complained about."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", offline=True
+    )
+    page, complaints = context.new_page(), list[str]()
+    url = (report.folder / "report.html").resolve().as_uri()
+    page.on("request", lambda request: complaints.append(request.url) if not _own(request.url, url) else None)
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: complaints.append(dialog.message))
+    page.goto(url)
+    return page, complaints
+
+
+def _own(requested: str, url: str) -> bool:
+    return requested == url or requested.startswith("data:")
+
+
+def _unescaped(text: str) -> str:
+    import html
+
+    return html.unescape(text)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False)])
+def test_in_a_real_browser(browser: Browser, report: Report, width: int, dark: bool) -> None:
+    page, complaints = opened(browser, report, width=width, dark=dark)
+    page.evaluate("document.querySelectorAll('img').forEach(image => { image.loading = 'eager' })")
+    page.wait_for_function("[...document.images].every(image => image.complete)")
+    assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("window.pwned") is None
+    assert page.title() == f"Can it tell blue, green, red and {HOSTILE_CLASS} apart? · fledged report"
+    assert page.get_by_role("heading", level=1).count() == 1
+    assert page.get_by_role("table").count() >= 3
+    found = Axe().run(page)["violations"]
+    assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
+    assert complaints == []
+    page.context.close()
+
+
+@pytest.mark.browser
+def test_the_keyboard_reaches_the_figures(browser: Browser, report: Report) -> None:
+    page, _ = opened(browser, report)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the figures by class"
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#classes")
+    page.context.close()
+
+
+@pytest.mark.browser
+def test_it_prints_light_even_in_the_dark(browser: Browser, report: Report) -> None:
+    page, _ = opened(browser, report, dark=True)
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
+    assert len(page.pdf()) > 10_000
+    page.context.close()
+
+
+def test_best_values_that_are_missing_do_not_stop_the_page() -> None:
+    import polars as pl
+
+    history = pl.DataFrame(
+        {
+            "epoch": [1],
+            "train_loss": [math.nan],
+            "train_accuracy": [0.5],
+            "val_loss": [math.inf],
+            "val_accuracy": [0.5],
+        }
+    )
+    accuracy, loss = drawings.curves(history, best_epoch=1)
+    assert (accuracy.val, loss.val) == ("0.0,100.0", "")
+    assert drawings.curves(history.clear(), 1) == []

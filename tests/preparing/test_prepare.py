@@ -1,0 +1,110 @@
+"""A snapshot and its review become a Dataset: no group on two sides, shrunk copies, a reason for all left out."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+from PIL import Image
+
+from demo.drawing import Planted
+from fledged.errors import LakeError
+from fledged.preparing.prepare import prepare
+from fledged.products import SPLITS, Dataset
+from fledged.reviewing.review import review
+from fledged.scanning.scan import scan
+
+
+@pytest.fixture(scope="module")
+def dataset(messy_lake: tuple[Path, Planted], tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    work = tmp_path_factory.mktemp("work")
+    snapshot = scan(messy_lake[0], work=work)
+    return prepare(snapshot, review(snapshot, work=work), work=work, shorter_side_px=64)
+
+
+def test_every_photo_is_in_a_split_or_left_out_with_a_reason(
+    dataset: Dataset, messy_lake: tuple[Path, Planted]
+) -> None:
+    members, planted = dataset.members(), messy_lake[1]
+    assert members.filter(pl.col("split").is_null() == pl.col("left_out").is_null()).is_empty()
+    assert sorted(members["path"]) == sorted(set(planted.photos) - set(planted.skipped))
+    assert sum(dataset.left_out.values()) + sum(dataset.n_in(split) for split in SPLITS) == members.height
+    assert dataset.left_out["unreadable"] == len(planted.unreadable)
+
+
+def test_no_group_and_no_planted_pair_is_on_two_sides(dataset: Dataset, messy_lake: tuple[Path, Planted]) -> None:
+    used = dataset.members().filter(pl.col("split").is_not_null())
+    assert used.group_by("group").agg(pl.col("split").n_unique())["split"].max() == 1
+    split = dict(used.select("path", "split").rows())
+    for first, second in messy_lake[1].near_duplicates:
+        assert split[first] == split[second]
+
+
+def test_shards_hold_small_upright_copies_without_metadata(dataset: Dataset) -> None:
+    classes = dataset.classes
+    for split in SPLITS:
+        rows = pl.concat([pl.read_parquet(shard) for shard in dataset.shards(split)])
+        assert rows.height == dataset.n_in(split)
+        for image, label in rows.select("image", "label").rows():
+            copy = Image.open(io.BytesIO(image["bytes"]))
+            assert copy.format == "JPEG"
+            assert min(copy.size) <= 64  # small photos stay as they are
+            assert not dict(copy.getexif())
+            assert dataset.members().filter(pl.col("path") == image["path"])["label"].item() == classes[label]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_hugging_face_datasets_loads_the_shards(dataset: Dataset, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    files = {split: [str(shard) for shard in dataset.shards(split)] for split in SPLITS}
+    loaded = datasets.load_dataset("parquet", data_files=files, cache_dir=str(tmp_path))
+    assert loaded["train"].features["label"].names == list(dataset.classes)
+    assert loaded["train"][0]["image"].size[0] >= 64
+    assert len(loaded["test"]) == dataset.n_in("test")
+
+
+def test_the_same_question_finds_the_same_dataset(clean_lake: Path, tmp_path: Path) -> None:
+    snapshot = scan(clean_lake, work=tmp_path)
+    found = review(snapshot, work=tmp_path)
+    first = prepare(snapshot, found, work=tmp_path)
+    before = (first.folder / "members.parquet").stat().st_mtime_ns
+    assert prepare(work=tmp_path) == first
+    assert (first.folder / "members.parquet").stat().st_mtime_ns == before
+    assert prepare(work=tmp_path, seed=7).id != first.id
+
+
+def test_two_folders_give_the_same_bytes(clean_lake: Path, tmp_path: Path) -> None:
+    files = []
+    for name in "ab":
+        scan(clean_lake, work=tmp_path / name)
+        review(work=tmp_path / name)
+        files.append(prepare(work=tmp_path / name).files)
+    assert files[0] == files[1]
+
+
+def test_files_that_changed_or_vanished_since_the_scan_are_left_out(clean_lake: Path, tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    shutil.copytree(clean_lake, lake)
+    scan(lake, work=tmp_path / "work")
+    review(work=tmp_path / "work")
+    first, second, *_ = sorted(path for path in lake.rglob("*.*") if path.is_file())
+    first.unlink()
+    second.write_bytes(second.read_bytes() + b"more")
+    dataset = prepare(work=tmp_path / "work")
+    assert dataset.left_out == {"changed since the scan": 1, "vanished since the scan": 1}
+    lost = dataset.members().filter(pl.col("left_out").is_not_null())
+    assert lost["split"].null_count() == lost["class_index"].null_count() == 2
+
+
+def test_a_review_of_another_snapshot_is_refused(clean_lake: Path, tmp_path: Path) -> None:
+    snapshot = scan(clean_lake, work=tmp_path)
+    of_it = review(snapshot, work=tmp_path)
+    lake = tmp_path / "lake"
+    shutil.copytree(clean_lake, lake)
+    other = scan(lake, work=tmp_path)
+    with pytest.raises(LakeError, match="another snapshot"):
+        prepare(other, of_it, work=tmp_path)

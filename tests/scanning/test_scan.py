@@ -1,0 +1,91 @@
+"""A lake becomes a Snapshot: everything in it is a row, and what has not changed is not read again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from demo.drawing import Planted
+from fledged.errors import LakeError
+from fledged.scanning import probe as probing
+from fledged.scanning.scan import scan
+
+
+def test_every_file_is_a_photo_an_error_or_skipped(messy_lake: tuple[Path, Planted], tmp_path: Path) -> None:
+    lake, planted = messy_lake
+    snapshot = scan(lake, work=tmp_path)
+    photos = snapshot.photos()
+    unreadable = photos.filter(photos["error"].is_not_null())
+    assert sorted(unreadable["path"]) == sorted(planted.unreadable)
+    assert sorted(photos["path"]) == sorted(set(planted.photos) - set(planted.skipped))
+    assert sorted(snapshot.skipped()["path"]) == sorted(planted.skipped)
+    assert snapshot.n_photos == photos.height
+    assert snapshot.n_unreadable == len(planted.unreadable)
+    assert sum(snapshot.labels.values()) == photos.height - unreadable.height
+
+
+def test_a_second_scan_reads_no_file_again(
+    messy_lake: tuple[Path, Planted], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, _ = messy_lake
+    first = scan(lake, work=tmp_path, workers=1)
+
+    def never(*_: object) -> None:
+        raise AssertionError("a file was read again")
+
+    monkeypatch.setattr(probing, "probe", never)
+    assert scan(lake, work=tmp_path, workers=1) == first
+
+
+def test_only_changed_files_are_read_again(clean_lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = tmp_path / "lake"
+    shutil.copytree(clean_lake, lake)
+    first = scan(lake, work=tmp_path / "work", workers=1)
+    photos = sorted(lake.rglob("*.[jJ][pP]*"))
+    photos[0].write_bytes(photos[1].read_bytes())
+    photos[2].unlink()
+    read: list[str] = []
+    original = probing.probe
+
+    def noted(path: str, **limits: int) -> probing.Probe:
+        read.append(path)
+        return original(path, **limits)
+
+    monkeypatch.setattr(probing, "probe", noted)
+    second = scan(lake, work=tmp_path / "work", workers=1)
+    assert read == [str(photos[0])]
+    assert second.id != first.id
+    assert second.n_photos == first.n_photos - 1
+
+
+def test_the_id_does_not_depend_on_times_or_the_order_of_folders(clean_lake: Path, tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    shutil.copytree(clean_lake, lake)
+    first = scan(lake, work=tmp_path / "a")
+    for path in lake.rglob("*"):
+        os.utime(path, (1, 1))
+    assert scan(lake, work=tmp_path / "b").id == first.id
+
+
+def test_many_processes_give_what_one_gives(clean_lake: Path, tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    for copy in range(3):
+        shutil.copytree(clean_lake, lake / f"class{copy}")
+    alone = scan(lake, work=tmp_path / "a", workers=1)
+    together = scan(lake, work=tmp_path / "b", workers=2)
+    assert alone.id == together.id
+    assert alone.photos().equals(together.photos())
+
+
+@pytest.mark.parametrize("files", [[], ["a.jpg"], ["owl/notes.txt"]])
+def test_a_lake_without_photos_in_class_folders_is_a_clear_error(tmp_path: Path, files: list[str]) -> None:
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    for name in files:
+        (lake / name).parent.mkdir(exist_ok=True)
+        (lake / name).write_bytes(b"text")
+    with pytest.raises(LakeError, match="Give each class a folder"):
+        scan(lake, work=tmp_path / "work")

@@ -1,0 +1,97 @@
+"""Which files of a lake are photos of which class."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fledged.errors import LakeError
+from fledged.scanning.walk import walk
+
+
+def put(lake: Path, *paths: str, content: bytes = b"\xff\xd8\xff") -> None:
+    for path in paths:
+        (lake / path).parent.mkdir(parents=True, exist_ok=True)
+        (lake / path).write_bytes(content)
+
+
+def labels(lake: Path) -> dict[str, str]:
+    return {found.path: found.label for found in walk(lake)[0]}
+
+
+def reasons(lake: Path) -> dict[str, str]:
+    return {skipped.path: skipped.reason for skipped in walk(lake)[1]}
+
+
+def test_the_folder_under_the_lake_is_the_label_however_deep(tmp_path: Path) -> None:
+    put(tmp_path, "owl/a.jpg", "owl/2019/spring/b.JPG", "hawk/c.jpeg")
+    assert labels(tmp_path) == {"owl/a.jpg": "owl", "owl/2019/spring/b.JPG": "owl", "hawk/c.jpeg": "hawk"}
+
+
+def test_split_folders_are_recognised_and_the_label_is_below_them(tmp_path: Path) -> None:
+    put(tmp_path, "train/owl/a.jpg", "Valid/owl/b.jpg", "test/hawk/c.jpg")
+    found = {f.path: (f.label, f.lake_split) for f in walk(tmp_path)[0]}
+    assert found == {
+        "train/owl/a.jpg": ("owl", "train"),
+        "Valid/owl/b.jpg": ("owl", "val"),
+        "test/hawk/c.jpg": ("hawk", "test"),
+    }
+
+
+def test_a_class_that_is_called_train_stays_a_class_beside_others(tmp_path: Path) -> None:
+    put(tmp_path, "train/a.jpg", "plane/b.jpg")
+    assert labels(tmp_path) == {"train/a.jpg": "train", "plane/b.jpg": "plane"}
+
+
+def test_what_is_no_photo_is_skipped_with_its_reason(tmp_path: Path) -> None:
+    put(tmp_path, "owl/a.jpg", "owl/.DS_Store", "owl/Thumbs.db", "owl/notes.txt", ".git/owl/b.jpg", "stray.jpg")
+    (tmp_path / "owl/Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
+    (tmp_path / "owl/notes.txt").write_text("hello")
+    assert reasons(tmp_path) == {
+        ".git": "hidden",
+        "owl/.DS_Store": "hidden",
+        "owl/Thumbs.db": "not a photo (.db)",
+        "owl/notes.txt": "not a photo (.txt)",
+        "stray.jpg": "not in a class folder",
+    }
+
+
+def test_a_photo_with_a_strange_or_no_extension_is_known_by_its_content(tmp_path: Path) -> None:
+    put(tmp_path, "owl/a.jpg_large", "owl/download")
+    put(tmp_path, "owl/b", content=b"RIFF\0\0\0\0WEBPVP8 ")
+    put(tmp_path, "owl/sound", content=b"RIFF\0\0\0\0WAVEfmt ")
+    assert set(labels(tmp_path)) == {"owl/a.jpg_large", "owl/download", "owl/b"}
+    assert reasons(tmp_path) == {"owl/sound": "not a photo (no extension)"}
+
+
+def test_messy_names_are_kept(tmp_path: Path) -> None:
+    names = ["owl/my photo (1).jpg", "owl/сова 🦉.jpg", "owl/two\nlines.jpg", "owl/a.jpg", "owl/a.png", "owl/a.JPG"]
+    put(tmp_path, *names)
+    assert sorted(labels(tmp_path)) == sorted(names)
+
+
+def test_a_name_that_is_not_utf8_is_named_and_skipped(tmp_path: Path) -> None:
+    put(tmp_path, "owl/a.jpg")
+    with open(os.fsencode(tmp_path) + b"/owl/\xff\xfe.jpg", "wb") as file:  # noqa: PTH123 - a path of bytes
+        file.write(b"\xff\xd8\xff")
+    assert reasons(tmp_path) == {r"owl/\udcff\udcfe.jpg": "file name is not UTF-8"}
+
+
+def test_links_pipes_and_loops_do_not_stop_the_walk(tmp_path: Path) -> None:
+    put(tmp_path, "owl/a.jpg")
+    (tmp_path / "owl/loop").symlink_to(tmp_path / "owl")
+    (tmp_path / "owl/nowhere.jpg").symlink_to(tmp_path / "gone.jpg")
+    os.mkfifo(tmp_path / "owl/pipe.jpg")
+    assert set(labels(tmp_path)) == {"owl/a.jpg"}
+    assert reasons(tmp_path) == {
+        "owl/loop": "a link back to a folder above",
+        "owl/nowhere.jpg": "cannot be read: No such file or directory",
+        "owl/pipe.jpg": "not a regular file",
+    }
+
+
+def test_a_missing_lake_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(LakeError, match="There is no such folder"):
+        walk(tmp_path / "nowhere")

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from fledged.config import ServeConfig
+from fledged.products import Bundle
+from fledged.serving.app import create_app
+from fledged.serving.predictor import Predictor, load
+from fledged.serving.server import listen, make_server
+from tests.bundles import make_tiny_bundle
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_tiny_bundle(tmp_path_factory.mktemp("work"))
+
+
+@pytest.fixture(scope="session")
+def work(bundle: Bundle) -> Path:
+    return bundle.folder.parent.parent
+
+
+@pytest.fixture(scope="session")
+def predictor(bundle: Bundle) -> Predictor:
+    return load(bundle)
+
+
+@pytest.fixture(scope="session")
+def url(predictor: Predictor) -> Iterator[str]:
+    with serving(predictor) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def client(url: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=url, timeout=30) as session:
+        yield session
+
+
+@contextlib.contextmanager
+def serving(predictor: Predictor, **settings: object) -> Iterator[str]:
+    """A real server on a free port for as long as the block lasts."""
+    config = ServeConfig.model_validate({"port": 0, **settings})
+    with listen(config) as listener:
+        server = make_server(create_app(predictor, config))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(20)
+            assert not thread.is_alive()

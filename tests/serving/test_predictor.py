@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx.external_data_helper import set_external_data
+from PIL import Image
+
+from fledged import images
+from fledged.errors import ProductError, RequestError
+from fledged.products import Bundle, Failure, Prediction, Preprocess
+from fledged.serving.predictor import Predictor, find_photos, load
+from fledged.workspace import Workspace
+from tests.bundles import make_tiny_bundle
+from tests.serving.photos import COLOURS, encoded, jpeg, of_all_kinds, picture
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_answers_the_colour(predictor: Predictor, colour: str) -> None:
+    answer = predictor.predict(jpeg(colour))
+    assert answer.label == colour
+    assert answer.confidence == answer.top_k[0].score > 0.9
+    assert [entry.score for entry in answer.top_k] == sorted(answer.class_scores.values(), reverse=True)
+    assert sum(answer.class_scores.values()) == pytest.approx(1, abs=1e-6)
+    assert answer.bundle_id == predictor.bundle.id
+    assert 0 < answer.seconds < 30
+
+
+def test_takes_a_file_its_bytes_a_picture_or_an_array(predictor: Predictor, tmp_path: Path) -> None:
+    data = encoded(picture("green"), "PNG")
+    file = tmp_path / "a photo.png"
+    file.write_bytes(data)
+    opened = Image.open(file)
+    answers = [
+        predictor.predict(photo).top_k for photo in (file, str(file), data, opened, np.asarray(picture("green")))
+    ]
+    assert all(answer == answers[0] for answer in answers)
+
+
+@pytest.mark.parametrize("array", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((4, 4, 4), np.uint8)])
+def test_an_array_of_another_shape_is_misuse(predictor: Predictor, array: images.UInt8Array) -> None:
+    with pytest.raises(ValueError, match="uint8"):
+        predictor.predict(array)
+
+
+@pytest.mark.parametrize(("wanted", "given"), [(1, 1), (2, 2), (3, 3), (99, 3)])
+def test_top_k_is_at_most_the_number_of_classes(predictor: Predictor, wanted: int, given: int) -> None:
+    assert len(predictor.predict(jpeg(), top_k=wanted).top_k) == given
+
+
+@pytest.mark.parametrize("kind", of_all_kinds())
+def test_every_kind_of_photo_is_answered(predictor: Predictor, kind: str) -> None:
+    answer = predictor.predict(of_all_kinds()[kind])
+    assert answer.label == "blue" or "grey" in kind or "bit" in kind
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "words"),
+    [
+        (b"", 400, "empty"),
+        (b"Dear diary, today I saw a bird.", 415, "not a photo"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "vector"),
+        (b"%PDF-1.7 ...", 415, "vector"),
+        (jpeg(size=(200, 200))[:-900], 422, "truncated"),
+        (jpeg()[:60], 422, "truncated"),
+        (encoded(picture(), "PNG")[:100], 422, "truncated|damaged"),
+        (encoded(Image.new("1", (12_000, 9_000)), "PNG"), 422, "limit of 89 million"),
+    ],
+)
+def test_a_bad_photo_is_refused_in_words(predictor: Predictor, data: bytes, status: int, words: str) -> None:
+    with pytest.raises(RequestError, match=words) as caught:
+        predictor.predict(data)
+    assert caught.value.status == status
+    assert caught.value.remedy
+
+
+def test_a_path_that_is_no_photo_is_named(predictor: Predictor, tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nothing.jpg"):
+        with pytest.raises(RequestError) as caught:
+            predictor.predict(path)
+        assert caught.value.where == str(path)
+
+
+def test_many_photos_are_answered_in_order_as_one_by_one(predictor: Predictor, tmp_path: Path) -> None:
+    files = []
+    for number in range(40):
+        colour = list(COLOURS)[number % 3]
+        files.append(tmp_path / f"{number:02}.jpg")
+        files[-1].write_bytes(jpeg(colour, size=(64 + number, 48)))
+    files[5].write_bytes(b"no photo")
+    files[16].unlink()
+    steps: list[tuple[int, int]] = []
+    answered = list(predictor.predict_many(files, top_k=2, report=lambda _, done, total: steps.append((done, total))))
+    assert [path for path, _ in answered] == files
+    assert steps[0] == (0, 40)
+    assert steps[-1] == (40, 40)
+    for number, (path, answer) in enumerate(answered):
+        if number in (5, 16):
+            assert isinstance(answer, Failure)
+            continue
+        alone = predictor.predict(path, top_k=2)
+        assert isinstance(answer, Prediction)
+        assert answer.label == alone.label
+        assert answer.confidence == pytest.approx(alone.confidence, abs=1e-6)
+
+
+def test_many_photos_need_little_memory(predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.jpg"
+    file.write_bytes(jpeg())
+    decoded: list[int] = []
+    as_before = images.model_input
+
+    def counted(data: bytes, how: Preprocess) -> images.UInt8Array:
+        decoded.append(len(data))
+        return as_before(data, how)
+
+    monkeypatch.setattr(images, "model_input", counted)
+    answers = predictor.predict_many([file] * 500)
+    next(answers)
+    assert len(decoded) < 100
+    assert sum(1 for _ in answers) == 499
+
+
+def test_threads_may_share_a_predictor(predictor: Predictor) -> None:
+    photos = [jpeg(colour, size=(300, 200)) for colour in COLOURS] * 6
+    answers: dict[int, str] = {}
+
+    def answer(number: int) -> None:
+        answers[number] = predictor.predict(photos[number]).label
+
+    threads = [threading.Thread(target=answer, args=(number,)) for number in range(len(photos))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [answers[number] for number in range(len(photos))] == list(COLOURS) * 6
+
+
+def test_load_takes_a_bundle_a_folder_an_id_or_the_newest(bundle: Bundle, work: Path) -> None:
+    for wanted in (bundle, bundle.folder, str(bundle.folder), bundle.id, f"bundle:{bundle.id[:4]}", None):
+        opened = load(wanted, work=work, threads=1)
+        assert opened.bundle.id == bundle.id
+        assert opened.is_warm
+
+
+def test_load_says_what_is_missing(tmp_path: Path, work: Path) -> None:
+    with pytest.raises(ProductError, match="no bundle yet"):
+        load(work=tmp_path)
+    with pytest.raises(ProductError, match="no bundle here"):
+        load(tmp_path)
+    with pytest.raises(ProductError, match="does not exist"):
+        load("beef", work=work)
+
+
+def test_an_altered_model_is_refused(tmp_path: Path) -> None:
+    bundle = make_tiny_bundle(tmp_path)
+    model = bundle.folder / "model.onnx"
+    model.write_bytes(model.read_bytes()[:-1] + b"\0")
+    with pytest.raises(ProductError, match="sha256"):
+        load(bundle)
+
+
+def test_a_model_that_does_not_fit_its_bundle_is_refused(tmp_path: Path) -> None:
+    bundle = make_tiny_bundle(tmp_path)
+    (bundle.folder / "model.onnx").write_bytes(b"not a model")
+    with pytest.raises(ProductError, match="cannot be opened"):
+        load(Workspace(tmp_path).save(bundle))
+
+    two = bundle.model_copy(update={"id": "2", "classes": ("red", "green")})
+    place = Workspace(tmp_path).folder("bundle", "2")
+    place.mkdir()
+    (place / "model.onnx").write_bytes((make_tiny_bundle(tmp_path / "other").folder / "model.onnx").read_bytes())
+    with pytest.raises(ProductError, match="2 classes"):
+        load(Workspace(tmp_path).save(two))
+
+
+@pytest.mark.parametrize("location", ["weights.bin", "../weights.bin"])
+def test_a_model_never_reads_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str) -> None:
+    bundle = make_tiny_bundle(tmp_path / "work")
+    model = onnx.load(bundle.folder / "model.onnx")
+    weights = model.graph.initializer[0]
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / location).write_bytes(weights.raw_data)
+    (bundle.folder / location).write_bytes(weights.raw_data)
+    set_external_data(weights, location=location)
+    weights.ClearField("raw_data")
+    (bundle.folder / "model.onnx").write_bytes(model.SerializeToString())
+    monkeypatch.chdir(here)
+    with pytest.raises(ProductError, match="cannot be opened"):
+        load(Workspace(tmp_path / "work").save(bundle))
+
+
+def test_find_photos_expands_folders_and_skips_what_is_hidden(tmp_path: Path) -> None:
+    for name in ("b/2.jpg", "b/1.jpg", "b/.DS_Store", "b/.thumbs/1.jpg", "b/deep/er/0.jpg", "single.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_photos([tmp_path / "single.png", tmp_path / "b"])
+    names = [path.relative_to(tmp_path).as_posix() for path in found]
+    assert names == ["single.png", "b/1.jpg", "b/2.jpg", "b/deep/er/0.jpg"]
+    with pytest.raises(RequestError, match="no such"):
+        find_photos([tmp_path / "nothing"])
+
+
+def test_serving_needs_no_training_packages() -> None:
+    heavy = "torch, torchvision, timm, polars, sklearn, onnx, accelerate, loky, pi_heif"
+    code = (
+        "import sys, fledged.serving.app, fledged.serving.predictor, fledged.serving.server\n"
+        f"print(*sorted(set('{heavy}'.split(', ')) & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert ran.stdout.split() == []

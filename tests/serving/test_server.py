@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from fledged.config import ServeConfig, resolve
+from fledged.errors import ConfigError, ProductError
+from fledged.serving.server import listen, serve
+from tests.serving.photos import jpeg
+
+PROGRAM = """
+import sys
+from fledged.serving.server import serve
+serve(work=sys.argv[1], port=0, on_ready=lambda url: print(url, flush=True))
+"""
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_it_answers_until_it_is_stopped_and_ends_without_an_error(work: Path, stop: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(work)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        url = process.stdout.readline().strip()
+        with httpx.Client(base_url=url, timeout=30) as client:
+            assert client.post("/classify", content=jpeg("blue")).json()["label"] == "blue"
+            assert client.post("/classify", content=b"no photo").status_code == 415
+            process.send_signal(stop)  # while a connection is still open
+            assert process.wait(15) == 0
+        assert process.stdout.read() == ""
+        assert process.stderr.read() == ""
+
+
+def test_it_can_be_stopped_from_the_moment_that_it_is_announced(work: Path) -> None:
+    program = PROGRAM.replace("print(url, flush=True)", "__import__('signal').raise_signal(15)")
+    ran = subprocess.run([sys.executable, "-c", program, str(work)], capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_answers_do_not_wait_for_the_clients_acknowledgement() -> None:
+    with listen(resolve(ServeConfig, {"port": 0})) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_port_that_is_taken_is_told_with_the_remedy(work: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"Port {port} is taken .*--port"):
+            serve(work=work, port=port)
+
+
+def test_an_address_that_is_not_ours_is_told(work: Path) -> None:
+    with pytest.raises(ConfigError, match="Cannot listen"):
+        serve(work=work, host="192.0.2.1", port=0)
+
+
+@pytest.mark.parametrize("settings", [{"prot": 8000}, {"port": 70_000}, {"top_k": 0}, {"max_megabytes": 0}])
+def test_settings_are_checked_first(work: Path, settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        serve(work=work, **settings)
+
+
+def test_without_a_bundle_the_port_is_free_again(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with pytest.raises(ProductError, match="fledged export"):
+        serve(work=tmp_path, port=port)
+    socket.create_server(("127.0.0.1", port)).close()
+
+
+def test_it_runs_in_a_thread_too(work: Path) -> None:
+    urls: list[str] = []
+    ready = threading.Event()
+
+    def on_ready(url: str) -> None:
+        urls.append(url)
+        ready.set()
+
+    thread = threading.Thread(
+        target=serve, kwargs={"work": work, "port": 0, "host": "localhost", "on_ready": on_ready}, daemon=True
+    )
+    thread.start()
+    assert ready.wait(20)
+    assert httpx.get(f"{urls[0]}livez").status_code == 200

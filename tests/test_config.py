@@ -1,0 +1,68 @@
+"""Knobs: defaults < fledged.toml < flags, and mistakes answered with the nearest known name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fledged.config import SECTIONS, PrepareConfig, TrainConfig, parse_assignments, resolve
+from fledged.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_flags_win_over_the_file_and_the_file_over_defaults() -> None:
+    Path("fledged.toml").write_text("[train]\nseed = 7\nepochs = 3\n")
+    config = resolve(TrainConfig, {"epochs": 5, "mode": None})
+    assert (config.seed, config.epochs, config.mode) == (7, 5, "transfer")
+
+
+@pytest.mark.parametrize(
+    ("config", "settings", "words"),
+    [
+        (TrainConfig, {"epoch": 3}, "Did you mean `epochs`?"),
+        (TrainConfig, {"mode": "tranfser"}, "'transfer', 'finetune' or 'scratch'"),
+        (TrainConfig, {"epochs": -1}, "greater than or equal to 0"),
+        (PrepareConfig, {"split": (0.5, 0.5, 0.5)}, "add up to 1"),
+        (PrepareConfig, {"zzz": 1}, "Known: "),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_would_be_right(
+    config: type[TrainConfig], settings: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words.replace("?", r"\?")):
+        resolve(config, settings)
+
+
+def test_a_file_that_is_not_toml_is_named() -> None:
+    Path("fledged.toml").write_text("[train\n")
+    with pytest.raises(ConfigError, match=r"fledged\.toml"):
+        resolve(TrainConfig, {})
+
+
+def test_an_unknown_section_in_the_file_is_named() -> None:
+    Path("fledged.toml").write_text("[trian]\nseed = 1\n")
+    with pytest.raises(ConfigError, match="Did you mean `train`"):
+        resolve(TrainConfig, {})
+
+
+def test_assignments_are_read_as_toml_or_text() -> None:
+    parsed = parse_assignments(["train.seed=7", "train.resize=pad", "prepare.split=[0.6, 0.2, 0.2]"])
+    assert parsed == {"train": {"seed": 7, "resize": "pad"}, "prepare": {"split": [0.6, 0.2, 0.2]}}
+
+
+@pytest.mark.parametrize("text", ["seed=7", "train.seed", "train.=7"])
+def test_an_assignment_without_a_section_and_a_value_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"section\.name=value"):
+        parse_assignments([text])
+
+
+def test_every_knob_has_words_and_a_verb_has_at_most_ten() -> None:
+    for section, config in SECTIONS.items():
+        assert len(config.model_fields) <= 10, section
+        for name, field in config.model_fields.items():
+            assert field.description, f"{section}.{name}"

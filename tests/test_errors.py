@@ -1,0 +1,29 @@
+"""Errors say what, where and how to mend it, in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fledged.errors import FledgedError, LakeError, MissingExtra, RequestError
+
+
+def test_what_where_and_remedy_stand_in_one_line() -> None:
+    error = LakeError("There is no photo", where=Path("a\nb"), remedy="Add one.")
+    assert str(error) == "There is no photo (a b). Add one."
+
+
+def test_a_missing_extra_names_its_install_line() -> None:
+    assert str(MissingExtra("train", "torch")).endswith("Install it with: pip install 'fledged[train]'")
+
+
+def test_a_request_error_carries_its_http_status() -> None:
+    assert RequestError("no photo", status=415).status == 415
+
+
+@pytest.mark.parametrize("kind", FledgedError.__subclasses__())
+def test_the_tree_in_the_module_names_every_error(kind: type[FledgedError]) -> None:
+    import fledged.errors
+
+    assert f"{kind.__name__} " in str(fledged.errors.__doc__)

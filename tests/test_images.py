@@ -1,0 +1,253 @@
+"""Bytes to an upright RGB model input: every format and mode, and nothing but BadPhoto for what is no photo."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from fledged import images
+from fledged.images import BadPhoto
+from fledged.products import Preprocess
+
+RED, WHITE = (200, 30, 20), (255, 255, 255)
+
+
+def encoded(image: Image.Image, format_: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format_, **options)
+    return buffer.getvalue()
+
+
+def halves(size: tuple[int, int] = (80, 60)) -> Image.Image:
+    """Red on the left, white on the right: one can see when it is turned."""
+    image = Image.new("RGB", size, WHITE)
+    image.paste(RED, (0, 0, size[0] // 2, size[1]))
+    return image
+
+
+def near(pixel: object, colour: tuple[int, int, int]) -> bool:
+    return bool(np.abs(np.asarray(pixel, dtype=int) - colour).max() <= 12)
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "PPM", "TIFF", "AVIF"])
+def test_every_format_gives_the_same_picture(format_: str) -> None:
+    header, image = images.decode(encoded(halves(), format_))
+    assert (header.format, header.width_px, header.height_px) == (format_, 80, 60)
+    assert image.mode == "RGB"
+    assert near(image.getpixel((10, 30)), RED)
+    assert near(image.getpixel((70, 30)), WHITE)
+
+
+def test_heic_from_a_phone() -> None:
+    pillow_heif = pytest.importorskip("pillow_heif", reason="writes the HEIC of this test; fledged only reads them")
+    heic = pillow_heif.from_pillow(halves((128, 96)))
+    buffer = io.BytesIO()
+    heic.save(buffer, quality=90)
+    header, image = images.decode(buffer.getvalue())
+    assert (header.format, image.size) == ("HEIF", (128, 96))
+    assert near(image.getpixel((10, 30)), RED)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_set_upright(orientation: int) -> None:
+    upright = halves((80, 60))
+    undo = {
+        1: None,
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }[orientation]
+    stored = upright if undo is None else upright.transpose(undo)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    header, image = images.decode(encoded(stored, "JPEG", quality=95, exif=exif))
+    assert (header.width_px, header.height_px) == image.size == (80, 60)
+    assert near(image.getpixel((10, 10)), RED)
+    assert near(image.getpixel((70, 50)), WHITE)
+
+
+def test_alpha_lies_over_white() -> None:
+    clear = Image.new("RGBA", (8, 8), (*RED, 0))
+    half = Image.new("RGBA", (8, 8), (0, 0, 0, 128))
+    assert images.decode(encoded(clear, "PNG"))[1].getpixel((4, 4)) == WHITE
+    assert near(images.decode(encoded(half, "PNG"))[1].getpixel((4, 4)), (127, 127, 127))
+    palette = clear.convert("P")
+    assert images.decode(encoded(palette, "PNG", transparency=palette.getpixel((0, 0))))[1].getpixel((4, 4)) == WHITE
+    assert images.decode(encoded(clear.convert("LA"), "PNG"))[1].getpixel((4, 4)) == WHITE
+
+
+def test_sixteen_bit_grey_keeps_its_shades() -> None:
+    ramp = np.tile(np.linspace(0, 65535, 64).astype(np.uint16), (32, 1))
+    picture = np.asarray(images.decode(encoded(Image.fromarray(ramp), "PNG"))[1])
+    assert picture[0, 0].tolist() == [0, 0, 0]
+    assert picture[0, -1].tolist() == [255, 255, 255]
+    assert np.abs(picture[0, :, 0].astype(int) - np.linspace(0, 255, 64)).max() <= 1
+    floats = encoded(Image.fromarray(np.full((8, 8), 0.5, np.float32)), "TIFF")
+    assert near(images.decode(floats)[1].getpixel((4, 4)), (128, 128, 128))
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "YCbCr", "LAB"])
+def test_other_colour_modes_become_rgb(mode: str) -> None:
+    if mode == "LAB":
+        data = encoded(Image.new("LAB", (8, 8), (128, 128, 128)), "TIFF")
+    else:
+        format_ = {"CMYK": "JPEG", "YCbCr": "JPEG"}.get(mode, "PNG")
+        data = encoded(halves().convert(mode), format_)
+    assert images.decode(data)[1].mode == "RGB"
+
+
+def test_an_animation_is_its_first_frame() -> None:
+    frames = [Image.new("RGB", (20, 20), RED), Image.new("RGB", (20, 20), WHITE)]
+    header, image = images.decode(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    assert header.n_frames == 2
+    assert near(image.getpixel((5, 5)), RED)
+
+
+@pytest.mark.parametrize("extension_lies", [True])
+def test_the_content_decides_and_not_the_name(extension_lies: bool) -> None:
+    assert images.read_header(encoded(halves(), "PNG")).format == "PNG"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "empty file"),
+        (b"hello, this is no photo" * 10, "not a photo"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "vector"),
+        (b"%PDF-1.7 something", "vector"),
+        (b"\xff\xd8\xff\xe0", "not a photo|damaged|truncated"),
+    ],
+)
+def test_what_is_no_photo_has_a_reason(data: bytes, words: str) -> None:
+    with pytest.raises(BadPhoto, match=words):
+        images.decode(data)
+
+
+def test_every_truncation_of_a_photo_is_found_or_harmless() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8)
+    for format_ in ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP"):
+        data = encoded(Image.fromarray(noise), format_)
+        for end in range(0, int(len(data) * 0.9), 37):
+            with pytest.raises(BadPhoto):
+                images.decode(data[:end])
+
+
+def test_a_truncated_jpeg_is_found_when_it_is_decoded_small() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (400, 500, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise), "JPEG")
+    with pytest.raises(BadPhoto, match="truncated"):
+        images.decode(data[: len(data) // 2], at_least_px=50)
+
+
+def test_the_size_is_capped_before_anything_is_decoded() -> None:
+    ihdr = b"IHDR" + struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    png = encoded(halves(), "PNG")
+    bomb = png[:12] + ihdr + struct.pack(">I", zlib.crc32(ihdr)) + png[33:]
+    with pytest.raises(BadPhoto, match="pixels"):
+        images.decode(bomb)
+    with pytest.raises(BadPhoto, match="0 million pixels, over the limit"):
+        images.read_header(encoded(halves(), "PNG"), max_pixels=100)
+    with pytest.raises(BadPhoto, match="MB, over the limit"):
+        images.read_header(encoded(halves(), "PNG"), max_bytes=10)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    data=st.binary(max_size=300),
+    prefix=st.sampled_from([b"", b"\xff\xd8\xff", b"GIF89a", b"BM", b"II*\0", b"P6 ", b"RIFF"]),
+)
+def test_any_bytes_give_a_picture_or_a_reason(data: bytes, prefix: bytes) -> None:
+    try:
+        _, image = images.decode(prefix + data)
+    except BadPhoto as reason:
+        assert str(reason)
+        assert "\n" not in str(reason)
+    else:
+        assert image.mode == "RGB"
+
+
+@settings(max_examples=100, deadline=None)
+@given(position=st.floats(0, 1), bit=st.integers(0, 7), format_=st.sampled_from(["JPEG", "PNG", "WEBP", "TIFF"]))
+def test_any_flipped_bit_gives_a_picture_or_a_reason(position: float, bit: int, format_: str) -> None:
+    data = bytearray(encoded(halves(), format_))
+    data[int(position * (len(data) - 1))] ^= 1 << bit
+    try:
+        images.model_input(bytes(data), Preprocess(size_px=32))
+    except BadPhoto as reason:
+        assert str(reason)
+
+
+def test_crop_takes_the_middle_pad_keeps_all_and_squash_fills() -> None:
+    wide = Image.new("RGB", (120, 60), WHITE)
+    wide.paste(RED, (0, 0, 20, 60))  # outside of the middle square
+    crop = images.to_square(wide, Preprocess(size_px=60, resize="crop"))
+    pad = images.to_square(wide, Preprocess(size_px=60, resize="pad"))
+    squash = images.to_square(wide, Preprocess(size_px=60, resize="squash"))
+    for square in (crop, pad, squash):
+        assert square.shape == (60, 60, 3)
+        assert square.dtype == np.uint8
+    assert near(crop[30, 1], WHITE)
+    assert pad[2, 30].tolist() == [128, 128, 128]
+    assert near(pad[30, 2], RED)
+    assert near(squash[30, 2], RED)
+
+
+def test_a_smaller_crop_fraction_sees_less() -> None:
+    framed = Image.new("RGB", (100, 100), RED)
+    framed.paste(WHITE, (10, 10, 90, 90))
+    assert near(images.to_square(framed, Preprocess(size_px=50))[1, 1], RED)
+    assert near(images.to_square(framed, Preprocess(size_px=50, crop_fraction=0.8))[1, 1], WHITE)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    width=st.integers(1, 300),
+    height=st.integers(1, 300),
+    resize=st.sampled_from(["crop", "pad", "squash"]),
+    size_px=st.integers(32, 64),
+)
+def test_any_size_becomes_the_square(width: int, height: int, resize: str, size_px: int) -> None:
+    how = Preprocess.model_validate({"size_px": size_px, "resize": resize})
+    assert images.model_input(encoded(Image.new("RGB", (width, height), RED), "PNG"), how).shape == (
+        size_px,
+        size_px,
+        3,
+    )
+
+
+def test_a_large_jpeg_is_decoded_small_and_looks_the_same() -> None:
+    random = np.random.default_rng(1)
+    coarse = Image.fromarray(random.integers(0, 255, (12, 16, 3), dtype=np.uint8)).resize(
+        (3200, 2400), Image.Resampling.BICUBIC
+    )
+    data = encoded(coarse, "JPEG", quality=95)
+    _, reduced = images.decode(data, at_least_px=448)
+    assert 448 <= min(reduced.size) < 2400
+    exact = images.to_square(images.decode(data)[1], Preprocess()).astype(int)
+    assert np.abs(images.model_input(data, Preprocess()).astype(int) - exact).mean() < 2
+
+
+def test_a_shrunk_copy_carries_no_metadata() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x9286] = "a comment"
+    _, image = images.decode(encoded(halves((600, 400)), "JPEG", exif=exif))
+    copy = Image.open(io.BytesIO(images.to_jpeg(images.shrink(image, 256), 90)))
+    assert min(copy.size) == 256
+    assert not dict(copy.getexif())
+    assert set(copy.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+
+
+def test_a_small_picture_is_not_enlarged() -> None:
+    assert images.shrink(halves((80, 60)), 256).size == (80, 60)
