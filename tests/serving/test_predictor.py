@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 import threading
@@ -77,6 +78,21 @@ def test_a_bad_photo_is_refused_in_words(predictor: Predictor, data: bytes, stat
         predictor.predict(data)
     assert caught.value.status == status
     assert caught.value.remedy
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", of_all_kinds())
+def test_a_garbled_photo_is_answered_or_refused(predictor: Predictor, kind: str) -> None:
+    chance = random.Random(kind)
+    for _ in range(15):
+        data = bytearray(of_all_kinds()[kind])
+        for _ in range(chance.randint(1, 6)):
+            data[chance.randrange(min(len(data), 300))] = chance.randrange(256)
+        cut = chance.choice([len(data), chance.randrange(1, len(data))])
+        try:
+            predictor.predict(bytes(data[:cut]))
+        except RequestError as error:
+            assert error.status in (415, 422)
 
 
 def test_a_path_that_is_no_photo_is_named(predictor: Predictor, tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from fledged.config import ServeConfig, resolve
 from fledged.errors import ConfigError, ProductError
 from fledged.serving.server import listen, serve
-from tests.serving.photos import jpeg
+from tests.serving.photos import encoded, jpeg, picture
 
 PROGRAM = """
 import sys
@@ -34,6 +35,8 @@ def test_it_answers_until_it_is_stopped_and_ends_without_an_error(work: Path, st
         with httpx.Client(base_url=url, timeout=30) as client:
             assert client.post("/classify", content=jpeg("blue")).json()["label"] == "blue"
             assert client.post("/classify", content=b"no photo").status_code == 415
+            for odd in (encoded(picture(), "TIFF")[:-300], encoded(Image.new("1", (12_000, 9_000)), "PNG")):
+                assert client.post("/classify", content=odd).status_code == 422
             process.send_signal(stop)  # while a connection is still open
             assert process.wait(15) == 0
         assert process.stdout.read() == ""

@@ -29,6 +29,7 @@ _PAGE_FILES = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/camera.js": ("camera.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 
@@ -53,8 +54,9 @@ _REMEDIES = {
 
 def create_app(predictor: Predictor, config: ServeConfig) -> Starlette:
     """The HTTP face of a predictor."""
-    # The form parser warns about every malformed byte that a client sends, and names it.
-    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+    # Both log what is odd about the bytes that a client sends; the client is told, the log is not.
+    for parser in ("python_multipart", "PIL"):
+        logging.getLogger(parser).setLevel(logging.CRITICAL)
     max_bytes = int(config.max_megabytes * 2**20)
     # As many photos at a time as there are cores; the others wait in line while the event loop stays free.
     limiter = anyio.CapacityLimiter(n_workers(0))

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 
 import uvicorn
@@ -41,7 +42,8 @@ def serve(
     config = resolve(ServeConfig, settings)
     with listen(config) as listener:
         server = make_server(create_app(load(bundle, work=work, threads=config.threads), config))
-        with _stopped_by_signals(server):
+        with _stopped_by_signals(server), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")  # about clients' files: they are told, the log is not
             on_ready(_url(config.host, listener))
             server.run(sockets=[listener])
 

@@ -18,7 +18,7 @@ from accelerate import Accelerator
 import fledged
 from fledged import progress
 from fledged.config import TrainConfig, resolve
-from fledged.errors import ConfigError
+from fledged.errors import ConfigError, ProductError
 from fledged.products import BackboneInfo, Dataset, Environment, Preprocess, Run
 from fledged.training import backbones, checkpoints
 from fledged.training.backbones import Backbone
@@ -71,6 +71,10 @@ def train(
     given = {name: value for name, value in settings.items() if value is not None}
     with workspace.lock():
         last = checkpoints.latest(workspace) if resume and not given and dataset is None else None
+        if resume and not given and dataset is None and last is None:
+            raise ProductError(
+                "There is no checkpoint to resume from", where=workspace.root, remedy="Run: fledged train"
+            )
         config = last.settings if last else resolve(TrainConfig, given)
         if not isinstance(dataset, Dataset):
             dataset = workspace.load(Dataset, last.dataset_id if last else dataset)

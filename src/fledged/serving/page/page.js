@@ -1,5 +1,7 @@
 // Photos in, cards out. Names of classes and files are only ever set as text, never as HTML.
 
+import { onPhotograph, photograph } from "./camera.js";
+
 const AT_ONCE = 2; // photos on their way to the server
 const CLOSE = 0.1; // a lead smaller than this is worth a word
 const $ = (id) => document.getElementById(id);
@@ -178,40 +180,6 @@ function chip(label) {
   return item;
 }
 
-// ---- the camera
-
-async function openCamera() {
-  // Phones have a better camera app than any web page, and plain http has no other way.
-  if (matchMedia("(pointer: coarse)").matches || !navigator.mediaDevices) {
-    $("capture").click();
-    return;
-  }
-  try {
-    const stream = await navigator.mediaDevices.getUserMedia({
-      video: { facingMode: "environment", width: { ideal: 1280 } },
-    });
-    $("video").srcObject = stream;
-    $("viewfinder").showModal();
-  } catch {
-    tell("The camera cannot be used. Allow it for this page, or choose a photo instead.");
-  }
-}
-
-function closeCamera() {
-  for (const track of $("video").srcObject?.getTracks() ?? []) track.stop();
-  $("video").srcObject = null;
-}
-
-function shoot() {
-  const video = $("video");
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
-  if (!canvas.width) return; // the camera has not delivered its first picture yet
-  canvas.getContext("2d").drawImage(video, 0, 0);
-  canvas.toBlob((blob) => ask([new File([blob], "camera.jpg", { type: "image/jpeg" })]), "image/jpeg", 0.95);
-  $("viewfinder").close();
-}
-
 // ---- what people do
 
 let telling = 0;
@@ -233,10 +201,12 @@ $("capture").addEventListener("change", (event) => take(event.target));
 $("drop").addEventListener("click", (event) => {
   if (!event.target.closest("button, label, input")) $("photos").click();
 });
-$("camera").addEventListener("click", openCamera);
-$("shoot").addEventListener("click", shoot);
-$("close").addEventListener("click", () => $("viewfinder").close());
-$("viewfinder").addEventListener("close", closeCamera);
+$("camera").addEventListener("click", () => {
+  // Phones have a better camera app than any web page, and plain http has no other way.
+  if (matchMedia("(pointer: coarse)").matches || !navigator.mediaDevices) $("capture").click();
+  else photograph().catch(() => tell("The camera cannot be used. Allow it for this page, or choose a photo instead."));
+});
+onPhotograph((photo) => ask([photo]));
 $("clear").addEventListener("click", () => {
   waiting.length = 0;
   $("cards").replaceChildren();

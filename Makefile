@@ -1,0 +1,58 @@
+# make demo: set everything up and run the main job.   make test: set everything up and run all tests.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+LOCK := requirements.lock
+STAMP := $(VENV)/.installed
+# The serving environment: the base install alone, without torch.
+SERVE_VENV ?= .venv-serve
+SERVE_LOCK := requirements-serve.lock
+SERVE_STAMP := $(SERVE_VENV)/.installed
+
+.PHONY: setup demo test check bench lock clean browser
+
+setup: $(STAMP)
+
+$(STAMP): $(LOCK) pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(LOCK)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+$(SERVE_STAMP): $(SERVE_LOCK) pyproject.toml
+	$(PYTHON) -m venv $(SERVE_VENV)
+	$(SERVE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(SERVE_LOCK)
+	$(SERVE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+# Tests open pages in a real chromium. Where it cannot be installed they are skipped, saying so.
+browser:
+	@command -v chromium >/dev/null 2>&1 || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 \
+		&& { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }; } \
+		|| echo "chromium is not installed: tests of pages will be skipped"
+
+demo: setup
+	$(BIN)/python -m demo.run
+
+test: setup $(SERVE_STAMP) browser
+	FLEDGED_SERVE_PYTHON=$(abspath $(SERVE_VENV))/bin/python $(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+# Pins what CI installs. The CUDA packages of torch are pinned by torch itself.
+lock: setup
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--extra train --extra dev --output-file $(LOCK) pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--output-file $(SERVE_LOCK) pyproject.toml
+
+clean:
+	rm -rf $(VENV) $(SERVE_VENV) demo/out build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,28 @@
+"""A small prepared dataset of drawn photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fledged.preparing.prepare import prepare
+from fledged.products import Dataset
+from fledged.reviewing.review import review
+from fledged.scanning.scan import scan
+
+
+@pytest.fixture(scope="session")
+def work(clean_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with a dataset in it."""
+    folder = tmp_path_factory.mktemp("training")
+    scan(clean_lake, work=folder)
+    review(work=folder)
+    prepare(work=folder, shorter_side_px=64)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dataset(work: Path) -> Dataset:
+    """The dataset in it."""
+    return prepare(work=work, shorter_side_px=64)

@@ -1,0 +1,151 @@
+"""Every backbone gives pooled features; weights that do not fit are refused by name."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from fledged.config import TrainConfig
+from fledged.errors import ConfigError, WeightsError
+from fledged.training import backbones
+from fledged.training.weights import Source, locate
+
+
+def scratch(name: str) -> backbones.Backbone:
+    return backbones.build(Source(name, None, "", "none: trained from scratch"))
+
+
+def from_file(name: str, path: Path) -> backbones.Backbone:
+    return backbones.build(locate(TrainConfig(backbone=name, weights=str(path))))
+
+
+@pytest.mark.parametrize(
+    "name", ["mobilenet_v2", "resnet18", "vgg11", "efficientnet_lite0", "timm:test_resnet.r160_in1k"]
+)
+def test_every_backbone_gives_its_features(name: str) -> None:
+    backbone = scratch(name)
+    with torch.inference_mode():
+        features = backbone.module.eval()(torch.zeros(2, 3, 64, 64))
+    assert features.shape == (2, backbone.n_features)
+    assert backbone.n_parameters > 0
+    assert backbones.empty(name).state_dict().keys() == backbone.module.state_dict().keys()
+
+
+def test_the_installed_weights_are_those_of_imagenet() -> None:
+    installed = backbones.build(locate(TrainConfig(backbone="efficientnet_lite0")))
+    assert (installed.mean, installed.std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    with torch.inference_mode():
+        features = installed.module.eval()(torch.rand(4, 3, 96, 96) * 2 - 1)
+    # An untrained network's features of different noise are all but equal.
+    assert 0.01 < float(features.std()) < 10
+    assert not torch.allclose(features[0], features[1], atol=1e-3)
+
+
+def test_a_classifier_in_the_file_is_ignored_and_the_rest_is_loaded(tmp_path: Path) -> None:
+    state = scratch("resnet18").module.state_dict()
+    safetensors.torch.save_file(state | {"fc.weight": torch.ones(2, 2)}, tmp_path / "w.safetensors")
+    loaded = from_file("resnet18", tmp_path / "w.safetensors")
+    assert torch.equal(loaded.module.state_dict()["conv1.weight"], state["conv1.weight"])
+
+
+def test_weights_of_another_architecture_are_named(tmp_path: Path) -> None:
+    safetensors.torch.save_file(scratch("resnet18").module.state_dict(), tmp_path / "w.safetensors")
+    with pytest.raises(
+        WeightsError, match=r"not of mobilenet_v2: \d+ tensors are missing.*features\.0\.0\.weight is missing"
+    ):
+        from_file("mobilenet_v2", tmp_path / "w.safetensors")
+
+
+def test_a_misshapen_tensor_is_named(tmp_path: Path) -> None:
+    state = dict(scratch("resnet18").module.state_dict()) | {"conv1.weight": torch.ones(1)}
+    safetensors.torch.save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"conv1\.weight is \(1,\), not \(64, 3, 7, 7\)"):
+        from_file("resnet18", tmp_path / "w.safetensors")
+
+
+def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    state = dict(scratch("resnet18").module.state_dict())
+    state["bn1.weight"] = state["bn1.weight"] * float("nan")
+    safetensors.torch.save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"not finite, first in bn1\.weight"):
+        from_file("resnet18", tmp_path / "w.safetensors")
+
+
+def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(b"not tensors")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        from_file("resnet18", tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("resnet17", "no backbone `resnet17`"), ("timm:resnet17x", "timm has no model")]
+)
+def test_an_unknown_backbone_is_refused(name: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        scratch(name)
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """As much of the Hugging Face hub as fetching one file takes."""
+
+    files: dict[str, bytes] = {}
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def _answer(self, body: bool) -> None:
+        data = self.files.get(self.path.rsplit("/", 1)[-1]) if "/resolve/" in self.path else None
+        self.send_response(200 if data else 404)
+        self.send_header("ETag", '"0123456789abcdef"')
+        self.send_header("X-Repo-Commit", "a" * 40)
+        self.send_header("Content-Length", str(len(data or b"")))
+        self.end_headers()
+        if body and data:
+            self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+BUILD_FROM_HUB = """
+import torch
+from fledged.config import TrainConfig
+from fledged.training import backbones
+from fledged.training.weights import locate
+backbone = backbones.build(locate(TrainConfig(backbone="timm:test_resnet.r160_in1k")))
+print(float(backbone.module.state_dict()["conv1.0.weight"].sum()))
+"""
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_timm_fetches_weights_from_its_hub_or_names_three_ways(tmp_path: Path, there: bool) -> None:
+    import timm
+
+    model = timm.create_model("test_resnet.r160_in1k", pretrained=False)
+    Hub.files = {"model.safetensors": safetensors.torch.save(model.state_dict())} if there else {}
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    environment = os.environ | {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD_FROM_HUB], env=environment, capture_output=True, text=True, check=False
+    )
+    server.shutdown()
+    server.server_close()
+    if there:
+        assert done.returncode == 0, done.stderr
+        assert float(done.stdout) == pytest.approx(float(model.state_dict()["conv1.0.weight"].sum()), abs=1e-4)
+    else:
+        assert "WeightsError" in done.stderr
+        assert "Three ways" in done.stderr

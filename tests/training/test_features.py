@@ -1,0 +1,92 @@
+"""Cached features are what the network computes, and are computed once."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from demo.drawing import draw_photo
+from fledged import images
+from fledged.config import TrainConfig
+from fledged.products import Preprocess
+from fledged.progress import silent
+from fledged.training import backbones, features
+from fledged.training.features import Embedding, features_of
+from fledged.training.model import Embedder
+from fledged.training.transfer import embedding_of
+from fledged.training.weights import locate
+from fledged.workspace import Workspace
+
+HOW = Preprocess(size_px=64, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+
+
+def photos(n: int) -> pl.DataFrame:
+    jpegs = [images.to_jpeg(draw_photo("flying_bird", seed, (96, 72)), 90) for seed in range(n)]
+    return pl.DataFrame({"jpeg": jpegs, "sha256": [hashlib.sha256(jpeg).hexdigest() for jpeg in jpegs]})
+
+
+@pytest.fixture(scope="module")
+def backbone() -> backbones.Backbone:
+    return backbones.build(locate(TrainConfig(backbone="efficientnet_lite0")))
+
+
+@pytest.fixture
+def embedding(backbone: backbones.Backbone, tmp_path: Path) -> Embedding:
+    return embedding_of(backbone.name, backbone.module, HOW, Workspace(tmp_path))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_cached_features_are_what_torch_computes(
+    backbone: backbones.Backbone, embedding: Embedding, tmp_path: Path, number: int
+) -> None:
+    some = photos(5)
+    cached = features_of(some, embedding, number, Workspace(tmp_path), silent)
+    batch = np.stack(
+        [features.views.view(jpeg, sha, HOW, number) for jpeg, sha in some.select("jpeg", "sha256").rows()]
+    )
+    with torch.inference_mode():
+        direct = Embedder(backbone.module, HOW).eval()(torch.from_numpy(batch)).numpy()
+    np.testing.assert_allclose(cached, direct, atol=2e-4)
+
+
+def test_only_new_photos_are_computed(embedding: Embedding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace, all_photos = Workspace(tmp_path), photos(6)
+    first = features_of(all_photos.head(4), embedding, 0, workspace, silent)
+    computed: list[int] = []
+    original = features._compute
+
+    def counted(some: pl.DataFrame, *rest: object) -> object:
+        computed.append(some.height)
+        return original(some, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(features, "_compute", counted)
+    again = features_of(all_photos.reverse(), embedding, 0, workspace, silent)
+    features_of(all_photos, embedding, 0, workspace, silent)
+    assert computed == [2]
+    np.testing.assert_array_equal(again[::-1][:4], first)
+
+
+def test_equal_photos_and_a_damaged_cache_cost_nothing_but_time(embedding: Embedding, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    twice = pl.concat([photos(2), photos(2)])
+    first = features_of(twice, embedding, 0, workspace, silent)
+    np.testing.assert_array_equal(first[:2], first[2:])
+    (cache,) = workspace.cache("features").glob("*.parquet")
+    cache.write_bytes(b"damaged")
+    np.testing.assert_array_equal(features_of(twice, embedding, 0, workspace, silent), first)
+
+
+def test_the_key_tells_weights_and_standardisation_apart(backbone: backbones.Backbone, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    other = backbones.build(locate(TrainConfig(mode="scratch", backbone="efficientnet_lite0")))
+    keys = {
+        embedding_of(backbone.name, backbone.module, HOW, workspace).key,
+        embedding_of(backbone.name, backbone.module, Preprocess(size_px=64), workspace).key,
+        embedding_of(other.name, other.module, HOW, workspace).key,
+    }
+    assert len(keys) == 3

@@ -1,0 +1,150 @@
+"""A Dataset becomes a Run: seeded, repeatable, stoppable, resumable; the test split is not touched."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import safetensors.torch
+import torch
+
+from fledged.errors import ConfigError, ProductError
+from fledged.products import Dataset, Run
+from fledged.progress import silent
+from fledged.training import checkpoints
+from fledged.training.inference import run_probabilities
+from fledged.training.train import train
+from fledged.workspace import Workspace
+
+SMALL = {"backbone": "efficientnet_lite0", "size_px": 64, "views": 2, "epochs": 6}
+
+
+@pytest.fixture
+def own_work(work: Path, tmp_path: Path) -> Path:
+    """A copy of the working folder, with its features in the cache."""
+    shutil.copytree(work, tmp_path / "work")
+    return tmp_path / "work"
+
+
+@pytest.fixture(scope="module")
+def run(work: Path, dataset: Dataset) -> Run:
+    return train(dataset, work=work, report=silent, **SMALL)
+
+
+def weights_of(run: Run) -> bytes:
+    return (run.folder / "weights.safetensors").read_bytes()
+
+
+def stop_after(n_epochs: int) -> Callable[[str, int, int], None]:
+    def report(step: str, done: int, total: int) -> None:
+        if step == "Training epochs" and done == n_epochs:
+            raise KeyboardInterrupt
+
+    return report
+
+
+def test_a_run_holds_all_that_is_needed_to_answer(run: Run, dataset: Dataset) -> None:
+    assert (run.classes, run.n_epochs, run.interrupted) == (dataset.classes, 6, False)
+    assert run.settings.backbone == "efficientnet_lite0"
+    assert run.history().height == 6
+    assert run.history()["val_loss"].arg_min() == run.best_epoch - 1
+    photos = np.zeros((3, 64, 64, 3), np.uint8)
+    probabilities = run_probabilities(run)(photos)
+    assert probabilities.shape == (3, 4)
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
+
+
+def test_it_learns_the_drawn_photos(run: Run) -> None:
+    loss = run.history()["train_loss"]
+    assert loss[-1] < loss[0] * 0.9
+
+
+def test_the_same_question_finds_the_same_run_and_another_seed_does_not(run: Run, work: Path, dataset: Dataset) -> None:
+    assert train(dataset, work=work, report=silent, **SMALL) == run
+    assert train(dataset, work=work, report=silent, **SMALL | {"seed": 1}).id != run.id
+
+
+def test_the_same_seed_gives_the_same_bytes(run: Run, own_work: Path, dataset: Dataset) -> None:
+    shutil.rmtree(own_work / "runs", ignore_errors=True)
+    again = train(dataset, work=own_work, report=silent, **SMALL)
+    assert again.id == run.id
+    assert weights_of(again) == weights_of(run)
+
+
+def test_training_never_opens_the_test_split(own_work: Path, run: Run) -> None:
+    dataset = Workspace(own_work).load(Dataset)
+    # Without its test shards a dataset cannot be opened, so the opened one is given.
+    for shard in dataset.shards("test"):
+        shard.unlink()
+    assert train(dataset, work=own_work, report=silent, **SMALL | {"seed": 5}).val_accuracy > 0
+
+
+def test_ctrl_c_keeps_the_best_so_far_and_resume_ends_in_the_same_bytes(
+    run: Run, own_work: Path, dataset: Dataset
+) -> None:
+    shutil.rmtree(own_work / "runs", ignore_errors=True)
+    stopped = train(dataset, work=own_work, report=stop_after(3), **SMALL)
+    assert (stopped.interrupted, stopped.n_epochs) == (True, 3)
+    assert run_probabilities(stopped)(np.zeros((1, 64, 64, 3), np.uint8)).shape == (1, 4)
+    resumed = train(work=own_work, report=silent, resume=True)
+    assert (resumed.interrupted, resumed.n_epochs, resumed.id) == (False, 6, run.id)
+    assert weights_of(resumed) == weights_of(run)
+    assert checkpoints.find(run.id, Workspace(own_work)) is None
+
+
+def test_without_resume_a_stopped_run_starts_anew(own_work: Path, dataset: Dataset) -> None:
+    shutil.rmtree(own_work / "runs", ignore_errors=True)
+    train(dataset, work=own_work, report=stop_after(2), **SMALL)
+    again = train(dataset, work=own_work, report=silent, **SMALL)
+    assert (again.n_epochs, again.interrupted) == (6, False)
+
+
+def test_a_damaged_checkpoint_is_refused_by_its_hash(own_work: Path, dataset: Dataset) -> None:
+    shutil.rmtree(own_work / "runs", ignore_errors=True)
+    train(dataset, work=own_work, report=stop_after(2), **SMALL)
+    (tensors,) = (own_work / "checkpoints").glob("*.safetensors")
+    data = bytearray(tensors.read_bytes())
+    data[-10] ^= 1
+    tensors.write_bytes(bytes(data))
+    with pytest.raises(ProductError, match=r"checkpoint is damaged.*without --resume"):
+        train(work=own_work, report=silent, resume=True)
+
+
+def test_resume_with_nothing_to_resume_is_a_clear_error(own_work: Path) -> None:
+    shutil.rmtree(own_work / "checkpoints", ignore_errors=True)
+    with pytest.raises(ProductError, match="no checkpoint"):
+        train(work=own_work, report=silent, resume=True)
+
+
+@pytest.mark.parametrize("mode", ["finetune", "scratch"])
+def test_the_whole_network_can_be_trained(own_work: Path, dataset: Dataset, mode: str) -> None:
+    settings = SMALL | {"mode": mode, "epochs": 2, "batch_size": 8, "backbone": "efficientnet_lite0"}
+    run = train(dataset, work=own_work, report=silent, **settings)
+    assert (run.mode, run.n_epochs) == (mode, 2)
+    before = train(dataset, work=own_work, report=silent, **SMALL)
+    one, other = (safetensors.torch.load_file(r.folder / "weights.safetensors") for r in (run, before))
+    assert not torch.equal(one["embed.backbone.conv_stem.weight"], other["embed.backbone.conv_stem.weight"])
+    again = train(dataset, work=own_work, report=stop_after(1), **settings | {"seed": 8})
+    assert again.interrupted
+
+
+def test_photos_must_have_been_shrunk_to_no_less_than_the_model_sees(work: Path, dataset: Dataset) -> None:
+    with pytest.raises(ConfigError, match=r"shrunk to 64.*shorter_side_px=224"):
+        train(dataset, work=work, report=silent, backbone="efficientnet_lite0")
+
+
+def test_a_class_of_one_photo_in_a_batch_and_a_last_batch_of_one_are_no_trouble(
+    own_work: Path, dataset: Dataset
+) -> None:
+    n_train = dataset.n_in("train")
+    settings = SMALL | {"mode": "scratch", "epochs": 1, "batch_size": n_train - 1}
+    assert train(dataset, work=own_work, report=silent, **settings).n_epochs == 1
+
+
+def test_history_counts_its_epochs(run: Run) -> None:
+    assert run.history()["epoch"].to_list() == list(range(1, 7))
+    assert run.history().select(pl.all().is_null().any()).row(0) == (False,) * 7
