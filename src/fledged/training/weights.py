@@ -12,6 +12,7 @@ import logging
 import os
 import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
@@ -157,6 +158,8 @@ def _download(url: str, to: Path, timeout_s: float) -> None:
                         raise TimeoutError(f"not there after {timeout_s:.0f} s")
                 outcome.append(b"".join(parts))
         except OSError as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()  # it carries the open answer
             outcome.append(error)
 
     # In a thread of its own, since looking up a name knows no timeout.
