@@ -9,7 +9,7 @@ SERVE_VENV ?= .venv-serve
 SERVE_LOCK := requirements-serve.lock
 SERVE_STAMP := $(SERVE_VENV)/.installed
 
-.PHONY: setup demo test check bench lock clean browser
+.PHONY: setup demo test check bench docs lock clean browser
 
 setup: $(STAMP)
 
@@ -45,6 +45,9 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+docs: setup
+	$(BIN)/python docs/settings.py
 
 # Pins what CI installs. The CUDA packages of torch are pinned by torch itself.
 lock: setup

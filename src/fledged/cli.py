@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Verbs, products and their words are imported by the command that needs them: `fledged --help` waits for none of them.
 
+_INTERRUPTED = 130  # what Typer returns after Ctrl-C
+
 app = typer.Typer(
     help="From a messy folder of photos to a small, honest, deployed image classifier.",
     invoke_without_command=True,
@@ -252,16 +254,16 @@ def main() -> None:
     logging.basicConfig(format="%(message)s", level=logging.ERROR)
     logging.getLogger("fledged").setLevel(logging.INFO)
     try:
-        sys.exit(app(standalone_mode=False))
+        code = app(standalone_mode=False)
+        if code == _INTERRUPTED:
+            print("Stopped; what was finished is kept.", file=sys.stderr)
+        sys.exit(code)
     except TyperException as error:  # a wrong flag, command or value
         print(f"error: {' '.join(str(error.format_message()).split())} Help: fledged --help", file=sys.stderr)
         sys.exit(2)
     except FledgedError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("Stopped; what was finished is kept.", file=sys.stderr)
-        sys.exit(130)
     except BrokenPipeError:
         # The reader of our output went away (`| head`): not an error of ours.
         sys.stderr.close()

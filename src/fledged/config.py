@@ -18,6 +18,8 @@ from fledged.errors import ConfigError
 
 CONFIG_FILE = Path("fledged.toml")
 
+BACKBONES = ("mobilenet_v2", "resnet18", "vgg11", "efficientnet_lite0")
+
 
 class Record(BaseModel):
     """Plain, typed, frozen data."""
@@ -87,16 +89,29 @@ class TrainConfig(Record):
     batch_size: int = Field(0, ge=0, le=4096, description="0 takes 256 for transfer, 32 for finetune and scratch.")
     learning_rate: float = Field(0.0, ge=0, description="Peak of the one-cycle schedule; 0 takes the mode's own.")
     views: int = Field(
-        2, ge=1, le=64, description="Versions of each training photo in transfer mode: itself, and augmented ones."
+        0,
+        ge=0,
+        le=64,
+        description="Versions of each training photo in transfer mode: itself, and augmented ones. "
+        "0 takes up to 4, as long as they are no more than 600 together.",
     )
     seed: int = Field(42, ge=0, description="The same seed gives the same weights on the same machine.")
+
+    @field_validator("backbone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in ("auto", *BACKBONES) and not name.startswith("timm:"):
+            raise ValueError("there is no such backbone")
+        return name
 
 
 class EvaluateConfig(Record):
     """How a model is judged."""
 
     gallery: int = Field(60, ge=0, le=5000, description="Misclassified photos shown on the page at most.")
-    batch_size: int = Field(16, ge=1, le=512, description="Photos that go through the model together.")
+    batch_size: int = Field(
+        4, ge=1, le=512, description="Photos that go through the model together; more than the caches hold is slower."
+    )
     workers: int = Field(0, ge=0, description="Threads that decode photos; 0 takes one a core.")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fledged import progress
-from fledged.config import SECTIONS, resolve, suggestion
+from fledged.config import SECTIONS, TrainConfig, resolve, suggestion
 from fledged.errors import ConfigError
 from fledged.evaluating.evaluate import evaluate
 from fledged.exporting.export import export
@@ -16,6 +16,7 @@ from fledged.products import Bundle, Product
 from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
 from fledged.training.train import train
+from fledged.training.weights import locate
 from fledged.workspace import DEFAULT
 
 Settings = Mapping[str, Mapping[str, object]]
@@ -48,10 +49,12 @@ def build(
 
 
 def _checked(settings: Settings) -> dict[str, Mapping[str, Any]]:
-    """The settings of every verb, all of them judged before the first begins: a typing error must not cost an hour."""
+    """The settings of every verb, all of them judged before the first begins: a slip must not cost an hour."""
     for section in settings:
         if section not in SECTIONS:
             raise ConfigError(f"There is no section `{section}`", remedy=suggestion(section, SECTIONS))
     for section, config in SECTIONS.items():
-        resolve(config, settings.get(section, {}))
+        resolved = resolve(config, settings.get(section, {}))
+        if isinstance(resolved, TrainConfig) and (resolved.weights or resolved.backbone != "auto"):
+            locate(resolved)
     return {section: settings.get(section, {}) for section in SECTIONS}

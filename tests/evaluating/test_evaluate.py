@@ -184,8 +184,8 @@ def test_batches_and_threads_do_not_change_an_answer(house: House, batch_size: i
 def test_progress_is_told(house: House) -> None:
     told: list[tuple[str, int, int]] = []
     evaluate(work=house.workspace.root, report=lambda *step: told.append(step), batch_size=4)
-    assert told[0] == ("evaluate", 0, 14)
-    assert told[-1] == ("evaluate", 14, 14)
+    assert told[0] == ("Evaluating", 0, 14)
+    assert told[-1] == ("Evaluating", 14, 14)
 
 
 def test_subjects_by_every_name(house: House) -> None:

@@ -91,7 +91,7 @@ def answer(photos: Sequence[Photo], subject: Subject, config: EvaluateConfig, re
             probabilities_NC[rows] = _asked(probabilities, np.stack([picture for _, picture in waiting]), n_classes)
             waiting.clear()
 
-    report("evaluate", 0, len(photos))
+    report("Evaluating", 0, len(photos))
     for i, outcome in enumerate(_decoded(photos, subject.preprocess, config)):
         if isinstance(outcome, str):
             errors[i] = outcome
@@ -99,7 +99,7 @@ def answer(photos: Sequence[Photo], subject: Subject, config: EvaluateConfig, re
             waiting.append((i, outcome))
         if len(waiting) == config.batch_size or i == len(photos) - 1:
             flush()
-            report("evaluate", i + 1, len(photos))
+            report("Evaluating", i + 1, len(photos))
     return Answers(photos, subject.classes, probabilities_NC, tuple(errors))
 
 

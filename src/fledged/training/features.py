@@ -1,6 +1,6 @@
 """The frozen part, computed once: pooled features of photos, cached by the photo's content.
 
-The backbone runs as ONNX in onnxruntime, on as many threads as there are cores, each with batches of its own: the same
+The backbone runs as ONNX in onnxruntime, on as many threads as there are cores, each with photos of its own: the same
 graph and engine that are served, so a head is trained on the very numbers that it will be given.
 """
 
@@ -25,7 +25,7 @@ from fledged.workspace import Workspace, write
 
 Float32Array = npt.NDArray[np.float32]
 
-_BATCH = 16
+_CHUNK = 16  # photos that a thread takes at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +69,17 @@ def _compute(photos: pl.DataFrame, embedding: Embedding, number: int, report: Re
     session = onnxruntime.InferenceSession(embedding.onnx, options, providers=["CPUExecutionProvider"])
 
     def embed(rows: Sequence[tuple[bytes, str]]) -> Float32Array:
-        batch_NHWC = np.stack([views.view(jpeg, sha256, embedding.how, number) for jpeg, sha256 in rows])
-        features: Float32Array = session.run(None, {INPUT: batch_NHWC})[0]
-        return features
+        # One photo at a time: its activations stay in the core's cache, and its features depend on nothing else.
+        photos = (views.view(jpeg, sha256, embedding.how, number)[None] for jpeg, sha256 in rows)
+        return np.concatenate([session.run(None, {INPUT: photo})[0] for photo in photos])
 
     rows = photos.select("jpeg", "sha256").rows()
-    batches = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
+    batches = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
     step = "Computing features" if number == 0 else f"Computing features, view {number + 1}"
     report(step, 0, len(rows))
     done: list[Float32Array] = []
     with ThreadPoolExecutor(engine.n_workers(0)) as pool:
         for features in pool.map(embed, batches):
             done.append(features)
-            report(step, min(len(done) * _BATCH, len(rows)), len(rows))
+            report(step, min(len(done) * _CHUNK, len(rows)), len(rows))
     return np.concatenate(done)

@@ -1,0 +1,55 @@
+"""Writes settings.md from the settings themselves: `make docs`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from annotated_types import Ge, Gt, Le, Lt
+
+from fledged.config import SECTIONS
+
+_HEAD = """# Settings
+
+Every knob of every verb, its default and its range. Written by `make docs` from `src/fledged/config.py`.
+
+A setting is given, the later winning over the earlier, in `fledged.toml` in the current folder
+
+```toml
+[train]
+epochs = 40
+```
+
+or as a flag (`fledged train --epochs 40`; `--set train.epochs=40` works for all of them) or as an argument in Python
+(`fledged.train(epochs=40)`). An unknown name is an error that names the nearest known one.
+"""
+
+
+def text() -> str:
+    """The page."""
+    parts = [_HEAD]
+    for section, config in SECTIONS.items():
+        parts.append(
+            f"\n## {section}\n\n{config.__doc__}\n\n| setting | default | range | what it is |\n|---|---|---|---|\n"
+        )
+        for name, field in config.model_fields.items():
+            parts.append(f"| `{name}` | `{field.default!r}` | {_range(field.metadata)} | {field.description} |\n")
+    return "".join(parts)
+
+
+def _range(bounds: list[object]) -> str:
+    signs = []
+    for bound in bounds:
+        match bound:
+            case Ge(ge=value):
+                signs.append(f"≥ {value:g}")
+            case Gt(gt=value):
+                signs.append(f"> {value:g}")
+            case Le(le=value):
+                signs.append(f"≤ {value:g}")
+            case Lt(lt=value):
+                signs.append(f"< {value:g}")
+    return ", ".join(signs)
+
+
+if __name__ == "__main__":
+    Path(__file__).with_suffix(".md").write_text(text())

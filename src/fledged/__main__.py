@@ -1,0 +1,5 @@
+"""`python -m fledged` is `fledged`."""
+
+from fledged.cli import main
+
+main()

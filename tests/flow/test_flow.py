@@ -1,0 +1,193 @@
+"""From messy photos to one and the same Prediction by Python, by the shell and over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+import fledged
+from demo.drawing import Planted
+from fledged.errors import ConfigError, WeightsError
+from fledged.products import Bundle, Product
+from fledged.progress import silent
+
+SETTINGS = {
+    "prepare": {"shorter_side_px": 64},
+    "train": {"backbone": "efficientnet_lite0", "size_px": 64, "views": 1, "epochs": 5},
+}
+FLAGS = [
+    *("--backbone", "efficientnet_lite0", "--epochs", "5", "--set", "train.size_px=64", "--set", "train.views=1"),
+    *("--set", "prepare.shorter_side_px=64"),
+]
+
+
+def shell(*words: object, check: bool = True) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fledged", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    assert not check or done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def built(messy_lake: tuple[Path, Planted], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bundle, list[str]]:
+    work = tmp_path_factory.mktemp("flow")
+    made: list[Product] = []
+    bundle = fledged.build(messy_lake[0], work=work, report=silent, made=made.append, settings=SETTINGS)
+    return work, bundle, [product.kind for product in made]
+
+
+@pytest.fixture(scope="module")
+def photo(messy_lake: tuple[Path, Planted]) -> Path:
+    lake, planted = messy_lake
+    unfit = {*planted.unreadable, *planted.skipped}
+    return lake / next(path for path in planted.photos if path not in unfit)
+
+
+def test_the_chain_makes_every_product_in_order(built: tuple[Path, Bundle, list[str]]) -> None:
+    work, bundle, kinds = built
+    assert kinds == ["snapshot", "review", "dataset", "run", "report", "bundle"]
+    assert (bundle.folder / "model.onnx").stat().st_size < 50 * 2**20
+    assert (work / "reports" / bundle.report_id / "report.html").exists()
+
+
+def test_asking_twice_does_the_work_once(
+    built: tuple[Path, Bundle, list[str]], messy_lake: tuple[Path, Planted]
+) -> None:
+    work, bundle, _ = built
+    before = {path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file() and path.name != ".lock"}
+    assert fledged.build(messy_lake[0], work=work, report=silent, settings=SETTINGS) == bundle
+    after = {path: path.stat().st_mtime_ns for path in work.rglob("*") if path.is_file() and path.name != ".lock"}
+    assert after == before
+
+
+def test_the_shell_makes_the_same_products(
+    built: tuple[Path, Bundle, list[str]], messy_lake: tuple[Path, Planted], tmp_path: Path
+) -> None:
+    _, bundle, _ = built
+    done = shell("build", messy_lake[0], "--work", tmp_path, *FLAGS)
+    # A report's id and a bundle's hang on their parents alone, so equal ids say that every step was equal.
+    assert bundle.id in done.stdout
+    assert [line.split()[0] for line in done.stdout.splitlines()[:6]] == [
+        *("Snapshot", "Review", "Dataset", "Run", "Report", "Bundle")
+    ]
+    assert json.loads(shell("build", messy_lake[0], "--work", tmp_path, *FLAGS, "--json").stdout)["id"] == bundle.id
+
+
+def test_the_lake_is_never_written_to(built: tuple[Path, Bundle, list[str]], messy_lake: tuple[Path, Planted]) -> None:
+    lake, planted = messy_lake
+    there = {path.relative_to(lake).as_posix() for path in lake.rglob("*") if path.is_file()}
+    assert there == set(planted.photos)
+
+
+def test_python_shell_and_http_give_the_same_prediction(built: tuple[Path, Bundle, list[str]], photo: Path) -> None:
+    work, bundle, _ = built
+    ours = fledged.load(bundle).predict(photo)
+    said = json.loads(shell("predict", photo, "--work", work, "--json", "--top-k", 4).stdout)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "fledged", "serve", "--work", str(work), "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        url = server.stdout.readline().split()[-1].rstrip("/")
+        sent = httpx.post(f"{url}/classify", files={"photo": photo.read_bytes()}, timeout=30).json()
+        raw = httpx.post(f"{url}/classify", content=photo.read_bytes(), timeout=30).json()
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(20) == 0
+        if server.stdout is not None:
+            server.stdout.close()
+    for answer in (said, sent, raw):
+        assert answer["label"] == ours.label
+        assert answer["bundle_id"] == bundle.id
+        assert [entry["score"] for entry in answer["top_k"]] == [
+            entry.score for entry in ours.top_k[: len(answer["top_k"])]
+        ]
+
+
+def test_predict_answers_folders_and_names_what_it_cannot_read(
+    built: tuple[Path, Bundle, list[str]], messy_lake: tuple[Path, Planted]
+) -> None:
+    work, _, _ = built
+    lake, planted = messy_lake
+    lines = shell("predict", lake, "--work", work).stdout.splitlines()
+    unreadable = [line for line in lines if "\terror: " in line]
+    assert len(unreadable) >= len(planted.unreadable)
+    assert len(lines) > len(unreadable)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "--epoch", "3"], "--epochs"),
+        (["trian"], "Did you mean 'train'"),
+        (["train", "--set", "train.epoch=3"], "Did you mean `epochs`"),
+        (["train", "--mode", "tranfser"], "transfer"),
+        (["train", "--backbone", "resnet17"], "no such backbone"),
+        (["evaluate", "run:ffff"], "does not exist"),
+        (["scan", "nowhere"], "There is no such folder"),
+        (["predict", "nowhere.jpg"], "nowhere.jpg"),
+        (["serve", "--port", "99999"], "65535"),
+    ],
+)
+def test_mistakes_are_one_line_with_a_remedy_and_exit_code_2(
+    built: tuple[Path, Bundle, list[str]], words: list[str], said: str
+) -> None:
+    done = shell(*words, "--work", built[0], check=False)
+    assert done.returncode == 2
+    output = done.stderr + done.stdout
+    assert said in output
+    assert len(output.strip().splitlines()) == 1
+
+
+def test_a_wrong_setting_is_found_before_any_work_is_done(tmp_path: Path, clean_lake: Path) -> None:
+    with pytest.raises(ConfigError, match="epochs"):
+        fledged.build(clean_lake, work=tmp_path / "work", settings={"train": {"epoch": 3}})
+    with pytest.raises(WeightsError, match="no such weights file"):
+        fledged.build(clean_lake, work=tmp_path / "work", settings={"train": {"weights": "gone.safetensors"}})
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize(("classes", "said"), [(1, "two classes"), (2, "--drop-classes")])
+def test_a_lake_that_is_too_small_is_a_clear_error(tmp_path: Path, clean_lake: Path, classes: int, said: str) -> None:
+    lake = tmp_path / "lake"
+    folders = sorted(path for path in clean_lake.iterdir() if path.is_dir())
+    shutil.copytree(folders[0], lake / "first")
+    if classes == 2:
+        (lake / "second").mkdir()
+        for path in sorted(folders[1].iterdir())[:2]:
+            shutil.copy(path, lake / "second")
+    done = shell("build", lake, "--work", tmp_path / "work", check=False)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_two_builds_at_once_end_in_the_same_bundle(clean_lake: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "fledged", "build", str(clean_lake), "--work", str(tmp_path), "--json", *FLAGS]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    outcomes = [process.communicate(timeout=240) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outcomes
+    assert len({json.loads(out)["id"] for out, _ in outcomes}) == 1
+
+
+def test_ctrl_c_in_the_shell_is_no_traceback(clean_lake: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "fledged", "build", str(clean_lake), "--work", str(tmp_path), *FLAGS]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()  # the first product is there
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert re.search(r"Stopped; what was finished is kept", errors)
