@@ -86,7 +86,12 @@ class TrainConfig(Record):
     size_px: int = Field(224, ge=32, le=1024, description="Side of the square that the model sees.")
     resize: Literal["crop", "pad", "squash"] = Field("crop", description="How a photo becomes a square.")
     epochs: int = Field(0, ge=0, le=10_000, description="0 takes 60 for transfer, 10 for finetune, 50 for scratch.")
-    batch_size: int = Field(0, ge=0, le=4096, description="0 takes 256 for transfer, 32 for finetune and scratch.")
+    batch_size: int = Field(
+        0,
+        ge=0,
+        le=4096,
+        description="0 takes an eighth of the training photos (256 at most) for transfer, 32 for finetune and scratch.",
+    )
     learning_rate: float = Field(0.0, ge=0, description="Peak of the one-cycle schedule; 0 takes the mode's own.")
     views: int = Field(
         0,

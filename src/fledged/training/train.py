@@ -8,7 +8,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import safetensors.torch
@@ -55,7 +55,7 @@ class _Job:
 
     @property
     def plan(self) -> Plan:
-        return _plan(self.config)
+        return _plan(self.config, self.dataset.n_in("train"))
 
 
 def train(
@@ -129,7 +129,9 @@ def _train(job: _Job, so_far: Progress) -> Run:
 def _epochs(job: _Job, backbone: Backbone, model: Classifier, how: Preprocess, so_far: Progress) -> Iterator[Progress]:
     plan = job.plan
     if job.config.mode != "scratch" and not (job.config.mode == "finetune" and so_far.history):
-        head_plan = plan if job.config.mode == "transfer" else _plan(_resolved_for_head(job.config))
+        head_plan = (
+            plan if job.config.mode == "transfer" else _plan(_resolved_for_head(job.config), job.dataset.n_in("train"))
+        )
         views = job.config.views if job.config.mode == "transfer" else 1
         embedding = embedding_of(backbone.name, backbone.module, how, job.workspace)
         batches = feature_batches(job.dataset, embedding, head_plan, views, job.workspace, job.report)
@@ -145,8 +147,11 @@ def _epochs(job: _Job, backbone: Backbone, model: Classifier, how: Preprocess, s
     return fit(model, train, val, plan, so_far, Accelerator())
 
 
-def _plan(config: TrainConfig) -> Plan:
+def _plan(config: TrainConfig, n_photos: int) -> Plan:
     usual = _PLANS[config.mode]
+    if config.mode == "transfer":
+        # About 500 steps in all, however small the dataset is: enough to converge, and over in a second.
+        usual = replace(usual, batch_size=max(8, min(usual.batch_size, n_photos // 8)))
     return Plan(
         epochs=config.epochs or usual.epochs,
         batch_size=config.batch_size or usual.batch_size,
@@ -162,7 +167,7 @@ def _resolved_for_head(config: TrainConfig) -> TrainConfig:
 
 
 def _resolved(config: TrainConfig, source: Source, n_photos: int) -> TrainConfig:
-    plan = _plan(config)
+    plan = _plan(config, n_photos)
     views = config.views or max(1, min(_MAX_VIEWS, _VIEWED_PHOTOS // n_photos))
     return config.model_copy(
         update={

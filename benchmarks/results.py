@@ -1,0 +1,45 @@
+"""Tables of measurements, each with its command, date and machine, in RESULTS.md."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fledged.training.train import _cpu_name
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+_HEAD = """# Results
+
+Measured by `make bench`, each table by the command below its title. Ratios are taken within one run, against the floor or
+the peer that the table names. Photos and weights are not part of the repository: `FLEDGED_REAL_DATA` and
+`FLEDGED_WEIGHTS` name them.
+"""
+
+
+def write(title: str, command: str, header: Sequence[str], rows: Sequence[Sequence[object]], notes: str = "") -> None:
+    """Put a table into RESULTS.md in place of the earlier one with its title, and print it."""
+    lines = [
+        f"## {title}\n",
+        f"`{command}`, {datetime.now(UTC):%Y-%m-%d}, {_machine()}\n",
+        f"| {' | '.join(header)} |",
+        f"|{'---|' * len(header)}",
+        *(f"| {' | '.join(map(str, row))} |" for row in rows),
+    ]
+    section = "\n".join(lines) + (f"\n\n{notes}\n" if notes else "\n")
+    print(section)
+    text = RESULTS.read_text() if RESULTS.exists() else _HEAD
+    sections = {re.match(r"## (.+)", part).group(1): part for part in re.split(r"(?m)^(?=## )", text)[1:]}  # type: ignore[union-attr]
+    sections[title] = section
+    RESULTS.write_text(_HEAD + "\n" + "\n".join(part.strip() + "\n" for _, part in sorted(sections.items())))
+
+
+def _machine() -> str:
+    cores = len(os.sched_getaffinity(0))
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    flags = Path("/proc/cpuinfo").read_text()
+    widest = next((name for name in ("amx_bf16", "avx512_vnni", "avx512f", "avx2") if name in flags), "no AVX2")
+    return f"{cores} cores of {_cpu_name()} ({widest}), {memory_gib:.0f} GiB, Python {platform.python_version()}"
