@@ -45,11 +45,11 @@ def main() -> None:
         "python -m benchmarks build",
         ["photos", "backbone", "n", "wall s", "floor s", "ratio", "test accuracy (95% interval, n)", "other seeds"],
         rows,
-        "Wall time of `fledged build` in a fresh process and an empty working folder, interpreter start and imports "
-        "included.\nFloor: every photo decoded once, and put through the backbone once, on all cores. Other seeds: test "
-        "accuracy with\nanother split and another head each. mobilenet_v2 is the test MobileNetV2, whose last blocks were "
-        "fine-tuned on dogs,\nnot the published ImageNet weights. birds_vs_drones is train and valid pooled, grouped by "
-        "source photo and by likeness.",
+        "Wall time of `fledged build` in a fresh process and an empty working folder, interpreter start and imports\n"
+        "included. Floor: every photo decoded once and put through the backbone once, on all cores. Other seeds: test\n"
+        "accuracy with another split and another head each. mobilenet_v2 is the test MobileNetV2, whose last blocks\n"
+        "were fine-tuned on dogs, not the published ImageNet weights. birds_vs_drones is train and valid pooled,\n"
+        "grouped by source photo and by likeness.",
     )
 
 
@@ -89,5 +89,3 @@ def _floor_s(workspace: Workspace, snapshot: Snapshot) -> float:
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         list(pool.map(embed, paths))
     return time.monotonic() - start_s
-
-

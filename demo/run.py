@@ -56,7 +56,7 @@ def main() -> int:
 
 def _one_test_photo(dataset: Dataset) -> Path:
     members = dataset.members()
-    return Path(dataset.lake) / members.filter(members["split"] == "test")["path"][0]
+    return Path(dataset.lake) / str(members.filter(members["split"] == "test")["path"][0])
 
 
 def _as_planted(found: dict[str, int], n_unreadable: int, n_exact: int) -> bool:

@@ -20,7 +20,7 @@ _LOG_EVERY_S = 10.0
 class Report(Protocol):
     """Called now and then: `done` of `total` photos, epochs or files of a step are finished."""
 
-    def __call__(self, step: str, done: int, total: int) -> None: ...
+    def __call__(self, step: str, done: int, total: int, /) -> None: ...
 
 
 def silent(step: str, done: int, total: int) -> None:

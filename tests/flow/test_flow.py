@@ -20,7 +20,7 @@ from fledged.errors import ConfigError, WeightsError
 from fledged.products import Bundle, Product
 from fledged.progress import silent
 
-SETTINGS = {
+SETTINGS: dict[str, dict[str, object]] = {
     "prepare": {"shorter_side_px": 64},
     "train": {"backbone": "efficientnet_lite0", "size_px": 64, "views": 1, "epochs": 5},
 }

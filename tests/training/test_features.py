@@ -19,6 +19,7 @@ from fledged.training import backbones, features
 from fledged.training.features import Embedding, features_of
 from fledged.training.model import Embedder
 from fledged.training.transfer import embedding_of
+from fledged.training.views import view
 from fledged.training.weights import locate
 from fledged.workspace import Workspace
 
@@ -46,9 +47,7 @@ def test_cached_features_are_what_torch_computes(
 ) -> None:
     some = photos(5)
     cached = features_of(some, embedding, number, Workspace(tmp_path), silent)
-    batch = np.stack(
-        [features.views.view(jpeg, sha, HOW, number) for jpeg, sha in some.select("jpeg", "sha256").rows()]
-    )
+    batch = np.stack([view(jpeg, sha, HOW, number) for jpeg, sha in some.select("jpeg", "sha256").rows()])
     with torch.inference_mode():
         direct = Embedder(backbone.module, HOW).eval()(torch.from_numpy(batch)).numpy()
     np.testing.assert_allclose(cached, direct, atol=2e-4)

@@ -19,7 +19,7 @@ PLAN = Plan(epochs=8, batch_size=16, learning_rate=0.05, weight_decay=0.01, seed
 def data(n: int = 80, n_views: int = 2) -> tuple[FeatureBatches, FeatureBatches]:
     torch.manual_seed(0)
     labels = torch.arange(n) % 3
-    features = torch.randn(n_views, n, 6) + 2 * torch.nn.functional.one_hot(labels, 6)
+    features = torch.randn(n_views, n, 6) + 4 * torch.nn.functional.one_hot(labels, 6)
     make = [FeatureBatches(features, labels, PLAN.batch_size, PLAN.seed, shuffle) for shuffle in (True, False)]
     return make[0], make[1]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,7 +21,7 @@ from fledged.training.inference import run_probabilities
 from fledged.training.train import train
 from fledged.workspace import Workspace
 
-SMALL = {"backbone": "efficientnet_lite0", "size_px": 64, "views": 2, "epochs": 6}
+SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "size_px": 64, "views": 2, "epochs": 6}
 
 
 @pytest.fixture

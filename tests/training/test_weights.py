@@ -51,7 +51,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     yield from serve(functools.partial(Quiet, directory=str(folder)))
 
 
-def serve(handler: functools.partial[Quiet]) -> Iterator[str]:
+def serve(handler: functools.partial[Quiet] | functools.partial[Slow]) -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = False  # so that closing it waits for the answers under way
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -75,6 +75,7 @@ def render(story: Story) -> str:
         "count": words.count,
         "photos": words.photos,
         "visible": words.visible,
+        "breakable": words.breakable,
         "percent0": "{:.0%}".format,
         "plain": "{:g}".format,
         "day": words.day,

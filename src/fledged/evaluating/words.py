@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from markupsafe import Markup
+
 # A locale may have others.
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
@@ -55,6 +57,11 @@ def question(classes: Sequence[str]) -> str:
     if len(names) <= _SENTENCE and sum(map(len, names)) < 48:
         return f"Can it tell {listed(names)} apart?"
     return f"Can it tell {len(names)} classes apart?"
+
+
+def breakable(name: str) -> Markup:
+    """The visible name, which a narrow column may wrap after its underscores."""
+    return Markup("_<wbr>").join(visible(name).split("_"))
 
 
 def visible(name: str) -> str:
