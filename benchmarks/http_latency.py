@@ -84,7 +84,7 @@ def _measure(bundle: Bundle, url: str, photos: list[Path]) -> dict[str, list[flo
                     way(data)
                     if round_:  # the first round warms up
                         times[name].append(time.perf_counter() - start_s)
-                    time.sleep(0.002)  # onnxruntime's idle threads stop spinning before the next way begins
+                    time.sleep(0.03)  # onnxruntime's idle threads stop spinning before the next way begins
     return times
 
 
