@@ -61,7 +61,7 @@ class Snapshot(Product):
     n_photos: int  # files that look like photos, readable or not
     n_unreadable: int
     n_skipped: int  # hidden files, notes, thumbnails databases: not photos
-    labels: dict[str, int]  # readable photos per label
+    labels: dict[str, int]  # readable photos per label; an empty class folder is one with 0
 
     def photos(self) -> pl.DataFrame:
         """A row a photo: path, label, lake_split, sha256, n_bytes, format, width_px, height_px, …, error."""

@@ -67,6 +67,9 @@ def _facts(product: Product) -> str:
 
 def _details(product: Product) -> list[str]:
     match product:
+        case Snapshot(labels=labels):
+            empty = [name for name, n in labels.items() if not n]
+            return [f"Classes without a readable photo: {', '.join(empty)}"] if empty else []
         case Dataset(left_out=left_out, n_leaks=n_leaks):
             told = [f"Left out {sum(left_out.values()):,}: {counted(left_out)}"] if left_out else []
             if n_leaks:

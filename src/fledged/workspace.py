@@ -16,13 +16,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
 import secrets
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
@@ -30,6 +31,9 @@ from pydantic import BaseModel, ValidationError
 from fledged import DEFAULT_WORK
 from fledged.errors import ProductError, WorkspaceError
 from fledged.products import Product
+
+if TYPE_CHECKING:
+    import polars as pl
 
 DEFAULT = DEFAULT_WORK
 LOCK_TIMEOUT_S = 3600.0
@@ -217,6 +221,14 @@ def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
             temporary.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)
+
+
+def write_table(path: Path, table: pl.DataFrame) -> None:
+    """Write a table as Parquet, atomically like any file."""
+    # Through memory: Polars' own errors do not say that a disk is full in a way that could be told from others.
+    buffer = io.BytesIO()
+    table.write_parquet(buffer)
+    write(path, lambda file: file.write(buffer.getbuffer()))
 
 
 def sha256_of_file(path: Path) -> str:

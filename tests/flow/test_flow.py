@@ -191,3 +191,25 @@ def test_ctrl_c_in_the_shell_is_no_traceback(clean_lake: Path, tmp_path: Path) -
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert re.search(r"Stopped; what was finished is kept", errors)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+@pytest.mark.parametrize("size_kib", [8, 40, 200, 700, 20_000])
+def test_a_full_disk_at_any_step_is_one_line_and_the_next_try_succeeds(
+    clean_lake: Path, tmp_path: Path, size_kib: int
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_kib}k", "tmpfs", str(disk)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        done = shell("build", clean_lake, "--work", disk / "work", *FLAGS, check=False)
+        assert done.returncode == 2
+        errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        assert len(errors) == 1
+        assert "No space left on device" in errors[0]
+        subprocess.run(["mount", "-o", "remount,size=200m", str(disk)], check=True)
+        assert shell("build", clean_lake, "--work", disk / "work", *FLAGS).returncode == 0
+    finally:
+        subprocess.run(["umount", disk], check=True)

@@ -121,6 +121,24 @@ def test_a_class_with_two_photos_is_a_clear_error_with_a_way_out() -> None:
     }
 
 
+def test_a_class_that_cannot_be_read_is_missed_and_one_that_was_dropped_is_not() -> None:
+    photos = pl.concat([lake(), lake(n=4, labels="c")])
+    broken = photos.with_columns(error=pl.when(pl.col("label") == "c").then(pl.lit("truncated")))
+    with pytest.raises(LakeError, match="Class `c` has 0 usable photos"):
+        choose(broken)
+    dropped = decisions(*((f"c/{i:02d}.jpg", "drop", None) for i in range(4)))
+    assert set(choose(photos, None, dropped).filter(pl.col("split").is_not_null())["label"]) == {"a", "b"}
+
+
+def test_a_class_that_the_lakes_train_folder_does_not_know_is_a_clear_error() -> None:
+    train = lake(labels="ab", lake_split="train")
+    test = lake(labels="abc", lake_split="test").with_columns(
+        path=pl.format("test/{}", "path"), sha256=pl.format("test{}", "sha256")
+    )
+    with pytest.raises(LakeError, match="Class `c` has no photo to train on"):
+        choose(pl.concat([train, test]), None, keep_splits=True)
+
+
 def test_the_lakes_own_splits_are_respected_and_leaks_reported() -> None:
     parts = [
         lake(labels="ab", lake_split=split).with_columns(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from demo.drawing import Planted
+from fledged import summary
 from fledged.errors import LakeError
 from fledged.scanning import probe as probing
 from fledged.scanning.scan import scan
@@ -89,3 +90,14 @@ def test_a_lake_without_photos_in_class_folders_is_a_clear_error(tmp_path: Path,
         (lake / name).write_bytes(b"text")
     with pytest.raises(LakeError, match="Give each class a folder"):
         scan(lake, work=tmp_path / "work")
+
+
+def test_an_empty_class_is_told(clean_lake: Path, tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    shutil.copytree(clean_lake, lake)
+    before = scan(lake, work=tmp_path / "work")
+    (lake / "empty").mkdir()
+    snapshot = scan(lake, work=tmp_path / "work")
+    assert snapshot.labels["empty"] == 0
+    assert snapshot.id != before.id
+    assert any("empty" in line for line in summary.lines(snapshot))

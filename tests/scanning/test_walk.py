@@ -18,11 +18,11 @@ def put(lake: Path, *paths: str, content: bytes = b"\xff\xd8\xff") -> None:
 
 
 def labels(lake: Path) -> dict[str, str]:
-    return {found.path: found.label for found in walk(lake)[0]}
+    return {found.path: found.label for found in walk(lake).found}
 
 
 def reasons(lake: Path) -> dict[str, str]:
-    return {skipped.path: skipped.reason for skipped in walk(lake)[1]}
+    return {skipped.path: skipped.reason for skipped in walk(lake).skipped}
 
 
 def test_the_folder_under_the_lake_is_the_label_however_deep(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_the_folder_under_the_lake_is_the_label_however_deep(tmp_path: Path) -> 
 
 def test_split_folders_are_recognised_and_the_label_is_below_them(tmp_path: Path) -> None:
     put(tmp_path, "train/owl/a.jpg", "Valid/owl/b.jpg", "test/hawk/c.jpg")
-    found = {f.path: (f.label, f.lake_split) for f in walk(tmp_path)[0]}
+    found = {f.path: (f.label, f.lake_split) for f in walk(tmp_path).found}
     assert found == {
         "train/owl/a.jpg": ("owl", "train"),
         "Valid/owl/b.jpg": ("owl", "val"),
@@ -95,3 +95,12 @@ def test_links_pipes_and_loops_do_not_stop_the_walk(tmp_path: Path) -> None:
 def test_a_missing_lake_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(LakeError, match="There is no such folder"):
         walk(tmp_path / "nowhere")
+
+
+def test_an_empty_class_folder_is_a_label_without_photos(tmp_path: Path) -> None:
+    put(tmp_path, "owl/a.jpg")
+    (tmp_path / "hawk").mkdir()
+    assert walk(tmp_path).labels == ["hawk", "owl"]
+    put(tmp_path / "split", "train/owl/a.jpg", "test/owl/b.jpg")
+    (tmp_path / "split/test/hawk").mkdir()
+    assert walk(tmp_path / "split").labels == ["hawk", "owl"]

@@ -17,7 +17,7 @@ from fledged.evaluating.page import Story, render
 from fledged.evaluating.photos import Photo
 from fledged.evaluating.subject import Subject, find_subject
 from fledged.products import Bundle, Dataset, Report, Run
-from fledged.workspace import DEFAULT, Workspace, now, product_id, write, write_bytes
+from fledged.workspace import DEFAULT, Workspace, now, product_id, write_bytes, write_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def report_on(
     made_at = now()
     folder = workspace.folder("report", report_id)
     story = Story(report_id, made_at, figures, answers, judged, exam.dataset, exam.folder, config.gallery)
-    write(folder / "predictions.parquet", answers.table().write_parquet)
+    write_table(folder / "predictions.parquet", answers.table())
     write_bytes(folder / "metrics.json", figures.model_dump_json(indent=2).encode())
     write_bytes(folder / "report.html", render(story).encode())
     return workspace.save(

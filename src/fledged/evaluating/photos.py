@@ -56,11 +56,11 @@ def of_folder(folder: Path, classes: Sequence[str]) -> tuple[list[Photo], dict[s
     A name is the same name however its accents are composed (Unicode NFC); its position never matters.
     Raises LakeError if no photo lies in a folder named after a class.
     """
-    found, skipped = walk(folder)
+    listing = walk(folder)
     index = {_composed(label): i for i, label in enumerate(classes)}
-    known = [photo for photo in found if _composed(photo.label) in index]
-    strangers = Counter(photo.label for photo in found if _composed(photo.label) not in index)
-    strangers[_TOP] += sum(entry.reason == "not in a class folder" for entry in skipped)
+    known = [photo for photo in listing.found if _composed(photo.label) in index]
+    strangers = Counter(photo.label for photo in listing.found if _composed(photo.label) not in index)
+    strangers[_TOP] += sum(entry.reason == "not in a class folder" for entry in listing.skipped)
     if not known:
         there = ", ".join(f"{name}/" for name in sorted(strangers) if name != _TOP and strangers[name])
         raise LakeError(

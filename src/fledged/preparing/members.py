@@ -27,9 +27,9 @@ def choose_members(
     members = members.with_columns(group=pl.Series(_group_keys(members, findings, config.group_by), dtype=pl.String))
     used = members.filter(pl.col("left_out").is_null())
     _check_classes(used, members)
-    return members.with_columns(split=_splits(members, used, config)).select(
-        "path", "sha256", "label", "lake_split", "group", "split", "left_out"
-    )
+    members = members.with_columns(split=_splits(members, used, config))
+    _check_train(members)
+    return members.select("path", "sha256", "label", "lake_split", "group", "split", "left_out")
 
 
 def leaking_groups(members: pl.DataFrame) -> list[str]:
@@ -126,7 +126,11 @@ def _check_classes(used: pl.DataFrame, members: pl.DataFrame) -> None:
             where=f"folders: {every}",
             remedy="Add a folder with photos of what it is to be told from.",
         )
-    counts = used.group_by("label").agg(photos=pl.len(), groups=pl.col("group").n_unique()).sort("label")
+    # A class of which people dropped everything is gone by their will; one that lost its photos otherwise is missed.
+    given_up = pl.col("left_out").is_in(["class dropped", "dropped by a person"])
+    wanted = members.filter(pl.col("left_out").is_null() | given_up.not_())["label"].unique()
+    counts = used.group_by("label").agg(photos=pl.len(), groups=pl.col("group").n_unique())
+    counts = pl.DataFrame({"label": wanted}).join(counts, on="label", how="left").fill_null(0).sort("label")
     for label, n_photos, n_groups in counts.rows():
         if n_groups < _MIN_GROUPS:
             raise LakeError(
@@ -134,6 +138,18 @@ def _check_classes(used: pl.DataFrame, members: pl.DataFrame) -> None:
                 f"need a group each, so {_MIN_GROUPS} at least",
                 remedy=f"Add photos of it, or leave it out with: --drop-classes '{label}'",
             )
+
+
+def _check_train(members: pl.DataFrame) -> None:
+    """The lake's own folders may know a class in val or test that train does not."""
+    used = members.filter(pl.col("split").is_not_null())
+    unknown = set(used["label"]) - set(used.filter(pl.col("split") == "train")["label"])
+    if unknown:
+        raise LakeError(
+            f"Class `{min(unknown)}` has no photo to train on",
+            where="the lake's own train folder",
+            remedy=f"Add photos of it, leave it out with --drop-classes '{min(unknown)}', or leave out --keep-splits.",
+        )
 
 
 def _splits(members: pl.DataFrame, used: pl.DataFrame, config: PrepareConfig) -> pl.Series:

@@ -14,7 +14,7 @@ from fledged.errors import LakeError
 from fledged.preparing.members import choose_members, leaking_groups
 from fledged.preparing.shards import PHOTOS_PER_SHARD, shrink_all, write_shard
 from fledged.products import SPLITS, Dataset, Review, Snapshot, Split
-from fledged.workspace import DEFAULT, Workspace, now, product_id, write
+from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
 
 
 def prepare(
@@ -51,7 +51,7 @@ def prepare(
         classes = tuple(sorted(members.filter(pl.col("left_out").is_null())["label"].unique()))
         folder = workspace.folder("dataset", dataset_id)
         members = _write_shards(members, classes, Path(snapshot.lake), folder, config, report or progress.default())
-        write(folder / "members.parquet", members.write_parquet)
+        write_table(folder / "members.parquet", members)
         return workspace.save(
             Dataset(
                 id=dataset_id,

@@ -12,7 +12,7 @@ from fledged.config import ReviewConfig, resolve
 from fledged.products import Review, Snapshot
 from fledged.reviewing.decisions import read_decisions
 from fledged.reviewing.duplicates import exact_duplicates, near_duplicates
-from fledged.workspace import DEFAULT, Workspace, now, product_id, write
+from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
 
 FINDING_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
     "kind": pl.String,
@@ -48,8 +48,8 @@ def review(
             return earlier
         findings = find(snapshot.photos(), config, report or progress.default())
         folder = workspace.folder("review", review_id)
-        write(folder / "findings.parquet", findings.write_parquet)
-        write(folder / "decisions.parquet", decisions.write_parquet)
+        write_table(folder / "findings.parquet", findings)
+        write_table(folder / "decisions.parquet", decisions)
         counts = findings.group_by("kind").len().sort("kind").rows()
         return workspace.save(
             Review(

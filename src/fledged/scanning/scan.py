@@ -17,7 +17,7 @@ from fledged.errors import LakeError
 from fledged.products import Snapshot
 from fledged.scanning import probe as probing
 from fledged.scanning.walk import Found, walk
-from fledged.workspace import DEFAULT, Workspace, now, product_id, write
+from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
 
 _PROBE_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
     "sha256": pl.String,
@@ -58,28 +58,34 @@ def scan(
     workspace = Workspace(work)
     root = Path(lake).expanduser().resolve()
     start_s = time.monotonic()
-    found, skipped = walk(root)
-    if not found:
+    listing = walk(root)
+    if not listing.found:
         raise LakeError(
             "There is no photo in a class folder",
             where=root,
             remedy="Give each class a folder with its photos, such as birds/eagle/1.jpg, and name the folder above.",
         )
     with workspace.lock():
-        photos = _probe_all(root, found, workspace, config, report or progress.default())
+        photos = _probe_all(root, listing.found, workspace, config, report or progress.default())
         snapshot_id = product_id(
-            Snapshot, str(root), probing.VERSION, config.max_megapixels, config.max_megabytes, _content(photos)
+            Snapshot,
+            str(root),
+            probing.VERSION,
+            config.max_megapixels,
+            config.max_megabytes,
+            _content(photos),
+            listing.labels,
         )
         if (earlier := workspace.find(Snapshot, snapshot_id)) is not None:
             return earlier
         folder = workspace.folder("snapshot", snapshot_id)
-        write(folder / "photos.parquet", photos.write_parquet)
-        write(
+        write_table(folder / "photos.parquet", photos)
+        write_table(
             folder / "skipped.parquet",
             pl.DataFrame(
-                {"path": [s.path for s in skipped], "reason": [s.reason for s in skipped]},
+                {"path": [s.path for s in listing.skipped], "reason": [s.reason for s in listing.skipped]},
                 schema={"path": pl.String, "reason": pl.String},
-            ).write_parquet,
+            ),
         )
         return workspace.save(
             Snapshot(
@@ -90,8 +96,8 @@ def scan(
                 lake=str(root),
                 n_photos=photos.height,
                 n_unreadable=photos.height - photos["error"].null_count(),
-                n_skipped=len(skipped),
-                labels=_readable_by_label(photos),
+                n_skipped=len(listing.skipped),
+                labels=dict.fromkeys(listing.labels, 0) | _readable_by_label(photos),
             )
         )
 
@@ -124,7 +130,7 @@ def _probe_all(
     probed = new.select(same).with_columns(**columns)
     known = pl.concat([remembered, probed])
     if not new.is_empty():
-        write(memory, known.join(listed.select(same), on=same, how="semi").write_parquet)
+        write_table(memory, known.join(listed.select(same), on=same, how="semi"))
     return listed.join(known, on=same, how="left", maintain_order="left")
 
 

@@ -48,15 +48,24 @@ class Skipped:
     reason: str
 
 
-def walk(lake: Path) -> tuple[list[Found], list[Skipped]]:
-    """All files of the lake, in the order of their paths.
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What lies in a lake, in the order of the paths."""
+
+    found: list[Found]
+    skipped: list[Skipped]
+    labels: list[str]  # also those of folders without photos
+
+
+def walk(lake: Path) -> Listing:
+    """All files of the lake.
 
     The folder right under the lake is the label, whatever lies deeper; where all of those folders are called train,
     val (or valid) and test, the label is one level below.
     """
     if not lake.is_dir():
         raise LakeError("There is no such folder", where=lake, remedy="Give the folder that holds one folder a class.")
-    tops = sorted(entry.name for entry in os.scandir(lake) if entry.is_dir() and not entry.name.startswith("."))
+    tops = _folders(lake)
     is_split = bool(tops) and all(name.lower() in SPLIT_FOLDERS for name in tops)
     found: list[Found] = []
     skipped: list[Skipped] = []
@@ -66,7 +75,27 @@ def walk(lake: Path) -> tuple[list[Found], list[Skipped]]:
         else:
             result = _judge(lake, path, entry, is_split)
             (found if isinstance(result, Found) else skipped).append(result)  # type: ignore[arg-type]
-    return sorted(found, key=lambda f: f.path), sorted(skipped, key=lambda s: s.path)
+    folders = [child for top in tops for child in _folders(lake / top)] if is_split else tops
+    return Listing(
+        sorted(found, key=lambda f: f.path),
+        sorted(skipped, key=lambda s: s.path),
+        sorted({file.label for file in found} | {name for name in folders if _is_text(name)}),
+    )
+
+
+def _folders(folder: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+    except OSError:
+        return []  # the walk itself says why it cannot be listed
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _entries(folder: Path, prefix: str, above: set[tuple[int, int]]) -> Iterator[tuple[str, os.stat_result | str]]:
@@ -83,9 +112,7 @@ def _entries(folder: Path, prefix: str, above: set[tuple[int, int]]) -> Iterator
         return
     for entry in entries:
         path = prefix + entry.name
-        try:
-            path.encode()
-        except UnicodeEncodeError:
+        if not _is_text(path):
             yield path.encode("utf-8", "backslashreplace").decode(), "file name is not UTF-8"
             continue
         if entry.name.startswith("."):

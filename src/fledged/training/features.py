@@ -21,7 +21,7 @@ from fledged.products import Preprocess
 from fledged.progress import Report
 from fledged.training import views
 from fledged.training.graph import INPUT
-from fledged.workspace import Workspace, write
+from fledged.workspace import Workspace, write_table
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -56,7 +56,7 @@ def features_of(
             {"sha256": missing["sha256"], "features": _compute(missing, embedding, number, report)},
         )
         known = fresh if known is None else pl.concat([known, fresh])
-        write(path, lambda file: known.write_parquet(file, compression="uncompressed"))
+        write_table(path, known)
     if known is None:  # no photos at all
         return np.empty((0, 0), np.float32)
     rows = photos.select("sha256").join(known, on="sha256", how="left", maintain_order="left")
