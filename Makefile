@@ -53,7 +53,7 @@ docs: setup
 lock: setup
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-		--extra train --extra dev --output-file $(LOCK) pyproject.toml
+		--extra train --extra collect --extra dev --output-file $(LOCK) pyproject.toml
 	$(BIN)/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 		--output-file $(SERVE_LOCK) pyproject.toml
 

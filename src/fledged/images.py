@@ -8,12 +8,13 @@ Shapes: H height, W width, C = 3 channels (RGB), S = `Preprocess.size_px`.
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from fledged.products import Preprocess
 
@@ -38,6 +39,8 @@ _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II
 
 # EXIF orientation (tag 0x0112) to what sets the photo upright. https://www.cipa.jp/std/documents/e/DC-008-2012_E.pdf
 _ORIENTATION_TAG = 0x0112
+_MAKE_TAG, _MODEL_TAG, _TAKEN_TAG = 0x010F, 0x0110, 0x9003
+_EXIF_TIME = re.compile(r"(\d{4})[:-](\d\d)[:-](\d\d) (\d\d:\d\d:\d\d)")
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -75,6 +78,9 @@ class Header:
     height_px: int
     orientation: int  # EXIF 1..8, 1 = already upright
     n_frames: int
+    camera: str | None = None  # EXIF maker and model
+    taken_at: str | None = None  # EXIF time of the shot, ISO 8601, in the camera's own time zone
+    has_gps: bool = False  # EXIF says where it was taken
 
 
 def read_header(data: bytes, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> Header:
@@ -199,7 +205,7 @@ def _header(image: Image.Image) -> Header:
     # A phone's multi-picture JPEG is a JPEG to everybody but Pillow.
     name = "JPEG" if image.format == "MPO" else str(image.format)
     n_frames = int(getattr(image, "n_frames", 1)) if name in ("GIF", "WEBP") else 1
-    return Header(name, width, height, orientation, n_frames)
+    return Header(name, width, height, orientation, n_frames, *_camera_time_place(image))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -208,6 +214,21 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # a broken EXIF block does not make a photo unreadable
         return 1
     return int(value) if value in _UPRIGHT else 1
+
+
+def _camera_time_place(image: Image.Image) -> tuple[str | None, str | None, bool]:
+    """Camera, time of the shot, and whether EXIF holds a place; None where it does not say."""
+    try:
+        exif = image.getexif()
+        if not exif:
+            return None, None, False
+        camera = " ".join(str(exif[tag]).strip("\0 ") for tag in (_MAKE_TAG, _MODEL_TAG) if exif.get(tag))
+        taken = str(exif.get_ifd(ExifTags.IFD.Exif).get(_TAKEN_TAG) or "").strip("\0 ")
+        match = _EXIF_TIME.fullmatch(taken)
+        taken_at = "{}-{}-{}T{}".format(*match.groups()) if match else None
+        return camera[:100] or None, taken_at, bool(exif.get_ifd(ExifTags.IFD.GPSInfo))
+    except Exception:  # a broken EXIF block does not make a photo unreadable
+        return None, None, False
 
 
 def _upright_rgb(image: Image.Image, orientation: int) -> Image.Image:

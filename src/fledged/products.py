@@ -55,7 +55,7 @@ class Snapshot(Product):
     """The lake at one moment: what is there, and what each file is."""
 
     kind: ClassVar[str] = "snapshot"
-    format_version: ClassVar[int] = 1
+    format_version: ClassVar[int] = 2
 
     lake: str  # absolute path of the folder of photos
     n_photos: int  # files that look like photos, readable or not
@@ -64,7 +64,10 @@ class Snapshot(Product):
     labels: dict[str, int]  # readable photos per label; an empty class folder is one with 0
 
     def photos(self) -> pl.DataFrame:
-        """A row a photo: path, label, lake_split, sha256, n_bytes, format, width_px, height_px, …, error."""
+        """A row a photo: path, label, lake_split, sha256, size, EXIF, figures, hashes, provenance and error.
+
+        The columns of `scanning.walk.Found`, `scanning.probe.Probe` and `scanning.provenance.Provenance`.
+        """
         return _table(self, "photos.parquet")
 
     def skipped(self) -> pl.DataFrame:

@@ -7,6 +7,7 @@ their median ("pHash", C. Zauner, Implementation and Benchmarking of Perceptual 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from PIL import Image
 
 from fledged import images
 
-VERSION = 1  # raise when any figure changes, so that old rows are probed again
+VERSION = 2  # raise when any figure changes, so that old rows are probed again
 
 THUMBNAIL_PX = 32
 # Brightness, contrast and sharpness are measured with the shorter side at this size, so that they compare.
@@ -33,9 +34,16 @@ class Probe:
     height_px: int | None = None
     orientation: int | None = None
     n_frames: int | None = None
+    camera: str | None = None  # EXIF maker and model
+    taken_at: str | None = None  # EXIF time of the shot, ISO 8601 without a time zone
+    has_gps: bool | None = None  # EXIF says where it was taken
     brightness: float | None = None  # mean luma, 0..1
     contrast: float | None = None  # standard deviation of luma, 0..1
     sharpness: float | None = None  # standard deviation of the Laplacian of luma, 0..
+    entropy: float | None = None  # of the histogram of luma, 0..8 bits
+    flat_share: float | None = None  # pixels as bright as their right neighbour, 0..1: high in drawings and icons
+    mean_rgb: tuple[float, float, float] | None = None  # 0..1, over pixels
+    std_rgb: tuple[float, float, float] | None = None
     phash: int | None = None  # 64 bits
     phash_mirrored: int | None = None  # of the picture flipped left to right
     thumbnail: bytes | None = None  # 32x32 luma
@@ -58,10 +66,14 @@ def probe(path: str, max_pixels: int, max_bytes: int) -> Probe:
         header, image = images.decode(data, QUALITY_PX, max_pixels, max_bytes)
     except images.BadPhoto as reason:
         return Probe(sha256=sha256, error=str(reason))
-    luma = image.convert("L")
-    quality = np.asarray(images.shrink(luma, QUALITY_PX), dtype=np.float32) / np.float32(255)
+    small = _small(image)
+    luma = small.convert("L")
     thumbnail = np.asarray(luma.resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX))
     phash, mirrored = perceptual_hashes(thumbnail)
+    brightness, contrast, entropy = _light(luma.histogram())
+    red, green, blue = np.split(np.array(small.histogram()), 3)
+    moments = [_light(band) for band in (red, green, blue)]
+    luma_HW = np.asarray(luma).astype(np.int16)
     return Probe(
         sha256=sha256,
         format=header.format,
@@ -69,9 +81,16 @@ def probe(path: str, max_pixels: int, max_bytes: int) -> Probe:
         height_px=header.height_px,
         orientation=header.orientation,
         n_frames=header.n_frames,
-        brightness=float(quality.mean()),
-        contrast=float(quality.std()),
-        sharpness=_sharpness(quality),
+        camera=header.camera,
+        taken_at=header.taken_at,
+        has_gps=header.has_gps,
+        brightness=brightness,
+        contrast=contrast,
+        sharpness=_sharpness(luma_HW),
+        entropy=entropy,
+        flat_share=float((luma_HW[:, 1:] == luma_HW[:, :-1]).mean()) if luma.width > 1 else 1.0,
+        mean_rgb=(moments[0][0], moments[1][0], moments[2][0]),
+        std_rgb=(moments[0][1], moments[1][1], moments[2][1]),
         phash=phash,
         phash_mirrored=mirrored,
         thumbnail=thumbnail.tobytes(),
@@ -104,9 +123,30 @@ def _bits(frequencies: npt.NDArray[np.float64]) -> int:
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
-def _sharpness(luma: npt.NDArray[np.float32]) -> float:
-    if min(luma.shape) < 3:
+def _small(image: Image.Image) -> Image.Image:
+    """The shorter side at QUALITY_PX by plain averaging: twice as fast as bicubic, and all that figures need."""
+    scale = QUALITY_PX / min(image.size)
+    if scale >= 1:
+        return image
+    return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BOX)
+
+
+def _light(histogram: Sequence[int] | npt.NDArray[np.int64]) -> tuple[float, float, float]:
+    """Mean and standard deviation (0..1) and entropy (bits) of a histogram of 256 levels."""
+    shares = np.asarray(histogram, dtype=np.float64)
+    shares /= shares.sum()
+    mean = float(shares @ _LEVELS)
+    spread = float(np.sqrt(shares @ (_LEVELS - mean) ** 2))
+    present = shares[shares > 0]
+    return mean, spread, float(-(present * np.log2(present)).sum())
+
+
+_LEVELS = np.arange(256) / 255
+
+
+def _sharpness(luma_HW: npt.NDArray[np.int16]) -> float:
+    if min(luma_HW.shape) < 3:
         return 0.0
-    centre = luma[1:-1, 1:-1]
-    laplacian = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * centre
-    return float(laplacian.std())
+    centre = luma_HW[1:-1, 1:-1]
+    laplacian = luma_HW[:-2, 1:-1] + luma_HW[2:, 1:-1] + luma_HW[1:-1, :-2] + luma_HW[1:-1, 2:] - 4 * centre
+    return float(laplacian.std()) / 255

@@ -16,6 +16,7 @@ from fledged.config import ScanConfig, resolve
 from fledged.errors import LakeError
 from fledged.products import Snapshot
 from fledged.scanning import probe as probing
+from fledged.scanning.provenance import COLUMNS, read_provenance, with_provenance
 from fledged.scanning.walk import Found, walk
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
 
@@ -26,9 +27,16 @@ _PROBE_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
     "height_px": pl.Int32,
     "orientation": pl.Int8,
     "n_frames": pl.Int32,
+    "camera": pl.String,
+    "taken_at": pl.String,
+    "has_gps": pl.Boolean,
     "brightness": pl.Float32,
     "contrast": pl.Float32,
     "sharpness": pl.Float32,
+    "entropy": pl.Float32,
+    "flat_share": pl.Float32,
+    "mean_rgb": pl.Array(pl.Float32, 3),
+    "std_rgb": pl.Array(pl.Float32, 3),
     "phash": pl.UInt64,
     "phash_mirrored": pl.UInt64,
     "thumbnail": pl.Binary,
@@ -66,7 +74,9 @@ def scan(
             remedy="Give each class a folder with its photos, such as birds/eagle/1.jpg, and name the folder above.",
         )
     with workspace.lock():
-        photos = _probe_all(root, listing.found, workspace, config, report or progress.default())
+        photos = with_provenance(
+            _probe_all(root, listing.found, workspace, config, report or progress.default()), read_provenance(root)
+        )
         snapshot_id = product_id(
             Snapshot,
             str(root),
@@ -148,7 +158,7 @@ def _crashed(path: str) -> probing.Probe:
 
 def _content(photos: pl.DataFrame) -> str:
     """One hash over what the lake holds; times do not count, so a copied lake of the same content is the same."""
-    rows = photos.select("path", "label", "lake_split", "sha256", "error").rows()
+    rows = photos.select("path", "label", "lake_split", "sha256", "error", *COLUMNS).rows()
     return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from fledged.errors import LakeError
 from fledged.products import Split
+from fledged.scanning import provenance
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 _NETPBM = (".ppm", ".pgm", ".pbm", ".pnm")
@@ -70,6 +71,8 @@ def walk(lake: Path) -> Listing:
     found: list[Found] = []
     skipped: list[Skipped] = []
     for path, entry in _entries(lake, "", set()):
+        if path == provenance.FILE_NAME:
+            continue  # about photos, not one
         if isinstance(entry, str):
             skipped.append(Skipped(path, entry))
         else:
