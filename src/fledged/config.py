@@ -38,17 +38,27 @@ class ScanConfig(Record):
 class ReviewConfig(Record):
     """What counts as wrong with a photo."""
 
-    near_duplicate_bits: int = Field(
-        10, ge=0, le=16, description="Perceptual hashes that differ in at most this many of 64 bits are candidates."
+    near_duplicate: float = Field(
+        0.8, gt=0, le=1, description="Photos whose edges agree at least this much, laid over each other, are duplicates."
     )
-    near_duplicate_correlation: float = Field(
-        0.96, gt=0, le=1, description="Candidates whose 32x32 thumbnails correlate at least this much are duplicates."
+    mislabel: float = Field(
+        0.5, gt=0, le=1, description="Labels that are wrong with a score above this are findings; 0.5 is undecided."
+    )
+    outlier: float = Field(
+        5.0, gt=0, description="Photos farther from their class than this many standard deviations are findings."
     )
     tiny_px: int = Field(64, ge=1, description="A shorter side below this is a finding.")
+    huge_megapixels: float = Field(50.0, gt=0, description="More than this is a finding.")
     odd_aspect: float = Field(4.0, gt=1, description="A longer side of more than this many shorter ones is a finding.")
-    dark: float = Field(0.06, ge=0, le=1, description="Mean brightness (0..1) below this is a finding.")
-    bright: float = Field(0.97, ge=0, le=1, description="Mean brightness (0..1) above this is a finding.")
-    flat: float = Field(0.012, ge=0, le=1, description="Standard deviation of brightness below this is a finding.")
+    brightness: tuple[float, float] = Field(
+        (0.06, 0.97), description="Mean brightness (0..1) below the first (dark) or above the second (bright) is a finding."
+    )
+    blurry: float = Field(
+        0.2, ge=0, description="Edges weaker than this share of the contrast, at 128 pixels, are a finding."
+    )
+    low_information: float = Field(
+        1.2, ge=0, le=8, description="Brightness that takes fewer bits than this to say is a finding: blanks and icons."
+    )
 
 
 class PrepareConfig(Record):

@@ -75,7 +75,7 @@ def test_equal_photos_and_a_damaged_cache_cost_nothing_but_time(embedding: Embed
     twice = pl.concat([photos(2), photos(2)])
     first = features_of(twice, embedding, 0, workspace, silent)
     np.testing.assert_array_equal(first[:2], first[2:])
-    (cache,) = workspace.cache("features").glob("*.parquet")
+    (cache,) = workspace.cache("features").glob("*/*.parquet")
     cache.write_bytes(b"damaged")
     np.testing.assert_array_equal(features_of(twice, embedding, 0, workspace, silent), first)
 

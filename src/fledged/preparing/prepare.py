@@ -12,7 +12,7 @@ from fledged import progress
 from fledged.config import PrepareConfig, resolve
 from fledged.errors import LakeError
 from fledged.preparing.members import choose_members, leaking_groups
-from fledged.preparing.shards import PHOTOS_PER_SHARD, shrink_all, write_shard
+from fledged.preparing.shards import PHOTOS_PER_SHARD, shrink_members, write_shard
 from fledged.products import SPLITS, Dataset, Review, Snapshot, Split
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
 
@@ -87,7 +87,7 @@ def _write_shards(
         )
     )
     used = members.filter(pl.col("split").is_not_null()).sort("split", "path")
-    shrunk = shrink_all(used, lake, config, report)
+    shrunk = shrink_members(used, lake, config, report)
     errors: dict[str, str] = {}
     for split in sorted(SPLITS):
         part = used.filter(pl.col("split") == split)

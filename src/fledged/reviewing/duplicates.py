@@ -1,22 +1,23 @@
-"""Photos that show the same picture: equal bytes, and the same picture re-encoded, resized, edited or mirrored.
-
-Near duplicates are found in two steps. Perceptual hashes that differ in few bits (of the photo or of its mirror image)
-give candidates; they hold too many false ones, since two clear skies hash alike. Each candidate pair is then judged by
-the correlation of its 32x32 thumbnails.
-"""
+"""Photos that show the same picture: equal bytes, and the same picture re-encoded, resized, edited or mirrored."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from fledged.progress import Report
+from fledged.reviewing.alignment import similarity
+from fledged.reviewing.candidates import neighbours, pairs_by_hash
+from fledged.reviewing.looks import Looks
 
-# Hash comparisons at once: bounds memory at about 100 MB, however many photos there are.
-_COMPARISONS = 4_000_000
-# Thumbnails flatter than this (of 255) correlate with anything.
-_FLAT = 1.0
+# Neighbours in features that are compared, and the cosine below which even those are not.
+_NEIGHBOURS = 10
+_MIN_COSINE = 0.35
+_DIRECTIONS = 128
+_PAIRS = 256  # that are aligned at once
 
 
 def exact_duplicates(photos: pl.DataFrame) -> pl.DataFrame:
@@ -31,63 +32,55 @@ def exact_duplicates(photos: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def near_duplicates(photos: pl.DataFrame, max_bits: int, min_correlation: float, report: Report) -> pl.DataFrame:
-    """A row a pair of different files with the same picture: path, related_path, score (correlation), same_label.
+def near_duplicates(photos: pl.DataFrame, looks: Looks, threshold: float, report: Report) -> pl.DataFrame:
+    """A row a pair of different files with the same picture: path, related_path, score (0..1), same_label.
 
-    `photos` needs path, label, sha256, phash, phash_mirrored and thumbnail; files with equal bytes are compared once.
-    Time grows with the square of the number of photos (0.5 s for 3,000 on one core), memory does not.
+    `photos` (distinct by sha256, sorted by path) needs path, label, phash and phash_mirrored, and `looks` their looks.
+    Time grows a little faster than the number of photos; memory by about a kilobyte a photo.
     """
-    distinct = photos.unique("sha256", keep="first", maintain_order=True).sort("path")
-    if distinct.is_empty():
-        return pl.DataFrame(
-            schema={"path": pl.String, "related_path": pl.String, "score": pl.Float64, "same_label": pl.Boolean}
-        )
-    hashes, mirrored = distinct["phash"].to_numpy(), distinct["phash_mirrored"].to_numpy()
-    thumbnails_NHW = np.stack([np.frombuffer(data, np.uint8) for data in distinct["thumbnail"]]).reshape(-1, 32, 32)
-    n = len(hashes)
-    rows = max(1, _COMPARISONS // n)
-    firsts, seconds, scores = [], [], []
-    report("Comparing photos", 0, n)
-    for start in range(0, n, rows):
-        block = slice(start, min(start + rows, n))
-        for others, flip in ((hashes, False), (mirrored, True)):
-            near = np.bitwise_count(hashes[block, None] ^ others[None, start:]) <= max_bits
-            i, j = (found + start for found in np.nonzero(near))
-            i, j = i[i < j], j[i < j]
-            correlation = _correlation(thumbnails_NHW[i], thumbnails_NHW[j, :, ::-1] if flip else thumbnails_NHW[j])
-            same = correlation >= min_correlation
-            firsts.append(i[same])
-            seconds.append(j[same])
-            scores.append(correlation[same])
-        report("Comparing photos", block.stop, n)
-    paths, labels = distinct["path"], distinct["label"]
-    i, j = np.concatenate(firsts), np.concatenate(seconds)
-    return (
-        pl.DataFrame(
-            {
-                "path": paths.gather(j),
-                "related_path": paths.gather(i),
-                "score": np.concatenate(scores),
-                "same_label": labels.gather(i) == labels.gather(j),
-            }
-        )
-        .sort("score", descending=True)
-        .unique(["path", "related_path"], keep="first")  # a symmetric picture is like itself and like its mirror image
-        .sort("path", "related_path")
-    )
+    pairs = _candidates(photos, looks)
+    scores = np.zeros(len(pairs), np.float32)
+    report("Comparing photos", 0, len(pairs))
+    for start in range(0, len(pairs), _PAIRS):
+        part = pairs[start : start + _PAIRS]
+        first, second = looks.outlines_NHW[part[:, 0]], looks.outlines_NHW[part[:, 1]]
+        scores[start : start + len(part)] = similarity(first, second, threshold)
+        report("Comparing photos", start + len(part), len(pairs))
+    same = scores >= threshold
+    i, j = pairs[same, 0], pairs[same, 1]
+    paths, labels = photos["path"], photos["label"]
+    return pl.DataFrame(
+        {
+            "path": paths.gather(j),
+            "related_path": paths.gather(i),
+            "score": scores[same].astype(np.float64),
+            "same_label": labels.gather(i) == labels.gather(j),
+        },
+        schema={"path": pl.String, "related_path": pl.String, "score": pl.Float64, "same_label": pl.Boolean},
+    ).sort("path", "related_path")
 
 
-def _correlation(first_NHW: npt.NDArray[np.uint8], second_NHW: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """Pearson's correlation of each pair of thumbnails; 0 where one is flat."""
-    result = np.zeros(len(first_NHW))
-    for start in range(0, len(first_NHW), 4096):
-        part = slice(start, start + 4096)
-        a = first_NHW[part].reshape(-1, 1024).astype(np.float64)
-        b = second_NHW[part].reshape(-1, 1024).astype(np.float64)
-        a -= a.mean(1, keepdims=True)
-        b -= b.mean(1, keepdims=True)
-        spread = a.std(1) * b.std(1)
-        result[part] = np.where(
-            np.minimum(a.std(1), b.std(1)) > _FLAT, (a * b).mean(1) / np.maximum(spread, 1e-12), 0.0
-        )
+def duplicate_groups(photos: pl.DataFrame, near: pl.DataFrame) -> npt.NDArray[np.int64]:
+    """The number of each photo's group of near duplicates (N,)."""
+    row = {path: number for number, path in enumerate(photos["path"])}
+    ties = np.array([(row[a], row[b]) for a, b in near.select("path", "related_path").iter_rows()], np.int64)
+    ties = ties.reshape(-1, 2)
+    adjacency = coo_array((np.ones(len(ties), np.int8), (ties[:, 0], ties[:, 1])), shape=(len(row), len(row)))
+    numbers: npt.NDArray[np.int64] = connected_components(adjacency, directed=False)[1].astype(np.int64)
+    return numbers
+
+
+def unit(features_NF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The first directions of the features, of length 1: their products are cosines."""
+    first = features_NF[:, :_DIRECTIONS]
+    result: npt.NDArray[np.float32] = first / np.maximum(np.linalg.norm(first, axis=1, keepdims=True), 1e-6)
     return result
+
+
+def _candidates(photos: pl.DataFrame, looks: Looks) -> npt.NDArray[np.int64]:
+    """Pairs (i, j), i < j, worth a comparison (P, 2)."""
+    hashes, mirrored = photos["phash"].to_numpy(), photos["phash_mirrored"].to_numpy()
+    index, cosine = neighbours(unit(looks.features_NF), _NEIGHBOURS)
+    i, place = np.nonzero(cosine >= _MIN_COSINE)
+    near = np.sort(np.stack([i, index[i, place]], 1), axis=1)
+    return np.unique(np.concatenate([pairs_by_hash(hashes, hashes), pairs_by_hash(hashes, mirrored), near]), axis=0)

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import polars as pl
 
 from fledged import progress
-from fledged.config import ReviewConfig, resolve
+from fledged.config import PrepareConfig, ReviewConfig, TrainConfig, resolve
 from fledged.products import Review, Snapshot
 from fledged.reviewing.decisions import read_decisions
-from fledged.reviewing.duplicates import exact_duplicates, near_duplicates
+from fledged.reviewing.duplicates import duplicate_groups, exact_duplicates, near_duplicates
+from fledged.reviewing.findings import findings_of, together
+from fledged.reviewing.looks import eyes_of, look_at
+from fledged.reviewing.mislabels import likely_mislabels
+from fledged.reviewing.outliers import outliers
+from fledged.reviewing.quality import quality_findings
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
-
-FINDING_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
-    "kind": pl.String,
-    "path": pl.String,
-    "related_path": pl.String,
-    "suggested_label": pl.String,
-    "score": pl.Float64,
-    "threshold": pl.Float64,
-    "advice": pl.String,
-}
-
 
 def review(
     snapshot: Snapshot | str | None = None,
     *,
     work: str | os.PathLike[str] = DEFAULT,
     report: progress.Report | None = None,
+    backbone: str | None = None,
+    weights: str | None = None,
     **settings: object,
 ) -> Review:
     """What is wrong with the lake: unreadable, duplicate, contradictory and odd photos; nothing is changed.
@@ -37,16 +34,17 @@ def review(
     `snapshot` is one, its id, or None for the newest; `settings` are the fields of `config.ReviewConfig`.
     """
     config = resolve(ReviewConfig, settings)
+    train = resolve(TrainConfig, {"backbone": backbone, "weights": weights})
     workspace = Workspace(work)
     start_s = time.monotonic()
     with workspace.lock():
         if not isinstance(snapshot, Snapshot):
             snapshot = workspace.load(Snapshot, snapshot)
         decisions = read_decisions(workspace.decisions)
-        review_id = product_id(Review, snapshot.id, config, decisions.rows())
+        review_id = product_id(Review, VERSION, snapshot.id, config, eyes, decisions.rows())
         if (earlier := workspace.find(Review, review_id)) is not None:
             return earlier
-        findings = find(snapshot.photos(), config, report or progress.default())
+        findings = find(snapshot, config, train, workspace, report or progress.default())
         folder = workspace.folder("review", review_id)
         write_table(folder / "findings.parquet", findings)
         write_table(folder / "decisions.parquet", decisions)
@@ -64,61 +62,35 @@ def review(
         )
 
 
-def find(photos: pl.DataFrame, config: ReviewConfig, report: progress.Report) -> pl.DataFrame:
-    """A row a finding, with the columns of FINDING_TYPES; the surest to be wrong come first."""
+def find(
+    snapshot: Snapshot,
+    config: ReviewConfig,
+    train: TrainConfig,
+    workspace: Workspace,
+    report: progress.Report,
+) -> pl.DataFrame:
+    """A row a finding, with the columns of findings.TYPES; the surest to be wrong come first."""
+    photos = snapshot.photos()
     readable = photos.filter(pl.col("error").is_null())
     exact = exact_duplicates(readable)
-    near = near_duplicates(readable, config.near_duplicate_bits, config.near_duplicate_correlation, report)
-    shorter, longer = pl.min_horizontal("width_px", "height_px"), pl.max_horizontal("width_px", "height_px")
-    conflicting = pl.col("same_label").not_()
-    return pl.concat(
+    distinct = readable.unique("sha256", keep="first", maintain_order=True).sort("path")
+    eyes = eyes_of(train, workspace)
+    seen, looks = look_at(distinct, Path(snapshot.lake), eyes, resolve(PrepareConfig, {}), workspace, report)
+    near = near_duplicates(seen, looks, config.near_duplicate, report)
+    groups = duplicate_groups(seen, near)
+    wrong = likely_mislabels(seen["label"], groups, looks.features_NF, config.mislabel, report)
+    odd = outliers(seen["label"], groups, looks.features_NF, config.outlier)
+    conflicting, agreeing = pl.col("same_label").not_(), pl.col("same_label")
+    score, path = pl.col("score"), pl.lit(seen["path"]).gather(pl.col("row"))
+    advice = pl.when("sure").then(pl.lit("relabel")).otherwise(pl.lit("look"))
+    return together(
         [
-            _findings("unreadable", photos.filter(pl.col("error").is_not_null()), "drop"),
-            _findings("label_conflict", exact.filter(conflicting), "look", pl.lit(1.0)),
-            _findings(
-                "label_conflict", near.filter(conflicting), "look", pl.col("score"), config.near_duplicate_correlation
-            ),
-            _findings("exact_duplicate", exact.filter("same_label"), "drop", pl.lit(1.0)),
-            _findings(
-                "near_duplicate", near.filter("same_label"), "look", pl.col("score"), config.near_duplicate_correlation
-            ),
-            _findings("tiny", readable.filter(shorter < config.tiny_px), "drop", shorter, config.tiny_px),
-            _findings(
-                "odd_aspect",
-                readable.filter(longer / shorter > config.odd_aspect),
-                "look",
-                longer / shorter,
-                config.odd_aspect,
-            ),
-            _findings(
-                "flat", readable.filter(pl.col("contrast") < config.flat), "drop", pl.col("contrast"), config.flat
-            ),
-            _findings(
-                "dark", readable.filter(pl.col("brightness") < config.dark), "look", pl.col("brightness"), config.dark
-            ),
-            _findings(
-                "bright",
-                readable.filter(pl.col("brightness") > config.bright),
-                "look",
-                pl.col("brightness"),
-                config.bright,
-            ),
-            _findings("animated", readable.filter(pl.col("n_frames") > 1), "look", pl.col("n_frames"), 1),
+            findings_of("label_conflict", exact.filter(conflicting), "look", pl.lit(1.0)),
+            findings_of("label_conflict", near.filter(conflicting), "look", score, config.near_duplicate),
+            findings_of("likely_mislabel", wrong.with_columns(path=path), advice, score, config.mislabel),
+            findings_of("exact_duplicate", exact.filter(agreeing), "drop", pl.lit(1.0)),
+            findings_of("near_duplicate", near.filter(agreeing), "look", score, config.near_duplicate),
+            quality_findings(photos, config),
+            findings_of("outlier", odd.with_columns(path=path), "look", score, config.outlier),
         ]
     )
-
-
-def _findings(
-    kind: str, rows: pl.DataFrame, advice: str, score: pl.Expr | None = None, threshold: float | None = None
-) -> pl.DataFrame:
-    empty = pl.lit(None)
-    values = {
-        "kind": pl.lit(kind),
-        "path": pl.col("path"),
-        "related_path": pl.col("related_path") if "related_path" in rows.columns else empty,
-        "suggested_label": empty,
-        "score": score if score is not None else empty,
-        "threshold": pl.lit(threshold),
-        "advice": pl.lit(advice),
-    }
-    return rows.select(expression.cast(FINDING_TYPES[name]).alias(name) for name, expression in values.items())

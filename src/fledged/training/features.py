@@ -1,4 +1,4 @@
-"""The frozen part, computed once: pooled features of photos, cached by the photo's content.
+"""The frozen part, computed once: pooled features of photos, cached by the shrunk copy's content.
 
 The backbone runs as ONNX in onnxruntime, on as many threads as there are cores, each with photos of its own: the same
 graph and engine that are served, so a head is trained on the very numbers that it will be given.
@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -41,26 +42,66 @@ def features_of(
     photos: pl.DataFrame, embedding: Embedding, number: int, workspace: Workspace, report: Report
 ) -> Float32Array:
     """Features (N, F) of view `number` of each photo (columns sha256 and jpeg), from the cache or computed now."""
-    how = embedding.how
-    parts = [embedding.key, number, views.VERSION if number else 0, how.model_dump_json()]
-    name = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-    path = workspace.cache(f"features/{name}.parquet")
-    try:
-        known = pl.read_parquet(path)
-    except (FileNotFoundError, pl.exceptions.PolarsError):
-        known = None  # a cache that cannot be read costs time, not correctness
-    distinct = photos.unique("sha256", keep="first", maintain_order=True)
-    missing = distinct if known is None else distinct.join(known, on="sha256", how="anti")
+    keys = add_features(photos, embedding, number, workspace, report)
+    return read_features(keys, embedding, number, workspace)
+
+
+def add_features(
+    photos: pl.DataFrame, embedding: Embedding, number: int, workspace: Workspace, report: Report
+) -> pl.Series:
+    """The keys of the photos (columns sha256 and jpeg) in the cache; what it does not know yet is computed and kept."""
+    keys = copy_keys(photos["jpeg"])
+    missing = photos.with_columns(copy=keys).unique("copy", keep="first", maintain_order=True)
+    missing = missing.join(known_features(embedding, number, workspace), on="copy", how="anti", maintain_order="left")
     if not missing.is_empty():
-        fresh = pl.DataFrame(
-            {"sha256": missing["sha256"], "features": _compute(missing, embedding, number, report)},
-        )
-        known = fresh if known is None else pl.concat([known, fresh])
-        write_table(path, known)
-    if known is None:  # no photos at all
-        return np.empty((0, 0), np.float32)
-    rows = photos.select("sha256").join(known, on="sha256", how="left", maintain_order="left")
-    return np.ascontiguousarray(rows["features"].to_numpy(), dtype=np.float32).copy()
+        fresh = pl.DataFrame({"copy": missing["copy"], "features": _compute(missing, embedding, number, report)})
+        # A part a call, named by what is in it: nothing that was computed is ever written again.
+        content = hashlib.sha256("".join(fresh["copy"]).encode()).hexdigest()[:16]
+        write_table(_folder(embedding, number, workspace) / f"{content}.parquet", fresh)
+    return keys
+
+
+def copy_keys(jpegs: pl.Series) -> pl.Series:
+    """The sha256 of each shrunk copy: what its features depend on, however it was shrunk."""
+    return pl.Series("copy", [hashlib.sha256(jpeg).hexdigest() for jpeg in jpegs], pl.String)
+
+
+def known_features(embedding: Embedding, number: int, workspace: Workspace) -> pl.DataFrame:
+    """The keys (column copy) of all photos whose features are in the cache."""
+    parts = [part.select("copy") for part in feature_parts(embedding, number, workspace)]
+    return pl.concat(parts).collect() if parts else pl.DataFrame(schema={"copy": pl.String})
+
+
+def read_features(keys: pl.Series, embedding: Embedding, number: int, workspace: Workspace) -> Float32Array:
+    """Features (N, F) of photos that are in the cache, in the order of `keys`."""
+    wanted = pl.DataFrame({"copy": keys, "row": np.arange(len(keys), dtype=np.int64)})
+    features: Float32Array | None = None
+    for part in feature_parts(embedding, number, workspace):
+        found = wanted.join(part.collect(), on="copy", how="inner")
+        if not found.is_empty():
+            values = found["features"].to_numpy()
+            if features is None:
+                features = np.empty((len(keys), values.shape[1]), np.float32)
+            features[found["row"].to_numpy()] = values
+    return np.empty((0, 0), np.float32) if features is None else features
+
+
+def feature_parts(embedding: Embedding, number: int, workspace: Workspace) -> list[pl.LazyFrame]:
+    """The parts of the cache, each with the columns copy and features."""
+    parts = []
+    for path in sorted(_folder(embedding, number, workspace).glob("*.parquet")):
+        try:
+            part = pl.scan_parquet(path)
+            part.collect_schema()
+            parts.append(part)
+        except (OSError, pl.exceptions.PolarsError):
+            continue  # a cache that cannot be read costs time, not correctness
+    return parts
+
+
+def _folder(embedding: Embedding, number: int, workspace: Workspace) -> Path:
+    parts = [embedding.key, number, views.VERSION if number else 0, embedding.how.model_dump_json()]
+    return workspace.cache(f"features/{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}")
 
 
 def _compute(photos: pl.DataFrame, embedding: Embedding, number: int, report: Report) -> Float32Array:

@@ -1,0 +1,200 @@
+"""Do two photos show the same picture? Small grey outlines are laid over each other and their edges compared.
+
+One outline is moved, turned, scaled and sheared until it lies on the other as well as it can: the inverse compositional
+Lucas-Kanade algorithm with robust weights (S. Baker and I. Matthews, Lucas-Kanade 20 Years On, IJCV 2004). Then the
+gradients of both are correlated in blocks, and each block counts by the weaker of its two gradients. So a watermark on
+one of the photos costs nothing, and two clear skies, which have no edges in common, are not taken for one.
+
+Shapes: B pairs, H = W = S pixels (64), P = S * S.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Float32Array = npt.NDArray[np.float32]
+
+OUTLINE_PX = 64
+
+_BLOCK_PX = 8
+_ITERATIONS = 6
+# Laid over each other with a shift only, outlines of one picture correlate at least so much.
+_MIN_CORRELATION = 0.5
+_MAX_SHIFT = 2  # pixels of 32, each way
+# Cropping, resizing and turning a little leave this much in common; wilder maps fit anything flat to anything.
+_MIN_OVERLAP = 0.7
+_MAX_AREA_RATIO = 1.43
+
+
+def similarity(first_BHW: npt.NDArray[np.uint8], second_BHW: npt.NDArray[np.uint8], enough: float) -> Float32Array:
+    """How surely each pair of outlines is of one picture, 0..1, mirrored or not (B,).
+
+    Pairs that reach `enough` without being aligned are not aligned any more, which saves most of the time.
+    """
+    first, second = _standardised(first_BHW), _standardised(second_BHW)
+    small = _half(first)
+    scores = np.zeros(len(first), np.float32)
+    for flip in (False, True):
+        other = second[:, :, ::-1] if flip else second
+        correlation, shift_B2 = _best_shift(small, _half(other))
+        likely = np.flatnonzero((correlation >= _MIN_CORRELATION) & (scores < enough))
+        if not len(likely):
+            continue
+        scores[likely] = np.maximum(scores[likely], _edges_in_common(first[likely], other[likely], None))
+        rest = likely[scores[likely] < enough]
+        if len(rest):
+            scores[rest] = np.maximum(scores[rest], _aligned(first[rest], other[rest], shift_B2[rest]))
+    return scores
+
+
+def _aligned(first_BHW: Float32Array, second_BHW: Float32Array, shift_B2: Float32Array) -> Float32Array:
+    maps = np.tile(np.eye(2, 3, dtype=np.float32), (len(first_BHW), 1, 1))
+    maps[:, :, 2] = shift_B2
+    maps = _fit(_blurred(_half(first_BHW)), _blurred(_half(second_BHW)), maps)
+    maps[:, :, 2] *= 2  # from 32 pixels to 64
+    maps = _fit(_blurred(first_BHW), _blurred(second_BHW), maps)
+    warped, inside = _warp(second_BHW, maps)
+    area = np.abs(np.linalg.det(maps[:, :, :2]))
+    tame = (inside.mean((1, 2)) >= _MIN_OVERLAP) & (area < _MAX_AREA_RATIO) & (area > 1 / _MAX_AREA_RATIO)
+    return np.where(tame, _edges_in_common(first_BHW, warped, inside), np.float32(0))
+
+
+def _edges_in_common(
+    first_BHW: Float32Array, second_BHW: Float32Array, inside_BHW: npt.NDArray[np.bool_] | None
+) -> Float32Array:
+    ax, ay = _gradients(_blurred(first_BHW))
+    bx, by = _gradients(_blurred(second_BHW))
+    mask = np.zeros(first_BHW.shape, bool)
+    mask[:, 1:-1, 1:-1] = True
+    if inside_BHW is not None:
+        core = inside_BHW[:, 1:-1, 1:-1]
+        mask[:, 1:-1, 1:-1] = (
+            core
+            & inside_BHW[:, 2:, 1:-1]
+            & inside_BHW[:, :-2, 1:-1]
+            & inside_BHW[:, 1:-1, 2:]
+            & inside_BHW[:, 1:-1, :-2]
+        )
+    n = OUTLINE_PX // _BLOCK_PX
+
+    def by_block(values: Float32Array) -> Float32Array:
+        blocks: Float32Array = (values * mask).reshape(-1, n, _BLOCK_PX, n, _BLOCK_PX).sum((2, 4))
+        return blocks
+
+    common, a, b = by_block(ax * bx + ay * by), by_block(ax * ax + ay * ay), by_block(bx * bx + by * by)
+    weight = np.minimum(a, b)
+    correlation = common / np.sqrt(a * b + np.float32(1e-9))
+    result: Float32Array = (correlation * weight).sum((1, 2)) / (weight.sum((1, 2)) + np.float32(1e-6))
+    return np.clip(result, 0, 1)
+
+
+def _fit(first_BHW: Float32Array, second_BHW: Float32Array, maps_B23: Float32Array) -> Float32Array:
+    """Maps that lay the second outline on the first, from a first guess; coordinates are counted from the middle."""
+    n_pairs, side, _ = first_BHW.shape
+    half = (side - 1) / 2
+    y, x = (np.mgrid[0:side, 0:side].astype(np.float32) - half) / half
+    gx, gy = _gradients(first_BHW)
+    jacobian_BP6 = np.stack([gx * x, gx * y, gx, gy * x, gy * y, gy], -1).reshape(n_pairs, -1, 6)
+    first_BP = first_BHW.reshape(n_pairs, -1)
+    damping = np.float32(1e-5) * np.eye(6, dtype=np.float32)
+    for _ in range(_ITERATIONS):
+        warped, inside = _warp(second_BHW, maps_B23)
+        mask = inside.reshape(n_pairs, -1).astype(np.float32)
+        n = mask.sum(1, keepdims=True) + 1
+        error = _matched(warped.reshape(n_pairs, -1), first_BP, mask, n)
+        weight = mask / (1 + error * error)  # what differs much (a watermark, a moved hand) counts little
+        weighted = jacobian_BP6 * weight[:, :, None]
+        hessian = np.matmul(weighted.transpose(0, 2, 1), jacobian_BP6) + damping * n[:, :, None]
+        gradient = np.matmul(weighted.transpose(0, 2, 1), error[:, :, None])
+        step = np.linalg.solve(hessian, gradient)[:, :, 0]
+        update = np.tile(np.eye(3, dtype=np.float32), (n_pairs, 1, 1))
+        update[:, 0, :2] += step[:, 0:2] / half
+        update[:, 0, 2] = step[:, 2]
+        update[:, 1, :2] += step[:, 3:5] / half
+        update[:, 1, 2] = step[:, 5]
+        maps_B23 = np.matmul(_square(maps_B23), np.linalg.inv(update))[:, :2].astype(np.float32)
+    return maps_B23
+
+
+def _matched(second_BP: Float32Array, first_BP: Float32Array, mask: Float32Array, n: Float32Array) -> Float32Array:
+    """Second minus first, after brightness and contrast of the second were set to those of the first."""
+    second = second_BP - (second_BP * mask).sum(1, keepdims=True) / n
+    first = first_BP - (first_BP * mask).sum(1, keepdims=True) / n
+    scale = np.sqrt(((first * mask) ** 2).sum(1, keepdims=True) / (((second * mask) ** 2).sum(1, keepdims=True) + 1e-3))
+    result: Float32Array = second * scale - first
+    return result
+
+
+def _warp(image_BHW: Float32Array, maps_B23: Float32Array) -> tuple[Float32Array, npt.NDArray[np.bool_]]:
+    """The image seen through the map (bilinear), and which of its pixels lie inside of it."""
+    n_pairs, side, _ = image_BHW.shape
+    half = np.float32((side - 1) / 2)
+    y, x = (np.mgrid[0:side, 0:side].astype(np.float32) - half).reshape(2, 1, -1)
+    u = maps_B23[:, 0, 0, None] * x + maps_B23[:, 0, 1, None] * y + maps_B23[:, 0, 2, None] + half
+    v = maps_B23[:, 1, 0, None] * x + maps_B23[:, 1, 1, None] * y + maps_B23[:, 1, 2, None] + half
+    inside = (u >= 0) & (u <= side - 1) & (v >= 0) & (v <= side - 1)
+    u, v = np.clip(u, 0, side - 1.001), np.clip(v, 0, side - 1.001)
+    left, top = u.astype(np.int32), v.astype(np.int32)
+    u, v = u - left, v - top
+    at = top * side + left
+    flat = image_BHW.reshape(n_pairs, -1)
+    top_left, top_right = np.take_along_axis(flat, at, 1), np.take_along_axis(flat, at + 1, 1)
+    low_left, low_right = np.take_along_axis(flat, at + side, 1), np.take_along_axis(flat, at + side + 1, 1)
+    upper, lower = top_left + (top_right - top_left) * u, low_left + (low_right - low_left) * u
+    values = (upper + (lower - upper) * v).astype(np.float32)
+    return values.reshape(image_BHW.shape), inside.reshape(image_BHW.shape)
+
+
+def _best_shift(first_BHW: Float32Array, second_BHW: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """The highest correlation over shifts of a few pixels (B,), and that shift in x and y (B, 2)."""
+    n_pairs, side, _ = first_BHW.shape
+    margin = _MAX_SHIFT
+    core = first_BHW[:, margin:-margin, margin:-margin].reshape(n_pairs, -1)
+    core = core - core.mean(1, keepdims=True)
+    norm: Float32Array = np.sqrt((core * core).sum(1)) + np.float32(1e-3)
+    best = np.full(n_pairs, -1, np.float32)
+    shift = np.zeros((n_pairs, 2), np.float32)
+    for dy in range(2 * margin + 1):
+        for dx in range(2 * margin + 1):
+            window = second_BHW[:, dy : side - 2 * margin + dy, dx : side - 2 * margin + dx].reshape(n_pairs, -1)
+            variance = (window * window).sum(1) - window.sum(1) ** 2 / window.shape[1]
+            spread = np.sqrt(np.maximum(variance, 0)) + np.float32(1e-3)
+            correlation = (core * window).sum(1) / (norm * spread)
+            better = correlation > best
+            best[better] = correlation[better]
+            shift[better] = (dx - margin, dy - margin)
+    return best, shift
+
+
+def _standardised(outlines_BHW: npt.NDArray[np.uint8]) -> Float32Array:
+    values = outlines_BHW.astype(np.float32)
+    values -= values.mean((1, 2), keepdims=True)
+    values /= np.maximum(values.std((1, 2), keepdims=True), 1.0)
+    return values
+
+
+def _half(image_BHW: Float32Array) -> Float32Array:
+    n_pairs, side, _ = image_BHW.shape
+    result: Float32Array = image_BHW.reshape(n_pairs, side // 2, 2, side // 2, 2).mean((2, 4))
+    return result
+
+
+def _blurred(image_BHW: Float32Array) -> Float32Array:
+    padded = np.pad(image_BHW, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    rows = (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4
+    result: Float32Array = (rows[:, :, :-2] + 2 * rows[:, :, 1:-1] + rows[:, :, 2:]) / 4
+    return result
+
+
+def _gradients(image_BHW: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Central differences along x and y; 0 on the border."""
+    gx, gy = np.zeros_like(image_BHW), np.zeros_like(image_BHW)
+    gx[:, :, 1:-1] = (image_BHW[:, :, 2:] - image_BHW[:, :, :-2]) / 2
+    gy[:, 1:-1] = (image_BHW[:, 2:] - image_BHW[:, :-2]) / 2
+    return gx, gy
+
+
+def _square(maps_B23: Float32Array) -> Float32Array:
+    last = np.broadcast_to(np.array([[[0, 0, 1]]], np.float32), (len(maps_B23), 1, 3))
+    return np.concatenate([maps_B23, last], 1)

@@ -1,0 +1,184 @@
+"""What the review sees of each photo: features of the backbone that training will use, and a small grey outline.
+
+Both are computed once for each content and kept; training finds the same features in the same cache.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from PIL import Image
+
+from fledged import engine, images
+from fledged.config import PrepareConfig, TrainConfig
+from fledged.copies import Gone, shrunk_image
+from fledged.products import Preprocess
+from fledged.progress import Report, silent
+from fledged.reviewing.alignment import OUTLINE_PX
+from fledged.training import backbones
+from fledged.training.features import Embedding, add_features, feature_parts, known_features
+from fledged.training.transfer import embedding_of
+from fledged.training.weights import locate
+from fledged.workspace import Workspace, write_table
+
+Float32Array = npt.NDArray[np.float32]
+
+# Directions of greatest spread that are kept of the features: what LogisticRegression and neighbours work on.
+N_DIRECTIONS = 256
+
+_CHUNK = 1024  # photos between two writes: what a crash can cost
+_TYPES = {"sha256": pl.String, "copy": pl.String, "outline": pl.Binary}
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Rows as in the table that was looked at."""
+
+    features_NF: Float32Array  # standardised and turned to their directions of greatest spread
+    outlines_NHW: npt.NDArray[np.uint8]  # on disk, so memory does not grow with the lake
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One photo's shrunk copy and outline, or nothing: it vanished, changed or cannot be read."""
+
+    jpeg: bytes | None = None
+    outline: bytes | None = None
+
+
+def eyes_of(train: TrainConfig, workspace: Workspace) -> Embedding:
+    """The backbone that `train` would use, as it would use it."""
+    backbone = backbones.build(locate(train))
+    how = Preprocess(size_px=train.size_px, resize=train.resize, mean=backbone.mean, std=backbone.std)
+    return embedding_of(backbone.name, backbone.module, how, workspace)
+
+
+def look_at(
+    photos: pl.DataFrame, lake: Path, eyes: Embedding, copies: PrepareConfig, workspace: Workspace, report: Report
+) -> tuple[pl.DataFrame, Looks]:
+    """Those of the photos (distinct by sha256) that can be seen, and their looks. `copies` says how they are shrunk."""
+    size = (copies.shorter_side_px, copies.jpeg_quality)
+    folder = workspace.cache(f"looks/{size[0]}-{size[1]}")
+    keys = _known_keys(folder).join(known_features(eyes, 0, workspace), on="copy", how="semi")
+    missing = photos.join(keys, on="sha256", how="anti", maintain_order="left")
+    done = photos.height - missing.height
+    step = "Looking at photos"
+    files = [(str(lake / path), sha256) for path, sha256 in missing.select("path", "sha256").iter_rows()]
+    looks = engine.map_photos(
+        functools.partial(look, shorter_side_px=size[0], jpeg_quality=size[1]),
+        files,
+        on_crash=lambda _: Look(),
+        workers=copies.workers,
+        step=step,
+        report=silent,
+    )
+    for start in range(0, len(files), _CHUNK):
+        report(step, done + start, photos.height)
+        sha256s = [sha256 for _, sha256 in files[start : start + _CHUNK]]
+        _keep(sha256s, [found for _, found in zip(sha256s, looks, strict=False)], eyes, folder, workspace)
+    report(step, photos.height, photos.height)
+    keys = _known_keys(folder)
+    seen = photos.join(keys, on="sha256", how="inner", maintain_order="left")
+    return seen, Looks(
+        _compact(seen["copy"], eyes, workspace),
+        _outlines(seen["sha256"], folder),
+    )
+
+
+def look(path_and_sha256: tuple[str, str], shorter_side_px: int, jpeg_quality: int) -> Look:
+    """A photo's shrunk copy and outline. Runs in worker processes."""
+    try:
+        image = shrunk_image(*path_and_sha256, shorter_side_px)
+    except Gone:
+        return Look()
+    outline = image.convert("L").resize((OUTLINE_PX, OUTLINE_PX), Image.Resampling.BOX)
+    return Look(images.to_jpeg(image, jpeg_quality), outline.tobytes())
+
+
+def _keep(sha256s: list[str], looks: list[Look], eyes: Embedding, folder: Path, workspace: Workspace) -> None:
+    rows = [
+        (sha256, found.jpeg, found.outline)
+        for sha256, found in zip(sha256s, looks, strict=True)
+        if found.jpeg is not None
+    ]
+    if not rows:
+        return
+    table = pl.DataFrame(rows, {"sha256": pl.String, "jpeg": pl.Binary, "outline": pl.Binary}, orient="row")
+    table = table.with_columns(copy=add_features(table, eyes, 0, workspace, silent))
+    name = hashlib.sha256("".join(table["sha256"]).encode()).hexdigest()[:16]
+    write_table(folder / f"{name}.parquet", table.select(*_TYPES))
+
+
+def _parts(folder: Path) -> Iterator[pl.LazyFrame]:
+    for path in sorted(folder.glob("*.parquet")):
+        try:
+            part = pl.scan_parquet(path)
+            part.collect_schema()
+        except (OSError, pl.exceptions.PolarsError):
+            continue  # a cache that cannot be read costs time, not correctness
+        yield part
+
+
+def _known_keys(folder: Path) -> pl.DataFrame:
+    parts = [part.select("sha256", "copy") for part in _parts(folder)]
+    empty = pl.DataFrame(schema={"sha256": pl.String, "copy": pl.String})
+    return pl.concat(parts).collect().unique("sha256", keep="first", maintain_order=True) if parts else empty
+
+
+def _outlines(sha256s: pl.Series, folder: Path) -> npt.NDArray[np.uint8]:
+    """The outlines (N, 64, 64) in a file without a name, which is gone with its last reader."""
+    shape = (len(sha256s), OUTLINE_PX, OUTLINE_PX)
+    if not len(sha256s):
+        return np.empty(shape, np.uint8)
+    with tempfile.TemporaryFile() as file:
+        outlines = np.memmap(file, np.uint8, "w+", shape=shape)
+    wanted = pl.DataFrame({"sha256": sha256s, "row": np.arange(len(sha256s), dtype=np.int64)})
+    for part in _parts(folder):
+        found = wanted.join(part.select("sha256", "outline").collect(), on="sha256", how="inner")
+        for row, outline in found.select("row", "outline").iter_rows():
+            outlines[row] = np.frombuffer(outline, np.uint8).reshape(OUTLINE_PX, OUTLINE_PX)
+    return outlines
+
+
+def _compact(keys: pl.Series, eyes: Embedding, workspace: Workspace) -> Float32Array:
+    """Features, standardised and turned to their directions of greatest spread (N, F), part by part."""
+    parts = feature_parts(eyes, 0, workspace)
+    wanted = pl.DataFrame({"copy": keys, "row": np.arange(len(keys), dtype=np.int64)})
+    n = 0
+    total: npt.NDArray[np.float64] = np.zeros(1)
+    products: npt.NDArray[np.float64] = np.zeros((1, 1))
+    for part in parts:
+        values = wanted.join(part.collect(), on="copy", how="inner")["features"].to_numpy().astype(np.float64)
+        if len(values):
+            n, total, products = n + len(values), total + values.sum(0), products + values.T @ values
+    if not n:
+        return np.empty((len(keys), 0), np.float32)
+    mean = total / n
+    covariance = products / n - np.outer(mean, mean)
+    scale = 1 / np.sqrt(np.maximum(np.diag(covariance), 1e-8))
+    directions = _directions(covariance * np.outer(scale, scale), min(N_DIRECTIONS, n))
+    turn = (scale[:, None] * directions).astype(np.float32)
+    compact = np.zeros((len(keys), turn.shape[1]), np.float32)
+    for part in parts:
+        found = wanted.join(part.collect(), on="copy", how="inner")
+        if not found.is_empty():
+            values = found["features"].to_numpy() - mean.astype(np.float32)
+            compact[found["row"].to_numpy()] = values @ turn
+    return compact
+
+
+def _directions(correlation: npt.NDArray[np.float64], wanted: int) -> npt.NDArray[np.float64]:
+    from scipy.linalg import eigh
+
+    n = len(correlation)
+    _, vectors = eigh(correlation, subset_by_index=(max(0, n - wanted), n - 1))
+    result: npt.NDArray[np.float64] = vectors[:, ::-1]
+    return result
