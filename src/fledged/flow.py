@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from fledged import progress
 from fledged.config import SECTIONS, TrainConfig, resolve, suggestion
@@ -30,6 +30,7 @@ def build(
     lake: str | os.PathLike[str],
     *,
     work: str | os.PathLike[str] = DEFAULT,
+    apply: Literal["advice"] | None = None,
     report: progress.Report | None = None,
     made: Callable[[Product], None] = _ignore,
     settings: Settings | None = None,
@@ -37,10 +38,11 @@ def build(
     """From a folder of photos to a bundle that can be served; what is there already is not made again.
 
     `settings` are those of each verb, such as {"train": {"epochs": 30}}. `made` is told of each product.
+    With `apply="advice"`, photos are dropped and relabelled as the review advises, where no person has decided.
     """
     of = _checked(settings or {})
     made(snapshot := scan(lake, work=work, report=report, **of["scan"]))
-    made(findings := review(snapshot, work=work, report=report, **of["review"]))
+    made(findings := review(snapshot, apply=apply, work=work, report=report, **of["review"]))
     made(dataset := prepare(snapshot, findings, work=work, report=report, **of["prepare"]))
     made(run := train(dataset, work=work, report=report, **of["train"]))
     made(evaluate(run, work=work, report=report, **of["evaluate"]))

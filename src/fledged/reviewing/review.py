@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import time
+from typing import Literal
 
 import polars as pl
 
 from fledged import progress
 from fledged.config import ReviewConfig, resolve
+from fledged.errors import ConfigError
 from fledged.products import Review, Snapshot
-from fledged.reviewing.decisions import read_decisions
+from fledged.reviewing.advice import REVIEWER as ADVICE
+from fledged.reviewing.advice import apply_advice
+from fledged.reviewing.decisions import standing_decisions
 from fledged.reviewing.duplicates import exact_duplicates, near_duplicates
+from fledged.reviewing.log import DecisionLog
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
 
 FINDING_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -28,25 +33,34 @@ FINDING_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
 def review(
     snapshot: Snapshot | str | None = None,
     *,
+    apply: Literal["advice"] | None = None,
     work: str | os.PathLike[str] = DEFAULT,
     report: progress.Report | None = None,
     **settings: object,
 ) -> Review:
     """What is wrong with the lake: unreadable, duplicate, contradictory and odd photos; nothing is changed.
 
-    `snapshot` is one, its id, or None for the newest; `settings` are the fields of `config.ReviewConfig`.
+    `snapshot` is one, its id, or None for the newest. With `apply="advice"`, what the findings advise is decided where
+    no person has decided. `settings` are the fields of `config.ReviewConfig`.
     """
+    if apply not in (None, "advice"):
+        raise ConfigError(f"There is nothing to apply that is called `{apply}`", remedy="Known: advice.")
     config = resolve(ReviewConfig, settings)
     workspace = Workspace(work)
     start_s = time.monotonic()
     with workspace.lock():
         if not isinstance(snapshot, Snapshot):
             snapshot = workspace.load(Snapshot, snapshot)
-        decisions = read_decisions(workspace.decisions)
-        review_id = product_id(Review, snapshot.id, config, decisions.rows())
+        photos = snapshot.photos()
+        if apply:
+            findings = _findings_of(snapshot, photos, config, workspace, report)
+            apply_advice(DecisionLog(workspace.decisions), photos, findings)
+        standing = standing_decisions(workspace.decisions, photos)
+        decisions = standing.decisions
+        review_id = product_id(Review, snapshot.id, config, decisions.rows(), standing.ignored)
         if (earlier := workspace.find(Review, review_id)) is not None:
             return earlier
-        findings = find(snapshot.photos(), config, report or progress.default())
+        findings = _findings_of(snapshot, photos, config, workspace, report)
         folder = workspace.folder("review", review_id)
         write_table(folder / "findings.parquet", findings)
         write_table(folder / "decisions.parquet", decisions)
@@ -60,8 +74,27 @@ def review(
                 snapshot_id=snapshot.id,
                 findings_by_kind={str(kind): int(n) for kind, n in counts},
                 n_decisions=decisions.height,
+                n_advised=int((decisions["reviewer"] == ADVICE).sum()),
+                ignored_decisions=standing.ignored,
             )
         )
+
+
+def _findings_of(
+    snapshot: Snapshot,
+    photos: pl.DataFrame,
+    config: ReviewConfig,
+    workspace: Workspace,
+    report: progress.Report | None,
+) -> pl.DataFrame:
+    """The findings, remembered: decisions make a new review, but they change no finding."""
+    memory = workspace.cache(f"findings/{product_id(Review, snapshot.id, config)}.parquet")
+    try:
+        return pl.read_parquet(memory).select(*FINDING_TYPES)
+    except (FileNotFoundError, pl.exceptions.PolarsError):
+        findings = find(photos, config, report or progress.default())
+        write_table(memory, findings)
+        return findings
 
 
 def find(photos: pl.DataFrame, config: ReviewConfig, report: progress.Report) -> pl.DataFrame:
