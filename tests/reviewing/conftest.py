@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +30,9 @@ TOKEN = "t0ken-of-this-test"
 BIRD, DRONE, COPTER = "flying_bird", "winged_drone", "small_quadcopter"
 HEADERS = {"X-Fledged-Token": TOKEN, "X-Fledged-Review": "1"}
 
-FINDINGS = [
+Row = tuple[str, str, str | None, str | None, float | None, float | None, str]
+
+FINDINGS: list[Row] = [
     # kind, path, related_path, suggested_label, score, threshold, advice
     ("unreadable", f"{BIRD}/broken.jpg", None, None, None, None, "drop"),
     ("exact_duplicate", f"{BIRD}/copy.jpg", f"{BIRD}/0.jpg", None, 1.0, None, "drop"),
@@ -80,18 +83,21 @@ def draw_desk_lake(lake: Path, n: int = 7, size_px: tuple[int, int] = (120, 90))
     (lake / COPTER / "tiny.jpg").write_bytes(jpeg(draw_photo(COPTER, 40, (48, 40))))
 
 
-def make_review(
-    work: Path, lake: Path, findings: list[tuple[str, str, str | None, str | None, float | None, float | None, str]]
-) -> Place:
+def make_review(work: Path, lake: Path, findings: list[Row]) -> Place:
     """A review with these findings, as if they had been found."""
-    snapshot = scan(lake, work=work)
+    return review_of(work, lake, scan(lake, work=work), findings)
+
+
+def review_of(work: Path, lake: Path, snapshot: Snapshot, findings: list[Row]) -> Place:
+    """The same for a snapshot that is there."""
     workspace = Workspace(work)
     table = pl.DataFrame(findings, schema=FINDING_TYPES, orient="row")
-    write_table(workspace.folder("review", "facade000001") / "findings.parquet", table)
-    write_table(workspace.folder("review", "facade000001") / "decisions.parquet", table.select("path").clear())
+    review_id = f"facade{len(findings):06d}"
+    write_table(workspace.folder("review", review_id) / "findings.parquet", table)
+    write_table(workspace.folder("review", review_id) / "decisions.parquet", table.select("path").clear())
     review = workspace.save(
         Review(
-            id="facade000001",
+            id=review_id,
             version=Review.format_version,
             created_at=now(),
             snapshot_id=snapshot.id,
@@ -102,9 +108,17 @@ def make_review(
     return Place(work, lake, snapshot, review)
 
 
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The lake, drawn once; tests work on copies."""
+    lake = tmp_path_factory.mktemp("desk") / "lake"
+    draw_desk_lake(lake)
+    return lake
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    draw_desk_lake(tmp_path / "lake")
+def place(drawn: Path, tmp_path: Path) -> Place:
+    shutil.copytree(drawn, tmp_path / "lake")
     return make_review(tmp_path / "work", tmp_path / "lake", FINDINGS)
 
 

@@ -15,9 +15,7 @@ from fledged.reviewing.advice import advised_decisions, apply_advice
 from fledged.reviewing.decisions import Decision, read_decisions
 from fledged.reviewing.log import DecisionLog
 from fledged.reviewing.review import FINDING_TYPES
-from tests.reviewing.conftest import BIRD, DRONE, FINDINGS, Place, draw_desk_lake, hashes
-
-Row = tuple[str, str, str | None, str | None, float | None, float | None, str]
+from tests.reviewing.conftest import BIRD, DRONE, FINDINGS, Place, Row, draw_desk_lake, hashes
 
 
 def table(rows: list[Row]) -> pl.DataFrame:
@@ -97,7 +95,7 @@ def test_doing_it_twice_appends_nothing_and_people_come_first(place: Place) -> N
     assert len(lines) == 4
     assert apply_advice(DecisionLog(place.log), all_photos, findings) == 0
     assert place.lines() == lines
-    found = {path: action for path, action in read_decisions(place.log).select("path", "action").rows()}
+    found = dict(read_decisions(place.log).select("path", "action").rows())
     assert found[f"{BIRD}/1.jpg"] == "keep"
     assert found[f"{BIRD}/copy.jpg"] == "drop"
     assert f"{BIRD}/0.jpg" not in found

@@ -26,6 +26,7 @@ from fledged.errors import FledgedError, RequestError
 from fledged.images import BadPhoto
 from fledged.reviewing.desk import Desk
 from fledged.reviewing.pictures import SIZES_PX
+from fledged.serving.uploads import read_body
 
 _PAGE = Path(__file__).parent / "page"
 _MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -137,13 +138,8 @@ def _decide(desk: Desk, wishes: tuple[Wish, ...]) -> Response:
 
 
 async def _wishes(request: Request, n_photos: int) -> tuple[Wish, ...]:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY_BYTES:
-            raise RequestError("Too many decisions in one request", status=413, remedy="Decide in several steps.")
     try:
-        wishes = Wishes.model_validate_json(bytes(body)).decisions
+        wishes = Wishes.model_validate_json(await read_body(request, _MAX_BODY_BYTES)).decisions
     except ValidationError as error:
         raise RequestError(f"This is no decision: {error.errors()[0]['msg']}", status=400) from error
     rows = [wish.photo for wish in wishes]

@@ -36,13 +36,15 @@ def _content(path: Path) -> bytes:
     except OSError as error:
         gone = isinstance(error, FileNotFoundError)
         raise images.BadPhoto("vanished since the scan" if gone else f"cannot be read: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise images.BadPhoto("changed since the scan")
         if status.st_size > images.MAX_BYTES:
             raise images.BadPhoto(f"larger than {images.MAX_BYTES / 2**20:.0f} MB")
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read()
-        except OSError as error:
-            raise images.BadPhoto(f"cannot be read: {error.strerror}") from error
+    except OSError as error:
+        raise images.BadPhoto(f"cannot be read: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
