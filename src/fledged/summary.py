@@ -72,8 +72,8 @@ def _details(product: Product) -> list[str]:
             empty = [name for name, n in labels.items() if not n]
             return [f"Classes without a readable photo: {', '.join(empty)}"] if empty else []
         case Review(ignored_decisions=ignored):
-            told = ", ".join(f"{n:,} because the {reason}" for reason, n in ignored.items())
-            return [f"Decisions that do not count: {told}"] if told else []
+            because = ", ".join(f"{n:,} because the {reason}" for reason, n in ignored.items())
+            return [f"Decisions that do not count: {because}"] if because else []
         case Dataset(left_out=left_out, n_leaks=n_leaks):
             told = [f"Left out {sum(left_out.values()):,}: {counted(left_out)}"] if left_out else []
             if n_leaks:

@@ -76,7 +76,7 @@ def logs(draw: st.DrawFn) -> tuple[list[Decision], list[Decision]]:
     return sides
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(logs(), st.randoms(use_true_random=False))
 def test_logs_can_be_put_together_in_any_order(sides: tuple[list[Decision], list[Decision]], random: object) -> None:
     ours, theirs = sides
@@ -92,7 +92,7 @@ def test_logs_can_be_put_together_in_any_order(sides: tuple[list[Decision], list
     assert standing(text_of(by_time + by_time)) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(logs(), NAMES)
 def test_a_line_without_a_time_at_the_end_has_the_last_word(
     sides: tuple[list[Decision], list[Decision]], path: str
@@ -101,7 +101,7 @@ def test_a_line_without_a_time_at_the_end_has_the_last_word(
     assert standing(text_of(sides[1] + sides[0]) + by_hand)[path] == ("relabel", "gull")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(logs(), st.integers(0, 300))
 def test_a_log_that_was_cut_anywhere_is_read_up_to_there(
     sides: tuple[list[Decision], list[Decision]], cut: int
@@ -115,7 +115,7 @@ def test_a_log_that_was_cut_anywhere_is_read_up_to_there(
     assert standing(data + b"\n" + after.line()) == standing(text_of([*lines[:n_whole], after]))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.binary(max_size=60))
 def test_garbage_is_refused_or_has_no_effect(tmp_path_factory: pytest.TempPathFactory, garbage: bytes) -> None:
     log = tmp_path_factory.mktemp("log") / "decisions.jsonl"

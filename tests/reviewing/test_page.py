@@ -10,7 +10,7 @@ from typing import Any, Literal
 import polars as pl
 import pytest
 from axe_core_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect, sync_playwright
 
 from fledged.reviewing.decisions import read_decisions
 from fledged.workspace import Workspace, write_table
@@ -140,7 +140,9 @@ def test_copies_lie_side_by_side_with_their_differences(page: Page, place: Place
     press(page, "ArrowRight ArrowRight")
     sheets = page.locator(".sheet")
     expect(sheets).to_have_count(2)
-    first, second = (sheets.nth(i).bounding_box() or {} for i in (0, 1))
+    first, second = sheets.nth(0).bounding_box(), sheets.nth(1).bounding_box()
+    assert first
+    assert second
     assert first["y"] == second["y"]
     assert first["x"] + first["width"] < second["x"]
     expect(sheets.nth(0).locator(".differs dt")).to_have_text(["Label", "File"])
@@ -243,7 +245,11 @@ def test_two_tabs_do_not_clash(context: BrowserContext, url: str, place: Place) 
 
 
 def test_quick_fingers_are_saved_in_order(page: Page, place: Place) -> None:
-    page.route("**/decisions", lambda route: (page.wait_for_timeout(60), route.continue_()))  # a slow disk
+    def slow(route: Route) -> None:
+        page.wait_for_timeout(60)
+        route.continue_()
+
+    page.route("**/decisions", slow)
     press(page, "d u k u d k k")
     saved(page)
     actions = [json.loads(line)["action"] for line in place.lines()]
@@ -332,8 +338,7 @@ def test_20000_findings_are_quick(context: BrowserContext, place: Place) -> None
         assert spent_ms < 150  # 15 ms on a quiet machine
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("device", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(("device", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop", "phone"])
 def test_it_is_accessible_and_fits(
     browser: Browser, url: str, scheme: Literal["light", "dark"], device: dict[str, Any]
 ) -> None:
