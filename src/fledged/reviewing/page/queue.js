@@ -278,7 +278,8 @@ function drawFilm() {
   for (let i = Math.max(0, at - FILM); i <= Math.min(shown.length - 1, at + FILM); i += 1) {
     const item = shown[i];
     const cell = old.get(item.number) ?? filmCell(item);
-    const decision = isDecided(item) ? decisionOf(item.photos.find((row) => decisionOf(row))) : null;
+    const made = isDecided(item) ? item.photos.map(decisionOf).filter(Boolean) : [];
+    const decision = made.find(({ action }) => action !== "drop") ?? made[0] ?? null; // of copies, the one that stays
     cell.className = `cell ${decision?.action ?? "none"}`;
     cell.firstChild.setAttribute("aria-label", `${title(item.kinds[0])}, ${fileName(all.photos[item.photos[0]])}, ${done(decision)}`);
     if (i === at) cell.firstChild.setAttribute("aria-current", "true");
