@@ -32,8 +32,8 @@ def test_what_is_appended_is_on_the_disk_and_seen_by_others(file: Path) -> None:
     assert written is not None
     assert file.read_bytes() == b"".join(decision.line() for decision in written)
     assert theirs.follow() == {"a.jpg": written[0], "b.jpg": written[1]}
-    assert theirs.changed_since(1) == {"b.jpg": written[1]}
-    assert theirs.changed_since(theirs.version) == {}
+    assert theirs.changes_since(1) == (2, {"b.jpg": written[1]})
+    assert theirs.changes_since(2) == (2, {})
 
 
 def test_a_decision_on_a_state_that_is_no_more_changes_nothing(file: Path) -> None:
@@ -91,10 +91,11 @@ def test_a_last_line_without_its_newline_counts(file: Path) -> None:
 def test_an_edited_log_is_read_again(file: Path) -> None:
     log = DecisionLog(file)
     log.append([drop("a.jpg"), drop("b.jpg")], [None, None])
-    version = log.version
+    version, _ = log.changes_since(0)
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(lines[1].replace(b"drop", b"keep"))
-    assert {path: d and d.action for path, d in log.changed_since(version).items()} == {"a.jpg": None, "b.jpg": "keep"}
+    _, changed = log.changes_since(version)
+    assert {path: d and d.action for path, d in changed.items()} == {"a.jpg": None, "b.jpg": "keep"}
     file.unlink()
     assert log.follow() == {}
 

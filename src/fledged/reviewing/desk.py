@@ -58,8 +58,8 @@ class Desk:
 
     def changes_since(self, version: int) -> dict[str, object]:
         """The state's version, and the decision of each photo that changed since an earlier one."""
-        changed = self._log.changed_since(version)
-        return {"version": self._log.version, "decisions": self._told(changed)}
+        now, changed = self._log.changes_since(version)
+        return {"version": now, "decisions": self._told(changed)}
 
     def decide(
         self, rows: Sequence[int], actions: Sequence[tuple[str, str | None]], seen: Sequence[str | None]

@@ -45,16 +45,11 @@ class DecisionLog:
             self._refresh()
             return dict(self._tally.standing)
 
-    @property
-    def version(self) -> int:
-        """Grows with each change that was seen."""
-        return len(self._changes)
-
-    def changed_since(self, version: int) -> dict[str, Decision | None]:
-        """What stands of each path that changed after `version`."""
-        standing = self.follow()
+    def changes_since(self, version: int) -> tuple[int, dict[str, Decision | None]]:
+        """The version now, which grows with each change, and what stands of each path that changed after `version`."""
         with self._thread_lock:
-            return {path: standing.get(path) for path in self._changes[version:]}
+            self._refresh()
+            return len(self._changes), {path: self._tally.standing.get(path) for path in self._changes[version:]}
 
     def append(self, decisions: Sequence[Decision], seen: Sequence[Decision | None]) -> list[Decision] | None:
         """The decisions as they were written, or None if one of them was made on a state that is no more.

@@ -146,6 +146,11 @@ for (const id of ["help", "zoom"]) {
   $(id).addEventListener("click", (event) => { if (event.target === $(id) || event.target.id === "zoomed") $(id).close(); });
 }
 
+// A list that was used with the mouse must not swallow the keys that decide.
+let pointed = null;
+addEventListener("pointerdown", (event) => { pointed = event.target.closest?.("select"); });
+addEventListener("change", (event) => { if (pointed && event.target === pointed) pointed.blur(); });
+
 // ---- beginning
 
 async function start() {
