@@ -61,8 +61,7 @@ function changed(photos) {
 
 function refused({ isConflict, photos, error, remedy, place }) {
   if (!isConflict) trouble({ error, remedy });
-  const [photo] = photos;
-  const now = decisionOf(photo);
+  const now = photos.map(decisionOf).find(Boolean) ?? null;
   const who = now?.reviewer ? ` by ${now.reviewer}` : "";
   const words = isConflict
     ? `Not saved: it was decided elsewhere in the meantime (${done(now)}${who}). Decide again to overrule that.`
