@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.exceptions import TyperException
@@ -50,6 +50,10 @@ Backbone = Annotated[
 Weights = Annotated[str | None, typer.Option(metavar="FILE", help="The backbone's weights, safetensors.")]
 Mode = Annotated[str | None, typer.Option(help="transfer, finetune or scratch.")]
 Epochs = Annotated[int | None, typer.Option(help="Rounds through the photos; 0 takes the mode's own.")]
+Apply = Annotated[
+    Literal["advice"] | None,
+    typer.Option(help="advice: drop and relabel what the findings advise, where nobody has decided."),
+]
 Lake = Annotated[Path, typer.Argument(metavar="PHOTOS", help="A folder with one folder of photos a class.")]
 
 
@@ -67,6 +71,7 @@ def build(
     weights: Weights = None,
     mode: Mode = None,
     epochs: Epochs = None,
+    apply: Apply = None,
 ) -> None:
     """From a folder of photos to a bundle to serve: scan, review, prepare, train, evaluate, export."""
     from fledged import summary
@@ -88,7 +93,7 @@ def build(
         if not as_json:
             print(summary.one_line(product), flush=True)
 
-    bundle = fledged.build(lake, work=work, made=made, settings=settings)
+    bundle = fledged.build(lake, work=work, apply=apply, made=made, settings=settings)
     if as_json:
         print(bundle.model_dump_json(indent=2))
     else:
@@ -109,9 +114,38 @@ def review(
     work: Work = DEFAULT,
     as_json: AsJson = False,
     assign: Assign = None,
+    backbone: Backbone = None,
+    weights: Weights = None,
+    apply: Apply = None,
+    open_page: Annotated[
+        bool | None,
+        typer.Option(
+            "--open/--no-open",
+            help="A page to decide on, until Ctrl-C. Without either it opens in a terminal, unless --apply or --json.",
+        ),
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0 takes a free one.")] = 0,
+    reviewer: Annotated[str | None, typer.Option(help="Who decides, for the log; the login name without.")] = None,
 ) -> None:
-    """Find what is wrong with the photos: a Review."""
-    _tell(fledged.review(snapshot, work=work, **_settings("review", assign)), work, as_json)
+    """Find what is wrong with the photos, and decide about it on a page: a Review."""
+    settings = _settings("review", assign)
+    eyes = {"backbone": backbone, "weights": weights}
+    made = fledged.review(snapshot, apply=apply, work=work, train=eyes, **settings)
+    if open_page is None:
+        open_page = sys.stdout.isatty() and not (apply or as_json)
+    if open_page:
+        from fledged import summary
+        from fledged.reviewing.desk import open_browser, open_desk
+
+        def ready(url: str) -> None:
+            told = [summary.one_line(made), f"Reviewing {url}"]
+            told.append("Ctrl-C when you are done; decisions are saved as you make them. Next: fledged prepare")
+            print("\n".join(told) + _at(work), file=sys.stderr if as_json else sys.stdout, flush=True)
+            open_browser(url)
+
+        open_desk(made, work=work, reviewer=reviewer, port=port, on_ready=ready)
+        made = fledged.review(made.snapshot_id, work=work, train=eyes, **settings)
+    _tell(made, work, as_json)
 
 
 @app.command()

@@ -39,7 +39,10 @@ class ReviewConfig(Record):
     """What counts as wrong with a photo."""
 
     near_duplicate: float = Field(
-        0.8, gt=0, le=1, description="Photos whose edges agree at least this much, laid over each other, are duplicates."
+        0.8,
+        gt=0,
+        le=1,
+        description="Photos whose edges agree at least this much, laid over each other, are duplicates.",
     )
     mislabel: float = Field(
         0.5, gt=0, le=1, description="Labels that are wrong with a score above this are findings; 0.5 is undecided."
@@ -51,7 +54,8 @@ class ReviewConfig(Record):
     huge_megapixels: float = Field(50.0, gt=0, description="More than this is a finding.")
     odd_aspect: float = Field(4.0, gt=1, description="A longer side of more than this many shorter ones is a finding.")
     brightness: tuple[float, float] = Field(
-        (0.06, 0.97), description="Mean brightness (0..1) below the first (dark) or above the second (bright) is a finding."
+        (0.06, 0.97),
+        description="Mean brightness (0..1) below the first (dark) or above the second (bright) is a finding.",
     )
     blurry: float = Field(
         0.2, ge=0, description="Edges weaker than this share of the contrast, at 128 pixels, are a finding."

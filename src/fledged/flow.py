@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from fledged import progress
 from fledged.config import SECTIONS, TrainConfig, resolve, suggestion
@@ -30,6 +30,7 @@ def build(
     lake: str | os.PathLike[str],
     *,
     work: str | os.PathLike[str] = DEFAULT,
+    apply: Literal["advice"] | None = None,
     report: progress.Report | None = None,
     made: Callable[[Product], None] = _ignore,
     settings: Settings | None = None,
@@ -37,10 +38,11 @@ def build(
     """From a folder of photos to a bundle that can be served; what is there already is not made again.
 
     `settings` are those of each verb, such as {"train": {"epochs": 30}}. `made` is told of each product.
+    With `apply="advice"`, photos are dropped and relabelled as the review advises, where no person has decided.
     """
     of = _checked(settings or {})
     made(snapshot := scan(lake, work=work, report=report, **of["scan"]))
-    made(findings := review(snapshot, work=work, report=report, **of["review"]))
+    made(findings := review(snapshot, apply=apply, work=work, report=report, train=of["train"], **of["review"]))
     made(dataset := prepare(snapshot, findings, work=work, report=report, **of["prepare"]))
     made(run := train(dataset, work=work, report=report, **of["train"]))
     made(evaluate(run, work=work, report=report, **of["evaluate"]))
@@ -48,13 +50,14 @@ def build(
     return bundle
 
 
-def _checked(settings: Settings) -> dict[str, Mapping[str, Any]]:
+def _checked(settings: Settings) -> dict[str, dict[str, Any]]:
     """The settings of every verb, all of them judged before the first begins: a slip must not cost an hour."""
     for section in settings:
         if section not in SECTIONS:
             raise ConfigError(f"There is no section `{section}`", remedy=suggestion(section, SECTIONS))
     for section, config in SECTIONS.items():
-        resolved = resolve(config, settings.get(section, {}))
-        if isinstance(resolved, TrainConfig) and (resolved.weights or resolved.backbone != "auto"):
-            locate(resolved)
-    return {section: settings.get(section, {}) for section in SECTIONS}
+        resolve(config, settings.get(section, {}))
+    checked = {section: dict(settings.get(section, {})) for section in SECTIONS}
+    # Weights are looked for once, and before the hours: the review and the training then use the same.
+    checked["train"]["backbone"] = locate(resolve(TrainConfig, checked["train"])).backbone
+    return checked

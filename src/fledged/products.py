@@ -83,14 +83,16 @@ class Review(Product):
 
     snapshot_id: str
     findings_by_kind: dict[str, int]
-    n_decisions: int
+    n_decisions: int  # that count, the advised ones included
+    n_advised: int = 0  # decisions that `--apply advice` made
+    ignored_decisions: dict[str, int] = Field(default_factory=dict)  # reason -> decisions that do not count
 
     def findings(self) -> pl.DataFrame:
         """A row a finding: kind, path, related_path, suggested_label, score, threshold, advice."""
         return _table(self, "findings.parquet")
 
     def decisions(self) -> pl.DataFrame:
-        """A row a decided photo, the last decision of each: path, action (keep, drop, relabel), label."""
+        """A row a decided photo, the last decision of each: path, action (keep, drop, relabel), label, reviewer."""
         return _table(self, "decisions.parquet")
 
 

@@ -38,7 +38,8 @@ def _facts(product: Product) -> str:
             return "; ".join(words)
         case Review():
             total = sum(product.findings_by_kind.values())
-            decided = f"; {product.n_decisions:,} decisions" if product.n_decisions else ""
+            advised = f" ({product.n_advised:,} by advice)" if product.n_advised else ""
+            decided = f"; {product.n_decisions:,} decisions{advised}" if product.n_decisions else ""
             return f"{total:,} findings{_in_brackets(product.findings_by_kind)}{decided}"
         case Dataset():
             splits = " · ".join(f"{split} {product.n_in(split):,}" for split in SPLITS)
@@ -70,6 +71,9 @@ def _details(product: Product) -> list[str]:
         case Snapshot(labels=labels):
             empty = [name for name, n in labels.items() if not n]
             return [f"Classes without a readable photo: {', '.join(empty)}"] if empty else []
+        case Review(ignored_decisions=ignored):
+            because = ", ".join(f"{n:,} because the {reason}" for reason, n in ignored.items())
+            return [f"Decisions that do not count: {because}"] if because else []
         case Dataset(left_out=left_out, n_leaks=n_leaks):
             told = [f"Left out {sum(left_out.values()):,}: {counted(left_out)}"] if left_out else []
             if n_leaks:

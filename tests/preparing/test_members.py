@@ -8,7 +8,7 @@ import pytest
 from fledged.config import PrepareConfig
 from fledged.errors import ConfigError, LakeError
 from fledged.preparing.members import choose_members, leaking_groups
-from fledged.reviewing.review import FINDING_TYPES
+from fledged.reviewing.findings import TYPES as FINDING_TYPES
 
 NO_DECISIONS = pl.DataFrame(schema={"path": pl.String, "action": pl.String, "label": pl.String})
 

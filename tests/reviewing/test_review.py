@@ -9,7 +9,8 @@ import polars as pl
 from demo.drawing import Planted
 from fledged.config import ReviewConfig
 from fledged.progress import silent
-from fledged.reviewing.review import FINDING_TYPES, find, review
+from fledged.reviewing.findings import TYPES as FINDING_TYPES
+from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
 
 

@@ -152,7 +152,7 @@ def _best_shift(first_BHW: Float32Array, second_BHW: Float32Array) -> tuple[Floa
     margin = _MAX_SHIFT
     core = first_BHW[:, margin:-margin, margin:-margin].reshape(n_pairs, -1)
     core = core - core.mean(1, keepdims=True)
-    norm: Float32Array = np.sqrt((core * core).sum(1)) + np.float32(1e-3)
+    norm: Float32Array = np.linalg.norm(core, axis=1) + np.float32(1e-3)
     best = np.full(n_pairs, -1, np.float32)
     shift = np.zeros((n_pairs, 2), np.float32)
     for dy in range(2 * margin + 1):
@@ -160,7 +160,7 @@ def _best_shift(first_BHW: Float32Array, second_BHW: Float32Array) -> tuple[Floa
             window = second_BHW[:, dy : side - 2 * margin + dy, dx : side - 2 * margin + dx].reshape(n_pairs, -1)
             variance = (window * window).sum(1) - window.sum(1) ** 2 / window.shape[1]
             spread = np.sqrt(np.maximum(variance, 0)) + np.float32(1e-3)
-            correlation = (core * window).sum(1) / (norm * spread)
+            correlation = ((core * window).sum(1) / (norm * spread)).astype(np.float32)
             better = correlation > best
             best[better] = correlation[better]
             shift[better] = (dx - margin, dy - margin)

@@ -14,7 +14,7 @@ from fledged.reviewing.candidates import neighbours, pairs_by_hash
 from fledged.reviewing.looks import Looks
 
 # Neighbours in features that are compared, and the cosine below which even those are not.
-_NEIGHBOURS = 10
+_NEIGHBOURS = 6
 _MIN_COSINE = 0.35
 _DIRECTIONS = 128
 _PAIRS = 256  # that are aligned at once

@@ -26,7 +26,7 @@ from fledged.reviewing.alignment import OUTLINE_PX
 from fledged.training import backbones
 from fledged.training.features import Embedding, add_features, feature_parts, known_features
 from fledged.training.transfer import embedding_of
-from fledged.training.weights import locate
+from fledged.training.weights import Source
 from fledged.workspace import Workspace, write_table
 
 Float32Array = npt.NDArray[np.float32]
@@ -54,9 +54,9 @@ class Look:
     outline: bytes | None = None
 
 
-def eyes_of(train: TrainConfig, workspace: Workspace) -> Embedding:
+def eyes_of(source: Source, train: TrainConfig, workspace: Workspace) -> Embedding:
     """The backbone that `train` would use, as it would use it."""
-    backbone = backbones.build(locate(train))
+    backbone = backbones.build(source)
     how = Preprocess(size_px=train.size_px, resize=train.resize, mean=backbone.mean, std=backbone.std)
     return embedding_of(backbone.name, backbone.module, how, workspace)
 

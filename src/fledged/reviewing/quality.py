@@ -1,4 +1,4 @@
-"""Photos that are of little use by themselves: unreadable, tiny, dark, blurred, drawn. All from the snapshot's table."""
+"""Photos that are of little use by themselves: unreadable, tiny, dark, blurred, drawn. All from the table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ def quality_findings(photos: pl.DataFrame, config: ReviewConfig) -> pl.DataFrame
     """A row a finding about a single photo, in the columns of findings."""
     broken = photos.filter(pl.col("error").is_not_null())
     readable = photos.filter(pl.col("error").is_null())
-    return together([_unreadable(broken), _sizes(readable, config), _light(readable, config), _content(readable, config)])
+    return together(
+        [_unreadable(broken), _sizes(readable, config), _light(readable, config), _content(readable, config)]
+    )
 
 
 def _unreadable(broken: pl.DataFrame) -> pl.DataFrame:

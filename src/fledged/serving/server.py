@@ -42,7 +42,7 @@ def serve(
     config = resolve(ServeConfig, settings)
     with listen(config) as listener:
         server = make_server(create_app(load(bundle, work=work, threads=config.threads), config))
-        with _stopped_by_signals(server), warnings.catch_warnings():
+        with stopped_by_signals(server), warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")  # about clients' files: they are told, the log is not
             on_ready(_url(config.host, listener))
             server.run(sockets=[listener])
@@ -90,7 +90,7 @@ def _url(host: str, listener: socket.socket) -> str:
 
 
 @contextlib.contextmanager
-def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
+def stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
     """Ctrl-C and SIGTERM end the server without an error, from the moment that it is announced.
 
     uvicorn drains on a signal and then raises it again for whoever handled it before; that would end the process with

@@ -1,0 +1,73 @@
+"""All finders in one place: a snapshot's photos become the ranked table of what is wrong with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from fledged.config import PrepareConfig, ReviewConfig, TrainConfig
+from fledged.products import Snapshot
+from fledged.progress import Report
+from fledged.reviewing.duplicates import duplicate_groups, exact_duplicates, near_duplicates
+from fledged.reviewing.findings import findings_of, together
+from fledged.reviewing.looks import Looks, eyes_of, look_at
+from fledged.reviewing.mislabels import likely_mislabels
+from fledged.reviewing.outliers import outliers
+from fledged.reviewing.quality import quality_findings
+from fledged.training.weights import Source
+from fledged.workspace import Workspace
+
+VERSION = 2  # raise when any finder changes, so that remembered findings are found again
+
+
+@dataclass(frozen=True, slots=True)
+class Eyes:
+    """How photos are looked at: as the training to come will, so that each is looked at once."""
+
+    train: TrainConfig
+    copies: PrepareConfig
+    source: Source
+
+
+def find(snapshot: Snapshot, config: ReviewConfig, eyes: Eyes, workspace: Workspace, report: Report) -> pl.DataFrame:
+    """A row a finding, with the columns of findings.TYPES; the surest to be wrong come first."""
+    photos = snapshot.photos()
+    readable = photos.filter(pl.col("error").is_null())
+    exact = exact_duplicates(readable)
+    distinct = readable.unique("sha256", keep="first", maintain_order=True).sort("path")
+    if distinct.is_empty():
+        return quality_findings(photos, config)
+    embedding = eyes_of(eyes.source, eyes.train, workspace)
+    seen, looks = look_at(distinct, Path(snapshot.lake), embedding, eyes.copies, workspace, report)
+    near = near_duplicates(seen, looks, config.near_duplicate, report)
+    conflicting, agreeing = pl.col("same_label").not_(), pl.col("same_label")
+    score, threshold = pl.col("score"), config.near_duplicate
+    return together(
+        [
+            findings_of("label_conflict", exact.filter(conflicting), "look", pl.lit(1.0)),
+            findings_of("label_conflict", near.filter(conflicting), "look", score, threshold),
+            *_by_class(seen, looks, near, config, report),
+            findings_of("exact_duplicate", exact.filter(agreeing), "drop", pl.lit(1.0)),
+            findings_of("near_duplicate", near.filter(agreeing), "look", score, threshold),
+            quality_findings(photos, config),
+        ]
+    )
+
+
+def _by_class(
+    seen: pl.DataFrame, looks: Looks, near: pl.DataFrame, config: ReviewConfig, report: Report
+) -> list[pl.DataFrame]:
+    """Likely mislabels and outliers: photos that are unlike their class."""
+    groups = duplicate_groups(seen, near)
+    wrong = likely_mislabels(seen["label"], groups, looks.features_NF, config.mislabel, report)
+    odd = outliers(seen["label"], groups, looks.features_NF, config.outlier)
+    advice = pl.when("sure").then(pl.lit("relabel")).otherwise(pl.lit("look"))
+    return [
+        findings_of(kind, rows.with_columns(path=seen["path"].gather(rows["row"])), advised, pl.col("score"), threshold)
+        for kind, rows, advised, threshold in (
+            ("likely_mislabel", wrong, advice, config.mislabel),
+            ("outlier", odd, "look", config.outlier),
+        )
+    ]
