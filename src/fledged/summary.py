@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 
+from fledged.collecting.tally import Collected
 from fledged.products import SPLITS, Bundle, Dataset, Product, Report, Review, Run, Snapshot
 
 _NEXT = {
@@ -91,11 +93,32 @@ def _details(product: Product) -> list[str]:
     return []
 
 
-def counted(counts: Mapping[str, int]) -> str:
+def collected_lines(collected: Collected) -> list[str]:
+    """What a `collect` did, class by class, and what it did not."""
+    told = [f"Collected {collected.n_new:,} new photos; {collected.n_known:,} were there already"]
+    for label, count in collected.classes.items():
+        parts = {
+            "new": count.new,
+            "there already": count.known,
+            "refused": count.refused,
+            "left for the next run": count.waiting,
+            "beyond the limit": count.unneeded,
+        }
+        words = ", ".join(f"{n:,} {what}" for what, n in parts.items() if n)
+        told.append(f"  {' '.join(label.split()):<24} {words or 'nothing'}")
+    for what, reasons in (("Refused", collected.refused), ("Left for the next run", collected.waiting)):
+        if reasons:
+            told.append(f"{what} {sum(reasons.values()):,}: {counted(reasons, '; ')}")
+    if collected.refused_table:
+        told.append(f"Why, one by one: {collected.refused_table}")
+    return [*told, f"Saved {collected.lake}    Next: fledged scan {shlex.quote(collected.lake)}"]
+
+
+def counted(counts: Mapping[str, int], between: str = ", ") -> str:
     """`{"bird": 3, "drone": 4}` as "3 bird, 4 drone", at most eight of them."""
     shown = [f"{n:,} {' '.join(name.split())}" for name, n in list(counts.items())[:8]]
     more = len(counts) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+    return between.join(shown) + (f" and {more} more" if more else "")
 
 
 def _in_brackets(counts: Mapping[str, int]) -> str:
