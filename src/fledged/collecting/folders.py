@@ -76,10 +76,10 @@ def _files(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Iter
         status = folder.stat()
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        yield prefix, Refused(prefix or str(folder), None, "cannot be read", error.strerror or "")
+        yield prefix, Refused(prefix.rstrip("/") or str(folder), None, "cannot be read", error.strerror or "")
         return
     if (identity := (status.st_dev, status.st_ino)) in above:
-        yield prefix, Refused(prefix, None, "a link back to a folder above")
+        yield prefix, Refused(prefix.rstrip("/"), None, "a link back to a folder above")
         return
     for entry in entries:
         name = prefix + entry.name

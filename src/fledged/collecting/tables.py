@@ -7,6 +7,7 @@ barn/1.jpg,owl,nest 7,train
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -37,7 +38,7 @@ _COLUMNS = {
 
 def read_url_list(path: Path, label: str) -> list[Offer]:
     """Links to photos of a class: an address a line; empty lines and those that begin with # do not count."""
-    lines = [line.strip() for line in _text(path).splitlines()]
+    lines = [line.strip() for line in _text(path).replace("\r", "\n").split("\n")]
     return [Link(line, label, engine=path.name) for line in lines if line and not line.startswith("#")]
 
 
@@ -62,7 +63,7 @@ def open_csv(path: Path, label: str, max_bytes: int) -> Offers:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"Cannot be read: {error.strerror}", where=path, remedy="Check the path.") from error
     except UnicodeDecodeError as error:
@@ -74,7 +75,7 @@ def _rows(path: Path) -> tuple[list[tuple[int, list[str]]], dict[str, int]]:
     text = _text(path)
     head = text.partition("\n")[0]
     delimiter = max(",;\t", key=head.count)
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:

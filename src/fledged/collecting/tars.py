@@ -105,7 +105,7 @@ def _members(path: Path, limits: Limits | None) -> Iterator[tuple[tarfile.TarInf
                 stream.allow(member.size + 2 * _MAX_HEADER_BYTES)  # its content and the next header
                 yield member, archive, None
                 # The stream remembers all members; a million of them would fill the memory.
-                archive.members.clear()
+                archive.members.clear()  # type: ignore[attr-defined]
     finally:
         stream.close()
 

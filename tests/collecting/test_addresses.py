@@ -1,0 +1,62 @@
+"""Which addresses are public, and that the one that was judged is the one that is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fledged.collecting.addresses import CheckedTransport, is_public
+from tests.collecting import servers
+from tests.collecting.photos import photo
+
+PRIVATE = """127.0.0.1 127.8.9.1 0.0.0.0 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 100.100.100.200
+224.0.0.1 255.255.255.255 168.63.129.16 192.0.0.192 198.18.0.1 ::1 :: fe80::1 fe80::1%eth0 fd00:ec2::254 ff02::1
+::ffff:127.0.0.1 ::ffff:a9fe:a9fe 64:ff9b::a9fe:a9fe 64:ff9b::10.0.0.1 2002:7f00:1:: 2002:a9fe:a9fe::1 words"""
+
+
+@pytest.mark.parametrize("address", PRIVATE.split())
+def test_what_is_not_of_the_open_internet(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["93.184.216.34", "1.1.1.1", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::1.1.1.1"]
+)
+def test_what_is(address: str) -> None:
+    assert is_public(address)
+
+
+@given(st.ip_addresses(v=4))
+def test_no_private_address_hides_in_a_longer_one(address: ipaddress.IPv4Address) -> None:
+    hidden = [
+        f"::ffff:{address}",
+        f"64:ff9b::{address}",
+        str(ipaddress.IPv6Address(0x2002 << 112 | int(address) << 80)),
+    ]
+    assert {is_public(spelling) for spelling in hidden} == {is_public(str(address))}
+
+
+def test_a_name_is_looked_up_once_and_that_answer_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = socket.getaddrinfo
+    asked: list[str] = []
+
+    def rebinding(host: str, *rest: object, **named: object) -> object:
+        """Public when it is judged, and something else when it is asked again."""
+        asked.append(host)
+        return original("127.0.0.1" if len(asked) == 1 else "127.0.0.2", *rest, **named)  # type: ignore[arg-type]
+
+    async def ask(url: str) -> bytes:
+        async with httpx.AsyncClient(transport=CheckedTransport(allow_private=True, max_connections=1)) as client:
+            return (await client.get(url)).content
+
+    with servers.serving() as server:
+        server.answers["/a"] = servers.send(photo(1))
+        monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+        assert asyncio.run(ask(f"http://photos.example:{server.server_address[1]}/a")) == photo(1)
+    assert asked == ["photos.example"]
