@@ -14,24 +14,24 @@ OWL = Provenance(path="owl/1.jpg", sha256="ab", source_url="https://example.org/
 
 def test_lines_are_read_as_written(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_text(f"{OWL.model_dump_json()}\n\n" + '{"path": "owl/сова.jpg", "later": 1}\n')
-    assert read_provenance(tmp_path) == [OWL, Provenance(path="owl/сова.jpg")]
+    assert list(read_provenance(tmp_path)) == [OWL, Provenance(path="owl/сова.jpg")]
 
 
 def test_no_file_is_no_line(tmp_path: Path) -> None:
-    assert read_provenance(tmp_path) == []
+    assert list(read_provenance(tmp_path)) == []
 
 
 @pytest.mark.parametrize("torn", [b'{"path": "owl/2', '{"path": "сов'.encode()[:-1], b"{"])
 def test_what_a_crash_cut_off_is_left_out(tmp_path: Path, torn: bytes) -> None:
     whole = OWL.model_dump_json().encode() + b"\n"
     (tmp_path / FILE_NAME).write_bytes(whole + torn)
-    assert read_provenance(tmp_path) == [OWL]
+    assert list(read_provenance(tmp_path)) == [OWL]
     (tmp_path / FILE_NAME).write_bytes(whole + torn + TORN + b"\n" + whole)
-    assert read_provenance(tmp_path) == [OWL, OWL]
+    assert list(read_provenance(tmp_path)) == [OWL, OWL]
 
 
 @pytest.mark.parametrize("bad", [b"owl/1.jpg", b'{"sha256": "ab"}', b"\xff\xfe"])
 def test_a_bad_line_is_named(tmp_path: Path, bad: bytes) -> None:
     (tmp_path / FILE_NAME).write_bytes(OWL.model_dump_json().encode() + b"\n" + bad + b"\n")
     with pytest.raises(LakeError, match="Line 2"):
-        read_provenance(tmp_path)
+        list(read_provenance(tmp_path))

@@ -101,7 +101,10 @@ def build(
 def collect(
     source: Annotated[
         Path,
-        typer.Argument(help="A plan (.toml), an archive, a CSV table, Parquet files, a list of addresses or a folder."),
+        typer.Argument(
+            metavar="SOURCE",
+            help="A plan (.toml), an archive, a CSV table, Parquet files, a list of addresses, a folder.",
+        ),
     ],
     lake: Annotated[Path, typer.Argument(metavar="PHOTOS", help="The folder to fill, one folder a class.")],
     label: Annotated[str | None, typer.Option(metavar="CLASS", help="All that SOURCE holds is of this class.")] = None,

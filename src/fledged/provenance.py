@@ -9,6 +9,7 @@ enough to keep photos together that belong together.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import ConfigDict, ValidationError
@@ -39,30 +40,33 @@ class Provenance(Record):
     group: str | None = None  # photos of one group never go to two splits
 
 
-def read_provenance(lake: Path) -> list[Provenance]:
+def read_provenance(lake: Path) -> Iterator[Provenance]:
     """Every line of the lake's `provenance.jsonl`. Raises LakeError naming the first bad line.
 
     A last line without an end is one that a crash cut off, and is left out.
     """
     log = lake / FILE_NAME
     try:
-        lines = log.read_bytes().split(b"\n")
+        with log.open("rb") as file:
+            yield from _lines(file, log)
     except FileNotFoundError:
-        return []
+        return
     except OSError as error:
         raise LakeError(f"Cannot be read: {error.strerror}", where=log, remedy="Mend or move the file.") from error
-    known = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.endswith(TORN):
+
+
+def _lines(file: Iterable[bytes], log: Path) -> Iterator[Provenance]:
+    for number, line in enumerate(file, start=1):
+        if not line.strip() or line.rstrip(b"\n").endswith(TORN):
             continue
         try:
-            known.append(Provenance.model_validate_json(line))
+            known = Provenance.model_validate_json(line)
         except ValidationError as error:
-            if number == len(lines):
-                continue
+            if not line.endswith(b"\n"):
+                return
             raise LakeError(
                 f"Line {number} says not where a photo came from: {error.errors()[0]['msg']}",
                 where=log,
                 remedy='Write {"path": "class/photo.jpg", "source_url": "https://…"}, or remove the line.',
             ) from error
-    return known
+        yield known

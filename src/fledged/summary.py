@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
 from fledged.collecting.tally import Collected
 from fledged.products import SPLITS, Bundle, Dataset, Product, Report, Review, Run, Snapshot
@@ -110,8 +111,15 @@ def collected_lines(collected: Collected) -> list[str]:
         if reasons:
             told.append(f"{what} {sum(reasons.values()):,}: {counted(reasons, '; ')}")
     if collected.refused_table:
-        told.append(f"Why, one by one: {collected.refused_table}")
-    return [*told, f"Saved {collected.lake}    Next: fledged scan {shlex.quote(collected.lake)}"]
+        told.append(f"Why, one by one: {_from_here(collected.refused_table)}")
+    lake = _from_here(collected.lake)
+    return [*told, f"Saved {lake}    Next: fledged scan {shlex.quote(lake)}"]
+
+
+def _from_here(path: str) -> str:
+    """The shorter way to write it."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 def counted(counts: Mapping[str, int], between: str = ", ") -> str:

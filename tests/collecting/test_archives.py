@@ -7,6 +7,7 @@ import stat
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -30,7 +31,8 @@ def pack(folder: Path, kind: str, files: dict[str, bytes]) -> Path:
             for name, data in files.items():
                 archive.writestr(name, data)
         return path
-    with tarfile.open(path, "w" + kind.removeprefix("tar").replace(".", ":")) as tar:
+    mode: Any = "w" + kind.removeprefix("tar").replace(".", ":")
+    with tarfile.open(path, mode) as tar:
         for name, data in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(data)

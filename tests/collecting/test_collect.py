@@ -109,7 +109,7 @@ def test_a_second_run_asks_only_for_what_may_have_changed(server: Server, tmp_pa
     first = collect(source, lake, retries=0)
     assert (first.n_new, first.n_known) == (2, 1)
     assert contents(lake, "owl") == contents(lake, "hawk") == {photo(1)}
-    lines = [(line.path.partition("/")[0], line.source_url) for line in read_provenance(lake)]
+    lines = [(line.path.partition("/")[0], line.source_url) for line in list(read_provenance(lake))]
     assert sorted(lines) == [("hawk", server.url("/a")), ("owl", server.url("/a")), ("owl", server.url("/b"))]
     assert server.asked["/a"] == 1  # for both classes
     server.answers |= {"/busy": servers.send(photo(2)), "/404": servers.send(photo(3))}
@@ -121,7 +121,7 @@ def test_a_second_run_asks_only_for_what_may_have_changed(server: Server, tmp_pa
         "/busy": 2,
         "/404": 1,
     }
-    assert len(read_provenance(lake)) == len(lines) + 1
+    assert len(list(read_provenance(lake))) == len(lines) + 1
     third = collect(source, lake, retry_failed=True)
     assert (third.n_new, third.n_known, third.refused_table) == (1, 4, None)
     assert not (lake / ".collect/refused.csv").exists()
@@ -217,8 +217,8 @@ def test_searches_find_addresses_and_are_not_repeated(
     result = collect(tmp_path / "plan.toml", tmp_path / "lake", per_host=1)
     assert asked == [(engine, query, 20) for query in ("owl", "owl snow") for engine in ("bing", "google")]
     # In turns: a limit does not leave the later terms out.
-    assert Counter(line.query for line in read_provenance(tmp_path / "lake")) == {"owl": 3, "owl snow": 3}
-    assert {line.engine for line in read_provenance(tmp_path / "lake")} == {"bing"}
+    assert Counter(line.query for line in list(read_provenance(tmp_path / "lake"))) == {"owl": 3, "owl snow": 3}
+    assert {line.engine for line in list(read_provenance(tmp_path / "lake"))} == {"bing"}
     assert result.waiting == {"the search failed": 2}
     collect(tmp_path / "plan.toml", tmp_path / "lake", per_host=1)
     assert [engine for engine, _, _ in asked[4:]] == ["google", "google"]
@@ -242,8 +242,8 @@ def test_killed_midway_nothing_is_fetched_twice_and_nothing_is_half_there(server
         assert enough <= len(there) < len(paths)
         asked = dict(server.asked)
         # What is there is whole, under the name of its content, with its origin.
-        for path in lake.glob("owl/[!.]*"):
-            assert path.read_bytes() in {photo(number) for number in range(60)}
+        for file in lake.glob("owl/[!.]*"):
+            assert file.read_bytes() in {photo(number) for number in range(60)}
     result = collect(source, lake)
     assert contents(lake, "owl") == {photo(number) for number in range(60)}
     assert result.n_new + result.n_known == 60
@@ -256,7 +256,7 @@ def test_killed_midway_nothing_is_fetched_twice_and_nothing_is_half_there(server
 
 
 def contents_by_url(lake: Path) -> set[str]:
-    return {str(line.source_url) for line in read_provenance(lake) if (lake / line.path).is_file()}
+    return {str(line.source_url) for line in list(read_provenance(lake)) if (lake / line.path).is_file()}
 
 
 def test_what_was_killed_before_its_outcome_was_noted_is_known_by_its_origin(server: Server, tmp_path: Path) -> None:
@@ -326,7 +326,7 @@ def test_an_archive(zipped: Path, tmp_path: Path) -> None:
         "photos.zip: set/owl/half.jpg": ("cannot be read as a photo", "no"),
         "photos.zip: set/owl/notes.txt": ("not a photo", "no"),
     }
-    assert {(line.engine, line.original_name) for line in read_provenance(tmp_path / "lake")} >= {
+    assert {(line.engine, line.original_name) for line in list(read_provenance(tmp_path / "lake"))} >= {
         ("photos.zip", "set/owl/b.jpeg"),
         ("photos.zip", "set/owl/copy of a.jpg"),
     }
@@ -348,7 +348,7 @@ def test_a_table_of_files_and_addresses(server: Server, tmp_path: Path) -> None:
     )
     result = collect(tmp_path / "table.csv", tmp_path / "lake")
     assert (result.n_new, result.refused) == (2, {"names no photo": 1})
-    assert {line.group for line in read_provenance(tmp_path / "lake")} == {"nest"}
+    assert {line.group for line in list(read_provenance(tmp_path / "lake"))} == {"nest"}
 
 
 def test_a_folder_is_collected_from_time_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -364,7 +364,12 @@ def test_a_folder_is_collected_from_time_and_again(tmp_path: Path, monkeypatch: 
     os.utime(folder / "owl/b.jpg", (1, 1))
     read: list[Path] = []
     original = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: (read.append(path), original(path))[1])
+
+    def noted(path: Path) -> bytes:
+        read.append(path)
+        return original(path)
+
+    monkeypatch.setattr(Path, "read_bytes", noted)
     second = collect(folder, lake)
     assert (second.n_new, second.n_known) == (1, 1)
     assert folder / "owl/a.jpg" not in read  # unchanged: not read again

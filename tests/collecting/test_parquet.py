@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from fledged.errors import ConfigError, LakeError
 from tests.collecting.photos import photo
 
 
-def write(path: Path, **columns: list[object]) -> Path:
+def write(path: Path, **columns: Sequence[object]) -> Path:
     path.parent.mkdir(exist_ok=True)
     pq.write_table(pa.table(columns), path)
     return path

@@ -30,7 +30,7 @@ class ToLocal(HTTPAdapter):
         self._server = server
         super().__init__()
 
-    def send(self, request: requests.PreparedRequest, *args: object, **named: object) -> requests.Response:  # type: ignore[override]
+    def send(self, request: requests.PreparedRequest, *args: object, **named: object) -> requests.Response:
         parts = urlsplit(str(request.url))
         request.url = self._server.url(f"{parts.path}?{parts.query}")
         return super().send(request, *args, **named)  # type: ignore[arg-type]

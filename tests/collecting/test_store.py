@@ -30,7 +30,7 @@ def test_a_photo_is_named_by_its_content_and_written_once(tmp_path: Path) -> Non
         other_class = store.add(photo(1), "jpg", "hawk", None, ORIGIN)
     assert first.path == f"owl/{name(photo(1))}.jpg"
     assert [first.is_new, again.is_new, elsewhere.is_new, other_class.is_new] == [True, False, False, True]
-    lines = read_provenance(tmp_path / "lake")
+    lines = list(read_provenance(tmp_path / "lake"))
     assert [(line.path, line.source_url) for line in lines] == [
         (first.path, "https://a.example/1"),
         (first.path, "https://b"),

@@ -48,7 +48,7 @@ def collect(
             table = tally.save(root)
     collected = tally.result(str(origin), root, table, time.monotonic() - start_s)
     if not collected.n_new + collected.n_known:
-        raise _nothing(collected)
+        raise _nothing(collected, tally.advice())
     return collected
 
 
@@ -69,12 +69,12 @@ def _take_all(opened: Opened, intake: Intake, report: progress.Report) -> None:
         take_links(intake, links, opened.searches, report)
 
 
-def _nothing(collected: Collected) -> LakeError:
+def _nothing(collected: Collected, advice: str) -> LakeError:
     reasons = [f"{n:,} {reason}" for reason, n in (collected.refused | collected.waiting).items()]
     if not reasons:
         return LakeError("There is nothing to collect", where=collected.source, remedy="Check what it holds.")
     return LakeError(
         f"Nothing could be collected ({'; '.join(reasons[:3])})",
         where=collected.source,
-        remedy=f"{collected.refused_table} says of each why.",
+        remedy=f"{advice}{collected.refused_table} says of each why.",
     )

@@ -70,7 +70,8 @@ class Intake:
 
     def settled_before(self, what: str, key: str | None, label: str, split: Split | None, origin: Provenance) -> bool:
         """Whether an earlier run, or another class in this one, has settled this; if so it counts. Raises Refusal."""
-        attempt = self.attempts.of(key) or self._of_lake(key)
+        # A process that is killed may have no time to note an outcome; the lake knows it all the same.
+        attempt = (self.attempts.of(key) or self.store.of_url(key)) if key else None
         if attempt is None:
             return False
         if attempt.outcome == "refused":
@@ -115,20 +116,6 @@ class Intake:
         told = {"content_type": attempt.content_type, "fetched_at": attempt.fetched_at or origin.fetched_at}
         return self.store.add(
             file.read_bytes(), file.suffix.removeprefix("."), label, split, origin.model_copy(update=told)
-        )
-
-    def _of_lake(self, key: str | None) -> Attempt | None:
-        """What provenance says of an address whose outcome was not written down before the process was killed."""
-        line = self.store.of_url(key) if key else None
-        if line is None or not (self.store.lake / line.path).is_file():
-            return None
-        return Attempt(
-            key=key or "",
-            outcome="fetched",
-            sha256=line.sha256,
-            path=line.path,
-            content_type=line.content_type,
-            fetched_at=line.fetched_at,
         )
 
 

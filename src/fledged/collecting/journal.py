@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -12,14 +13,19 @@ from typing import BinaryIO
 from fledged.provenance import TORN
 from fledged.workspace import disk_errors
 
+# Flushing each line would take longer than writing the photos that the lines are about.
+_FLUSH_EVERY_S = 1.0
+
 
 class Journal:
-    """Appends lines; each is on the disk when `append` returns if `durable`, and with the operating system if not."""
+    """Appends lines. Each is with the operating system when `append` returns, so it outlives the process; a power cut
+    costs what was appended in the last second.
+    """
 
-    def __init__(self, path: Path, *, durable: bool = False) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._durable = durable
         self._file: BinaryIO | None = None
+        self._flushed_s = 0.0
 
     def append(self, line: str) -> None:
         """Write one line of JSON, without its end."""
@@ -30,15 +36,18 @@ class Journal:
                 self._file.write(_end_of_torn_line(self.path))
             # One write call, and nothing buffered: what is killed leaves whole lines and at most one torn one.
             self._file.write(line.encode() + b"\n")
-            if self._durable:
+            if (now_s := time.monotonic()) - self._flushed_s > _FLUSH_EVERY_S:
                 os.fsync(self._file.fileno())
+                self._flushed_s = now_s
 
     def __enter__(self) -> Journal:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if self._file is not None:
-            self._file.close()
+            with disk_errors(self.path):
+                os.fsync(self._file.fileno())
+                self._file.close()
             self._file = None
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from fledged import images
+from fledged.collecting.attempts import Attempt
 from fledged.collecting.journal import Journal
 from fledged.collecting.offers import Refusal
 from fledged.errors import LakeError, WorkspaceError
@@ -64,10 +65,10 @@ class Store:
     def __init__(self, lake: Path, *, keep_splits: bool) -> None:
         self.lake = lake
         self._keep_splits = keep_splits
-        self._journal = Journal(lake / FILE_NAME, durable=True)
-        self._told: set[tuple[str | None, ...]] = set()
+        self._journal = Journal(lake / FILE_NAME)
+        self._told: set[int] = set()  # hashes: a lake may have millions of lines
         self._groups: dict[tuple[str, str | None], str] = {}
-        self._by_url: dict[str, Provenance] = {}
+        self._by_url: dict[str, Attempt] = {}
         self._is_split: bool | None = None
         for line in read_provenance(lake):
             self._note(line)
@@ -95,9 +96,10 @@ class Store:
             with _lake_errors():
                 self._journal.append(line.model_dump_json(exclude_none=True))
 
-    def of_url(self, url: str) -> Provenance | None:
-        """The photo that this address gave, by the lake's own record."""
-        return self._by_url.get(url)
+    def of_url(self, url: str) -> Attempt | None:
+        """What provenance says of an address; None if it gave no photo that is there."""
+        fetched = self._by_url.get(url)
+        return fetched if fetched and (self.lake / str(fetched.path)).is_file() else None
 
     def close(self) -> None:
         """Close the journal."""
@@ -106,7 +108,9 @@ class Store:
     def _note(self, line: Provenance) -> None:
         self._told.add(_essence(line))
         if line.source_url and line.sha256:
-            self._by_url[line.source_url] = line
+            self._by_url[line.source_url] = Attempt(
+                line.source_url, "fetched", line.sha256, line.path, line.content_type, line.fetched_at
+            )
         if line.group:
             self._groups[line.path, line.sha256] = line.group
 
@@ -172,9 +176,9 @@ def filling(lake: Path, *, keep_splits: bool) -> Iterator[Store]:
         lock.release()
 
 
-def _essence(line: Provenance) -> tuple[str | None, ...]:
+def _essence(line: Provenance) -> int:
     """A line without what differs each time that the same origin is met."""
-    return line.path, line.sha256, line.source_url, line.query, line.engine, line.original_name, line.group
+    return hash((line.path, line.sha256, line.source_url, line.query, line.engine, line.original_name, line.group))
 
 
 @contextlib.contextmanager

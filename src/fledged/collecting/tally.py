@@ -83,6 +83,14 @@ class Tally:
         if row.label:
             self.count(row.label, "waiting" if row.again else "refused")
 
+    def advice(self) -> str:
+        """What the most frequent reason says besides, if that is the same for all, as a sentence."""
+        if not self._rows:
+            return ""
+        ((reason, _),) = Counter(row.reason for row in self._rows).most_common(1)
+        details = {row.detail for row in self._rows if row.reason == reason}
+        return f"{reason[:1].upper()}{reason[1:]}: {details.pop()}. " if len(details) == 1 and "" not in details else ""
+
     def save(self, lake: Path) -> Path | None:
         """Write the table of what was refused; none, and no old one, if nothing was."""
         path = lake / TABLE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import polars as pl
 
 from fledged.provenance import Provenance
@@ -9,7 +11,7 @@ from fledged.provenance import Provenance
 COLUMNS = ("source_url", "query", "engine", "fetched_at", "content_type", "original_name", "user_group")
 
 
-def with_provenance(photos: pl.DataFrame, known: list[Provenance]) -> pl.DataFrame:
+def with_provenance(photos: pl.DataFrame, known: Iterable[Provenance]) -> pl.DataFrame:
     """The photos with the columns of COLUMNS; null where nothing is known."""
     last: dict[tuple[str, str | None], Provenance] = {(line.path, line.sha256): line for line in known}
     of_photos = [
