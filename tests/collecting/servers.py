@@ -117,6 +117,16 @@ def in_turn(*answers: Answer) -> Answer:
     return lambda handler: next(turns)(handler)
 
 
+def held(until: threading.Event, answer: Answer) -> Answer:
+    """The answer, but not before."""
+
+    def wait(handler: Handler) -> None:
+        until.wait(120)
+        answer(handler)
+
+    return wait
+
+
 def slow(data: bytes, step_bytes: int, pause_s: float) -> Answer:
     """The bytes, a few at a time."""
 

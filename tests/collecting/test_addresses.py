@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import shutil
 import socket
+import ssl
+import subprocess
+from pathlib import Path
 
+import httpcore
 import httpx
 import pytest
 from hypothesis import given
@@ -60,3 +65,45 @@ def test_a_name_is_looked_up_once_and_that_answer_is_used(monkeypatch: pytest.Mo
         monkeypatch.setattr(socket, "getaddrinfo", rebinding)
         assert asyncio.run(ask(f"http://photos.example:{server.server_address[1]}/a")) == photo(1)
     assert asked == ["photos.example"]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Key and certificate of `photos.example`, which vouches for itself."""
+    if not (openssl := shutil.which("openssl")):
+        pytest.skip("there is no openssl")
+    path = tmp_path_factory.mktemp("tls") / "photos.pem"
+    words = (
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=photos.example -addext subjectAltName=DNS:photos.example"
+    )
+    command = [openssl, *words.split(), "-keyout", str(path), "-out", f"{path}.crt"]
+    subprocess.run(command, check=True, capture_output=True)
+    path.write_bytes(path.read_bytes() + Path(f"{path}.crt").read_bytes())
+    return path
+
+
+@pytest.mark.parametrize(("host", "answered"), [("photos.example", True), ("other.example", False)])
+def test_https_is_checked_against_the_name_and_not_the_address(
+    certificate: Path, host: str, answered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _, *rest, **named: original("127.0.0.1", *rest, **named))
+    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    theirs.load_cert_chain(certificate)
+    transport = CheckedTransport(
+        allow_private=True, max_connections=1, ssl_context=ssl.create_default_context(cafile=f"{certificate}.crt")
+    )
+
+    async def ask(url: str) -> bytes:
+        async with httpx.AsyncClient(transport=transport) as client:
+            return (await client.get(url)).content
+
+    with servers.serving() as server:
+        server.answers["/a"] = servers.send(photo(1))
+        server.socket = theirs.wrap_socket(server.socket, server_side=True)
+        url = f"https://{host}:{server.server_address[1]}/a"
+        if answered:
+            assert asyncio.run(ask(url)) == photo(1)
+        else:
+            with pytest.raises(httpcore.ConnectError, match="certificate"):
+                asyncio.run(ask(url))

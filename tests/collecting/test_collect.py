@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections import Counter
@@ -25,6 +26,9 @@ from fledged.provenance import read_provenance
 from tests.collecting import servers
 from tests.collecting.photos import photo
 from tests.collecting.servers import Server, serving
+
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(fledged.__file__).parents[1])}
 
 
 @pytest.fixture
@@ -109,7 +113,7 @@ def test_a_second_run_asks_only_for_what_may_have_changed(server: Server, tmp_pa
     first = collect(source, lake, retries=0)
     assert (first.n_new, first.n_known) == (2, 1)
     assert contents(lake, "owl") == contents(lake, "hawk") == {photo(1)}
-    lines = [(line.path.partition("/")[0], line.source_url) for line in list(read_provenance(lake))]
+    lines = [(line.path.partition("/")[0], line.source_url) for line in read_provenance(lake)]
     assert sorted(lines) == [("hawk", server.url("/a")), ("owl", server.url("/a")), ("owl", server.url("/b"))]
     assert server.asked["/a"] == 1  # for both classes
     server.answers |= {"/busy": servers.send(photo(2)), "/404": servers.send(photo(3))}
@@ -217,8 +221,8 @@ def test_searches_find_addresses_and_are_not_repeated(
     result = collect(tmp_path / "plan.toml", tmp_path / "lake", per_host=1)
     assert asked == [(engine, query, 20) for query in ("owl", "owl snow") for engine in ("bing", "google")]
     # In turns: a limit does not leave the later terms out.
-    assert Counter(line.query for line in list(read_provenance(tmp_path / "lake"))) == {"owl": 3, "owl snow": 3}
-    assert {line.engine for line in list(read_provenance(tmp_path / "lake"))} == {"bing"}
+    assert Counter(line.query for line in read_provenance(tmp_path / "lake")) == {"owl": 3, "owl snow": 3}
+    assert {line.engine for line in read_provenance(tmp_path / "lake")} == {"bing"}
     assert result.waiting == {"the search failed": 2}
     collect(tmp_path / "plan.toml", tmp_path / "lake", per_host=1)
     assert [engine for engine, _, _ in asked[4:]] == ["google", "google"]
@@ -226,37 +230,45 @@ def test_searches_find_addresses_and_are_not_repeated(
 
 def test_killed_midway_nothing_is_fetched_twice_and_nothing_is_half_there(server: Server, tmp_path: Path) -> None:
     paths = [f"/{number}" for number in range(60)]
+    killed = threading.Event()
     for number, path in enumerate(paths):
-        server.answers[path] = servers.slow(photo(number), 700, 0.01)
+        answer = servers.slow(photo(number), 700, 0.005)
+        server.answers[path] = answer if number < 40 else servers.held(killed, answer)
     source, lake = plan(tmp_path, server, owl=paths), tmp_path / "lake"
-    settings = [word for name in ("allow_private=true", "per_host=4") for word in ("--set", f"collect.{name}")]
-    command = [sys.executable, "-m", "fledged", "collect", str(source), str(lake), *settings]
-    environment = os.environ | {"PYTHONPATH": str(Path(fledged.__file__).parents[1])}
+    command = [
+        sys.executable,
+        "-m",
+        "fledged",
+        "collect",
+        str(source),
+        str(lake),
+        "--set",
+        "collect.allow_private=true",
+    ]
     for enough in (8, 30):
-        with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
             deadline_s = time.monotonic() + 60
             while len(list(lake.glob("owl/*.jpg"))) < enough and time.monotonic() < deadline_s:
                 time.sleep(0.01)
             os.kill(process.pid, signal.SIGKILL)
-        there = contents_by_url(lake)
-        assert enough <= len(there) < len(paths)
         asked = dict(server.asked)
-        # What is there is whole, under the name of its content, with its origin.
-        for file in lake.glob("owl/[!.]*"):
-            assert file.read_bytes() in {photo(number) for number in range(60)}
+        files = {str(path.relative_to(lake)): path.read_bytes() for path in lake.glob("owl/[!.]*")}
+        origins = {line.path: line.source_url for line in read_provenance(lake)}
+        assert enough <= len(files) < len(paths)
+        # What is there is whole, under the name of its content, and with its origin.
+        assert {url for path, url in origins.items() if path in files} == {
+            server.url(f"/{number}") for number in range(60) if photo(number) in files.values()
+        }
+    killed.set()
     result = collect(source, lake)
     assert contents(lake, "owl") == {photo(number) for number in range(60)}
-    assert result.n_new + result.n_known == 60
+    assert (result.n_new, result.n_known) == (60 - len(files), len(files))
     for path in paths:
-        if server.url(path) in there:
+        if server.url(path) in {origins[file] for file in files}:
             assert server.asked[path] == asked[path], "fetched again although it was there"
-        # Only what was on its way when the process was killed, four at a time, may be asked for again.
+    # Only what was on its way when the process was killed, four at a time, may be asked for again.
     assert sum(server.asked[path] - 1 for path in paths) <= 2 * 4
     assert not list(lake.glob("owl/.*"))
-
-
-def contents_by_url(lake: Path) -> set[str]:
-    return {str(line.source_url) for line in list(read_provenance(lake)) if (lake / line.path).is_file()}
 
 
 def test_what_was_killed_before_its_outcome_was_noted_is_known_by_its_origin(server: Server, tmp_path: Path) -> None:
@@ -281,8 +293,7 @@ def test_ctrl_c_keeps_what_is_there_and_says_what_was_refused(server: Server, tm
         "--set",
         "collect.allow_private=true",
     ]
-    environment = os.environ | {"PYTHONPATH": str(Path(fledged.__file__).parents[1])}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
         deadline_s = time.monotonic() + 60
         while len(list(lake.glob("owl/*.jpg"))) < 1 and time.monotonic() < deadline_s:
             time.sleep(0.01)
@@ -326,7 +337,7 @@ def test_an_archive(zipped: Path, tmp_path: Path) -> None:
         "photos.zip: set/owl/half.jpg": ("cannot be read as a photo", "no"),
         "photos.zip: set/owl/notes.txt": ("not a photo", "no"),
     }
-    assert {(line.engine, line.original_name) for line in list(read_provenance(tmp_path / "lake"))} >= {
+    assert {(line.engine, line.original_name) for line in read_provenance(tmp_path / "lake")} >= {
         ("photos.zip", "set/owl/b.jpeg"),
         ("photos.zip", "set/owl/copy of a.jpg"),
     }
@@ -348,7 +359,7 @@ def test_a_table_of_files_and_addresses(server: Server, tmp_path: Path) -> None:
     )
     result = collect(tmp_path / "table.csv", tmp_path / "lake")
     assert (result.n_new, result.refused) == (2, {"names no photo": 1})
-    assert {line.group for line in list(read_provenance(tmp_path / "lake"))} == {"nest"}
+    assert {line.group for line in read_provenance(tmp_path / "lake")} == {"nest"}
 
 
 def test_a_folder_is_collected_from_time_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -456,7 +467,6 @@ def test_an_archive_needs_no_extra_and_an_address_names_its_own(zipped: Path, tm
         f"assert fledged.collect({str(zipped)!r}, {str(tmp_path / 'lake')!r}).n_new == 3\n"
         f"fledged.collect({str(tmp_path / 'owls.txt')!r}, {str(tmp_path / 'lake')!r}, label='owl', retries=0)\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(fledged.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=ENVIRONMENT)
     expected = "pip install 'fledged[collect]'" if missing in ("httpx", "protego") else "Nothing could be collected"
     assert expected in done.stderr
