@@ -27,7 +27,6 @@ from tests.collecting import servers
 from tests.collecting.photos import photo
 from tests.collecting.servers import Server, serving
 
-
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(fledged.__file__).parents[1])}
 
 
