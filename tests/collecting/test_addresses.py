@@ -13,7 +13,7 @@ from pathlib import Path
 import httpcore
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fledged.collecting.addresses import CheckedTransport, is_public
@@ -37,6 +37,7 @@ def test_what_is(address: str) -> None:
     assert is_public(address)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.ip_addresses(v=4))
 def test_no_private_address_hides_in_a_longer_one(address: ipaddress.IPv4Address) -> None:
     hidden = [

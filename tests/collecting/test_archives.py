@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fledged.collecting import members, tars
@@ -141,6 +141,7 @@ def test_a_header_that_is_a_bomb_is_stopped(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+@settings(deadline=None, max_examples=60)
 @given(where=st.integers(0, 10_000), value=st.integers(1, 255), cut=st.integers(0, 3000))
 def test_a_damaged_archive_gives_photos_refusals_or_one_line(
     tmp_path_factory: pytest.TempPathFactory, kind: str, where: int, value: int, cut: int
@@ -162,6 +163,7 @@ names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
+@settings(deadline=None, max_examples=60)
 @given(st.lists(names | st.from_regex(r"(\.\./|/|a/|train/){0,4}x\.jpg", fullmatch=True), max_size=5, unique=True))
 def test_any_name_is_an_offer_of_a_class_that_can_be_a_folder(
     tmp_path_factory: pytest.TempPathFactory, kind: str, names: list[str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -85,6 +86,16 @@ def test_too_large_is_refused_whatever_the_server_says(server: Server, answer: s
     server.answers["/a"] = answer
     why = refusal(server.url("/a"))
     assert (why.reason, why.again, why.by_setting) == ("too large", False, True)
+
+
+def test_a_bomb_is_unpacked_in_small_steps(server: Server) -> None:
+    server.answers["/a"] = servers.bomb(2**26)
+    tracemalloc.start()
+    try:
+        assert refusal(server.url("/a")).reason == "too large"
+        assert tracemalloc.get_traced_memory()[1] < 2**23
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_photo_that_was_compressed_on_the_way_is_unpacked(server: Server) -> None:

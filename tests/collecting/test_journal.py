@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fledged.collecting.journal import Journal, read_lines
@@ -14,6 +14,7 @@ from fledged.provenance import Provenance, read_provenance
 LINES = [Provenance(path=f"owl/сова {n}.jpg", group="a").model_dump_json() for n in range(3)]
 
 
+@settings(deadline=None, max_examples=60)
 @given(cut=st.integers(0, 400))
 def test_whatever_is_cut_off_whole_lines_are_read_and_more_may_follow(tmp_path_factory: object, cut: int) -> None:
     folder: Path = tmp_path_factory.getbasetemp() / "torn"  # type: ignore[attr-defined]

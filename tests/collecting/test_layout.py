@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fledged.collecting.layout import folders_of, is_clutter, placing
@@ -52,6 +52,7 @@ def test_clutter(name: str) -> None:
     assert not is_clutter("../owl/a.jpg")
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.text("ab./\\~é train", max_size=14), max_size=8))
 def test_no_name_gives_a_label_that_leaves_its_folder(names: list[str]) -> None:
     for _, label in places(*names):

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fledged.collecting.plan import ENGINES, Plan, read_plan
@@ -70,6 +70,7 @@ words = st.text(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(text=st.text(max_size=200) | st.builds("[classes.{}]\n{} = {}".format, words, words, words))
 def test_any_text_is_a_plan_or_a_one_line_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     try:
@@ -83,6 +84,7 @@ def test_any_text_is_a_plan_or_a_one_line_error(tmp_path_factory: pytest.TempPat
         assert set(tomllib.loads(text)) <= set(Plan.model_fields)
 
 
+@settings(deadline=None, max_examples=60)
 @given(terms=st.lists(words, max_size=4), modifiers=st.lists(words, max_size=3))
 def test_searches_are_each_term_with_each_modifier_and_none_twice(terms: list[str], modifiers: list[str]) -> None:
     read = Plan.model_validate({"classes": {"owl": {"search": terms}}, "modifiers": modifiers, "engines": ENGINES})

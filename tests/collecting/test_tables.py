@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fledged.collecting.offers import Link, Offer, Photo, Refused
@@ -84,6 +84,7 @@ def test_a_list_is_an_address_a_line(tmp_path: Path) -> None:
 cells = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(cells, cells, cells), max_size=6), st.sampled_from(",;\t"))
 def test_every_row_of_a_written_table_is_an_offer(
     tmp_path_factory: pytest.TempPathFactory, written: list[tuple[str, str, str]], delimiter: str
@@ -101,6 +102,7 @@ def test_every_row_of_a_written_table_is_an_offer(
             assert "/" not in offer.label
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.text(max_size=300))
 def test_any_text_is_a_table_or_a_one_line_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     try:

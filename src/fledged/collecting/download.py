@@ -97,7 +97,7 @@ class _Downloads:
                     for task in ended:
                         self._end(*self._running.pop(task), task.result())
                 elif self._hosts:
-                    await asyncio.sleep(wait_s or 0)
+                    await asyncio.sleep(wait_s or 0.01)
 
     def _start(self, client: Client) -> float | None:
         """Start what may start now; returns the seconds until a resting server may be asked again, if one rests."""

@@ -12,7 +12,7 @@ from fledged.collecting.layout import placing
 from fledged.collecting.members import A_LINK, DAMAGED, UNREADABLE, Limits, offer_of
 from fledged.collecting.offers import Offer, Offers, Refusal, printable, refused
 
-_UTF8_FLAG, _ENCRYPTED_FLAG = 0x800, 0x1
+_UTF8_FLAG = 0x800
 
 
 def open_zip(path: Path, label: str, limits: Limits) -> Offers:
@@ -47,8 +47,6 @@ def _name(member: zipfile.ZipInfo) -> str:
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) -> bytes:
     if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
         raise Refusal(A_LINK)
-    if member.flag_bits & _ENCRYPTED_FLAG:
-        raise Refusal("encrypted")
     if member.file_size > limits.max_file_bytes:
         raise limits.too_large()
     try:
