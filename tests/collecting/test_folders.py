@@ -71,6 +71,14 @@ def test_a_file_that_still_grows_is_left_for_the_next_run(tmp_path: Path, monkey
     assert offers[2].read() == photo(3)
 
 
+def test_a_folder_without_end_is_named(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*"a" * 1200)
+    deep.mkdir(parents=True)
+    (offer,) = open_folder(tmp_path, "", 10**6).items
+    assert isinstance(offer, Refused)
+    assert offer.reason == "more than 200 folders deep"
+
+
 def test_a_file_that_vanishes_is_named(tmp_path: Path) -> None:
     path = put(tmp_path, "owl/a.jpg", photo(1))
     (offer,) = open_folder(tmp_path, "", 10**6).items

@@ -35,6 +35,8 @@ _PARTIAL = re.compile(
     re.IGNORECASE,
 )
 
+_DEEPEST = 200  # folders; far more than people make, and Python's own limit is not far above
+
 State = tuple[int, int]  # bytes, time of the last change in ns
 
 
@@ -80,6 +82,9 @@ def _files(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Iter
         return
     if (identity := (status.st_dev, status.st_ino)) in above:
         yield prefix, Refused(prefix.rstrip("/"), None, "a link back to a folder above")
+        return
+    if len(above) >= _DEEPEST:
+        yield prefix, Refused(prefix.rstrip("/"), None, f"more than {_DEEPEST} folders deep")
         return
     for entry in entries:
         name = prefix + entry.name
