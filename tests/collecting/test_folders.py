@@ -72,7 +72,7 @@ def test_a_file_that_still_grows_is_left_for_the_next_run(tmp_path: Path, monkey
 
 
 def test_a_folder_without_end_is_named(tmp_path: Path) -> None:
-    deep = tmp_path.joinpath(*"a" * 1200)
+    deep = tmp_path.joinpath(*"a" * 250)
     deep.mkdir(parents=True)
     (offer,) = open_folder(tmp_path, "", 10**6).items
     assert isinstance(offer, Refused)
