@@ -2,6 +2,7 @@
 
 import fledged
 
+fledged.collect("plan.toml", "photos/")
 snapshot = fledged.scan("photos/")
 review = fledged.review(snapshot)
 dataset = fledged.prepare(snapshot, review)
@@ -13,13 +14,16 @@ fledged.load(bundle).predict("x.jpg")
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fledged.errors import FledgedError
 
 if TYPE_CHECKING:
+    from fledged.collecting.collect import collect
     from fledged.evaluating.evaluate import evaluate
     from fledged.exporting.export import export
     from fledged.flow import build
@@ -38,6 +42,7 @@ DEFAULT_WORK = Path("fledged")
 
 # Each name is imported when it is first asked for: importing fledged is cheap, and the base install needs no torch.
 _HOMES = {
+    "collect": "fledged.collecting.collect",
     "scan": "fledged.scanning.scan",
     "review": "fledged.reviewing.review",
     "prepare": "fledged.preparing.prepare",
@@ -63,6 +68,13 @@ _EXTRAS = {
     "loky": "train",
     "onnx": "train",
     "jinja2": "train",
+    "bs4": "collect",
+    "ddgs": "collect",
+    "httpcore": "collect",
+    "httpx": "collect",
+    "icrawler": "collect",
+    "protego": "collect",
+    "requests": "collect",
 }
 
 __all__ = [
@@ -75,6 +87,7 @@ __all__ = [
     "Run",
     "Snapshot",
     "build",
+    "collect",
     "evaluate",
     "export",
     "load",
@@ -89,8 +102,15 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'fledged' has no attribute '{name}'")
-    try:
+    with naming_extras():
         return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+@contextlib.contextmanager
+def naming_extras() -> Iterator[None]:
+    """Imports in here that fail for want of an extra raise MissingExtra, which says how to install it."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in _EXTRAS:

@@ -103,6 +103,32 @@ def build(
 
 
 @app.command()
+def collect(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A plan (.toml), an archive, a CSV table, Parquet files, a list of addresses, a folder.",
+        ),
+    ],
+    lake: Annotated[Path, typer.Argument(metavar="PHOTOS", help="The folder to fill, one folder a class.")],
+    label: Annotated[str | None, typer.Option(metavar="CLASS", help="All that SOURCE holds is of this class.")] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask again also for what was refused for good, or removed since.")
+    ] = False,
+    as_json: AsJson = False,
+    assign: Assign = None,
+) -> None:
+    """Gather photos from addresses, search engines, archives, tables or folders, with where each came from."""
+    from fledged import summary
+
+    settings = _settings("collect", assign)
+    collected = fledged.collect(source, lake, label=label, retry_failed=retry_failed, **settings)
+    lines = [collected.model_dump_json(indent=2)] if as_json else summary.collected_lines(collected)
+    print("\n".join(lines))
+
+
+@app.command()
 def scan(lake: Lake, work: Work = DEFAULT, as_json: AsJson = False, assign: Assign = None) -> None:
     """Look at every file once: a Snapshot of the folder."""
     _tell(fledged.scan(lake, work=work, **_settings("scan", assign)), work, as_json)

@@ -27,6 +27,21 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class CollectConfig(Record):
+    """How photos are gathered, and what a server or an archive may cost at most."""
+
+    concurrency: int = Field(16, ge=1, le=256, description="Downloads at the same time.")
+    per_host: int = Field(4, ge=1, le=64, description="Downloads from one server at the same time.")
+    max_megabytes: float = Field(50, gt=0, le=100, description="Larger photos are refused.")
+    timeout_s: float = Field(30, gt=0, le=3600, description="For one photo, with its redirects.")
+    retries: int = Field(3, ge=0, le=20, description="After errors that pass, such as a server that is busy.")
+    max_redirects: int = Field(5, ge=0, le=20, description="For one photo; each address on the way is checked.")
+    allow_private: bool = Field(False, description="Also ask servers in the local network and on this machine.")
+    respect_robots: bool = Field(True, description="Leave alone what a server's robots.txt asks to.")
+    keep_splits: bool = Field(True, description="Keep the train, val and test folders that a source has.")
+    max_unpacked_gigabytes: float = Field(100, gt=0, description="An archive that holds more is stopped there.")
+
+
 class ScanConfig(Record):
     """How the lake is read."""
 
@@ -154,6 +169,7 @@ class ServeConfig(Record):
 
 
 SECTIONS: dict[str, type[Record]] = {
+    "collect": CollectConfig,
     "scan": ScanConfig,
     "review": ReviewConfig,
     "prepare": PrepareConfig,

@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+# Folder names that people give to the parts of a split lake.
+SPLIT_FOLDERS: dict[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
 
 
 class Product(Record):
@@ -66,7 +76,7 @@ class Snapshot(Product):
     def photos(self) -> pl.DataFrame:
         """A row a photo: path, label, lake_split, sha256, size, EXIF, figures, hashes, provenance and error.
 
-        The columns of `scanning.walk.Found`, `scanning.probe.Probe` and `scanning.provenance.Provenance`.
+        The columns of `scanning.walk.Found`, `scanning.probe.Probe` and `provenance.Provenance`.
         """
         return _table(self, "photos.parquet")
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
+from fledged.collecting.tally import Collected
 from fledged.products import SPLITS, Bundle, Dataset, Product, Report, Review, Run, Snapshot
 
 _NEXT = {
@@ -95,11 +98,39 @@ def _details(product: Product) -> list[str]:
     return []
 
 
-def counted(counts: Mapping[str, int]) -> str:
+def collected_lines(collected: Collected) -> list[str]:
+    """What a `collect` did, class by class, and what it did not."""
+    told = [f"Collected {collected.n_new:,} new photos; {collected.n_known:,} were there already"]
+    for label, count in collected.classes.items():
+        parts = {
+            "new": count.new,
+            "there already": count.known,
+            "refused": count.refused,
+            "left for the next run": count.waiting,
+            "beyond the limit": count.unneeded,
+        }
+        words = ", ".join(f"{n:,} {what}" for what, n in parts.items() if n)
+        told.append(f"  {' '.join(label.split()):<24} {words or 'nothing'}")
+    for what, reasons in (("Refused", collected.refused), ("Left for the next run", collected.waiting)):
+        if reasons:
+            told.append(f"{what} {sum(reasons.values()):,}: {counted(reasons, '; ')}")
+    if collected.refused_table:
+        told.append(f"Why, one by one: {_from_here(collected.refused_table)}")
+    lake = _from_here(collected.lake)
+    return [*told, f"Saved {lake}    Next: fledged scan {shlex.quote(lake)}"]
+
+
+def _from_here(path: str) -> str:
+    """The shorter way to write it."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+
+
+def counted(counts: Mapping[str, int], between: str = ", ") -> str:
     """`{"bird": 3, "drone": 4}` as "3 bird, 4 drone", at most eight of them."""
     shown = [f"{n:,} {' '.join(name.split())}" for name, n in list(counts.items())[:8]]
     more = len(counts) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+    return between.join(shown) + (f" and {more} more" if more else "")
 
 
 def _in_brackets(counts: Mapping[str, int]) -> str:

@@ -14,12 +14,13 @@ from fledged import errors
 from fledged.cli import app
 from fledged.config import SECTIONS
 
-VERBS = ["build", "evaluate", "export", "prepare", "review", "scan", "serve", "train"]
+VERBS = ["build", "collect", "evaluate", "export", "prepare", "review", "scan", "serve", "train"]
 
 # Frozen: a flag that goes away or changes its name breaks people's scripts. Add to it knowingly.
 FLAGS = {
     "build": "--apply --backbone --drop-classes --epochs --group-by --json --keep-splits --mode --seed --set --weights "
     "--work",
+    "collect": "--json --label --retry-failed --set",
     "evaluate": "--json --set --work",
     "export": "--json --set --work",
     "predict": "--bundle --json --top-k --work",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     planted = draw_lake(place / "photos", n_per_class=9, size_px=(96, 72))
     # The README's `photo.jpg`, and its labelled folder of new photos.
     draw_lake(place / "new_photos", n_per_class=2, seed=8, defects=False, size_px=(96, 72))
+    # The README's archive: its photos go into `photos/`.
+    draw_lake(place / "downloads", n_per_class=2, seed=9, defects=False, size_px=(96, 72))
+    shutil.make_archive(str(place / "downloads"), "zip", place / "downloads")
     good = next(path for path in planted.photos if path.endswith((".jpg", ".JPG")) and path not in planted.unreadable)
     (place / "photo.jpg").write_bytes((place / "photos" / good).read_bytes())
     (place / "fledged.toml").write_text(

@@ -15,8 +15,9 @@ from fledged import engine, progress
 from fledged.config import ScanConfig, resolve
 from fledged.errors import LakeError
 from fledged.products import Snapshot
+from fledged.provenance import read_provenance
 from fledged.scanning import probe as probing
-from fledged.scanning.provenance import COLUMNS, read_provenance, with_provenance
+from fledged.scanning.provenance import COLUMNS, with_provenance
 from fledged.scanning.walk import Found, walk
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
 

@@ -8,24 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from fledged import provenance
 from fledged.errors import LakeError
-from fledged.products import Split
-from fledged.scanning import provenance
+from fledged.products import SPLIT_FOLDERS, Split
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 _NETPBM = (".ppm", ".pgm", ".pbm", ".pnm")
 _HEIF = (".heic", ".heif", ".hif", ".avif")
 PHOTO_EXTENSIONS = {*_JPEG, *_NETPBM, *_HEIF, ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"}
-# Folder names that people give to the parts of a split lake.
-SPLIT_FOLDERS: dict[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
 # First bytes of the formats in `images.FORMATS`, to recognise a photo with a strange extension.
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"BM", b"P5", b"P6", b"P4", b"II*\0", b"MM\0*")
 
@@ -71,7 +61,7 @@ def walk(lake: Path) -> Listing:
     found: list[Found] = []
     skipped: list[Skipped] = []
     for path, entry in _entries(lake, "", set()):
-        if path == provenance.FILE_NAME:
+        if path in (provenance.FILE_NAME, provenance.STATE_FOLDER):
             continue  # about photos, not one
         if isinstance(entry, str):
             skipped.append(Skipped(path, entry))
