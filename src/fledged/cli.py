@@ -42,6 +42,8 @@ GroupBy = Annotated[str | None, typer.Option(metavar="REGEX", help="Photos whose
 KeepSplits = Annotated[
     bool | None, typer.Option("--keep-splits", help="Respect the lake's own train, val and test folders.")
 ]
+Shares = Annotated[str | None, typer.Option("--split", metavar="A,B,C", help="Shares of train, val and test.")]
+Fold = Annotated[str | None, typer.Option(metavar="I/K", help="The I-th of K folds is test, the next one val.")]
 DropClasses = Annotated[list[str] | None, typer.Option("--drop-classes", metavar="CLASS", help="Leave a class out.")]
 Backbone = Annotated[
     str | None,
@@ -121,6 +123,8 @@ def prepare(
     as_json: AsJson = False,
     assign: Assign = None,
     seed: Seed = None,
+    split: Shares = None,
+    fold: Fold = None,
     group_by: GroupBy = None,
     keep_splits: KeepSplits = None,
     drop_classes: DropClasses = None,
@@ -130,6 +134,8 @@ def prepare(
         "prepare",
         assign,
         seed=seed,
+        split=tuple(split.split(",")) if split else None,
+        fold=fold,
         group_by=group_by,
         keep_splits=keep_splits,
         drop_classes=tuple(drop_classes) if drop_classes else None,

@@ -56,8 +56,17 @@ class PrepareConfig(Record):
 
     split: tuple[float, float, float] = Field((0.70, 0.15, 0.15), description="Shares of train, val and test.")
     seed: int = Field(42, ge=0, description="Decides which group goes where; the same seed gives the same split.")
+    fold: str = Field(
+        "",
+        description="I/K, such as 1/5: test is the I-th of K folds, val the next one, train the rest; for I = 1 to K.",
+    )
     group_by: str = Field(
-        "", description="A regular expression on the file name; photos with the same match stay together."
+        "auto",
+        description="A regular expression on the file name; photos with the same match stay together. auto knows "
+        "Roboflow's variants (x_jpg.rf.HASH.jpg) and frames named after a video file (x_mp4-12.jpg); empty: none.",
+    )
+    burst_s: float = Field(
+        3.0, ge=0, le=60, description="Shots of one camera at most this far apart stay together; 0: they need not."
     )
     keep_splits: bool = Field(
         False, description="Respect the lake's own train, val (or valid) and test folders, and report leaks."
@@ -73,6 +82,20 @@ class PrepareConfig(Record):
         if min(split) < 0 or abs(sum(split) - 1) > 1e-6 or split[0] == 0 or split[1] == 0 or split[2] == 0:
             raise ValueError("needs three shares above 0 that add up to 1, such as 0.7,0.15,0.15")
         return split
+
+    @field_validator("fold")
+    @classmethod
+    def _one_of_three_or_more(cls, fold: str) -> str:
+        number, slash, n_folds = fold.partition("/")
+        if fold and not (
+            slash
+            and number.isdecimal()
+            and n_folds.isdecimal()
+            and 3 <= int(n_folds) <= 100
+            and 1 <= int(number) <= int(n_folds)
+        ):
+            raise ValueError("needs I/K with 3 to 100 folds, such as 1/5")
+        return fold
 
 
 class TrainConfig(Record):

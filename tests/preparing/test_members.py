@@ -13,19 +13,13 @@ from fledged.reviewing.review import FINDING_TYPES
 NO_DECISIONS = pl.DataFrame(schema={"path": pl.String, "action": pl.String, "label": pl.String})
 
 
+NOTHING_KNOWN = dict.fromkeys(("camera", "taken_at", "source_url", "user_group"), pl.lit(None, pl.String))
+
+
 def lake(n: int = 10, labels: str = "ab", lake_split: str | None = None) -> pl.DataFrame:
     rows = [(f"{label}/{i:02d}.jpg", f"{label}{i:02d}", label, lake_split, None) for label in labels for i in range(n)]
-    return pl.DataFrame(
-        rows,
-        schema={
-            "path": pl.String,
-            "sha256": pl.String,
-            "label": pl.String,
-            "lake_split": pl.String,
-            "error": pl.String,
-        },
-        orient="row",
-    )
+    columns = dict.fromkeys(("path", "sha256", "label", "lake_split", "error"), pl.String)
+    return pl.DataFrame(rows, schema=columns, orient="row").with_columns(**NOTHING_KNOWN)
 
 
 def findings(*rows: tuple[str, str, str]) -> pl.DataFrame:
@@ -111,14 +105,24 @@ def test_one_class_is_a_clear_error() -> None:
         choose(lake(labels="a"))
 
 
-def test_a_class_with_two_photos_is_a_clear_error_with_a_way_out() -> None:
+def test_a_class_of_one_group_is_a_clear_error_with_a_way_out() -> None:
     photos = pl.concat([lake(), lake(n=2, labels="c")])
-    with pytest.raises(LakeError, match=r"Class `c` has 2 usable photos.*--drop-classes 'c'"):
-        choose(photos)
-    assert reasons(choose(photos, None, drop_classes=("c",))) == {
+    alike = findings(("near_duplicate", "c/00.jpg", "c/01.jpg"))
+    with pytest.raises(LakeError, match=r"`c` has 2 usable photos in 1 groups.*\(near duplicate\).*--drop-classes 'c'"):
+        choose(photos, alike)
+    assert reasons(choose(photos, alike, drop_classes=("c",))) == {
         "c/00.jpg": "class dropped",
         "c/01.jpg": "class dropped",
     }
+
+
+@pytest.mark.parametrize(
+    ("n", "expected"),
+    [(2, {"train": 1, "test": 1}), (3, {"train": 1, "val": 1, "test": 1}), (5, {"train": 3, "val": 1, "test": 1})],
+)
+def test_rare_classes_follow_the_stated_rule(n: int, expected: dict[str, int]) -> None:
+    members = choose(pl.concat([lake(), lake(n=n, labels="c")]))
+    assert dict(members.filter(pl.col("label") == "c").group_by("split").len().rows()) == expected
 
 
 def test_a_class_that_cannot_be_read_is_missed_and_one_that_was_dropped_is_not() -> None:

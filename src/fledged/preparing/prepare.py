@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
 import time
 from pathlib import Path
@@ -11,10 +13,14 @@ import polars as pl
 from fledged import progress
 from fledged.config import PrepareConfig, resolve
 from fledged.errors import LakeError
+from fledged.preparing.groups import AUTO, hint
 from fledged.preparing.members import choose_members, leaking_groups
+from fledged.preparing.memory import recall, remember
 from fledged.preparing.shards import PHOTOS_PER_SHARD, shrink_all, write_shard
 from fledged.products import SPLITS, Dataset, Review, Snapshot, Split
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
+
+_LOG = logging.getLogger("fledged")
 
 
 def prepare(
@@ -44,10 +50,22 @@ def prepare(
                 where=f"snapshot {snapshot.id}",
                 remedy="Run: fledged review",
             )
-        dataset_id = product_id(Dataset, snapshot.id, review.id, config.model_dump(mode="json", exclude={"workers"}))
+        before = recall(workspace, config)
+        members = choose_members(snapshot.photos(), review.findings(), review.decisions(), config, before)
+        remember(workspace, config, before, members)
+        # What is remembered takes part in the answer, so the answer is part of the name.
+        answer = hashlib.sha256(",".join(split or "" for split in members["split"]).encode()).hexdigest()
+        settings = config.model_dump(mode="json", exclude={"workers"})
+        dataset_id = product_id(Dataset, snapshot.id, review.id, settings, answer)
         if (earlier := workspace.find(Dataset, dataset_id)) is not None:
             return earlier
-        members = choose_members(snapshot.photos(), review.findings(), review.decisions(), config)
+        members = members.drop("part")
+        if config.group_by == AUTO and (name := hint(members["path"].to_list())):
+            _LOG.warning(
+                "Names like %s seem to count frames of videos. To keep each video in one split: "
+                r"fledged prepare --group-by '^(.+?)[ _.-]*\d+\.'",
+                name,
+            )
         classes = tuple(sorted(members.filter(pl.col("left_out").is_null())["label"].unique()))
         folder = workspace.folder("dataset", dataset_id)
         members = _write_shards(members, classes, Path(snapshot.lake), folder, config, report or progress.default())
