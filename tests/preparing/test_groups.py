@@ -46,7 +46,7 @@ def test_findings_of_the_review_tie_and_say_why() -> None:
     assert grouped["group"].to_list() == ["0" * 16] * 3 + ["3" * 16]
     assert grouped["group_reason"].to_list() == [
         "near duplicate",
-        "near duplicate, same picture, two labels",
+        "near duplicate; same picture, two labels",
         "same picture, two labels",
         None,
     ]
@@ -163,4 +163,4 @@ def test_one_address_of_the_web_and_one_users_group_hold_together() -> None:
     ]
     groups, reasons = partition(photos([*"abcdef"], source_url=[*urls], user_group=["u", None, None, "u", None, None]))
     assert groups == [0, 0, 1, 0, 2, 3]
-    assert reasons == ["source address, user's group", "source address", None, "user's group", None, None]
+    assert reasons == ["source address; user's group", "source address", None, "user's group", None, None]

@@ -24,6 +24,7 @@ from fledged.errors import ConfigError
 Tie = tuple[int, int]  # two photos, by position
 
 AUTO = "auto"
+REASON_SEPARATOR = "; "
 # What `group_by` is by default, tried in this order on the name without its extension. Each needs something that plain
 # numbered photos (img_001.jpg, DSC00012.JPG, "bike frame 3.png") do not have.
 KNOWN_NAMES = (
@@ -59,7 +60,7 @@ def group_photos(photos: pl.DataFrame, findings: pl.DataFrame, config: PrepareCo
         keys[number] = min(keys.get(number, key), key)
     return photos.with_columns(
         group=pl.Series([keys[number][:16] for number in numbers], dtype=pl.String),
-        group_reason=pl.Series([", ".join(sorted(words)) or None for words in reasons], dtype=pl.String),
+        group_reason=pl.Series([REASON_SEPARATOR.join(sorted(words)) or None for words in reasons], dtype=pl.String),
     )
 
 

@@ -173,14 +173,14 @@ def _parts(members: pl.DataFrame, used: pl.DataFrame, settled: dict[str, str], c
         by_group = _divided_train(used, settled, config)
         scope &= pl.col("lake_split") == "train"
     elif config.fold:
-        by_group = _folds(_groups(used), int(config.fold.partition("/")[2]), settled, config.seed)
+        by_group = folds_of(_groups(used), int(config.fold.partition("/")[2]), settled, config.seed)
     else:
         shares = dict(zip(SPLITS, config.split, strict=True))
         by_group = assign(_groups(used), {split: shares[split] for split in _ORDER}, config.seed, settled)
     return pl.when(scope).then(pl.col("group").replace_strict(by_group, default=None, return_dtype=pl.String))
 
 
-def _folds(groups: list[Group], n_folds: int, settled: dict[str, str], seed: int) -> dict[str, str]:
+def folds_of(groups: list[Group], n_folds: int, settled: dict[str, str], seed: int) -> dict[str, str]:
     """The number of each group's fold. Each label begins with another, so rare classes are not all in the first."""
     numbers = [f"{number}" for number in range(1, n_folds + 1)]
     by_label: dict[str, list[Group]] = {}
