@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fledged.evaluating.evaluate import evaluate
     from fledged.exporting.export import export
     from fledged.flow import build
+    from fledged.preparing.copy import copy
     from fledged.preparing.prepare import prepare
     from fledged.products import Bundle, Dataset, Prediction, Report, Review, Run, Snapshot
     from fledged.reviewing.review import review
@@ -41,6 +42,7 @@ _HOMES = {
     "scan": "fledged.scanning.scan",
     "review": "fledged.reviewing.review",
     "prepare": "fledged.preparing.prepare",
+    "copy": "fledged.preparing.copy",
     "train": "fledged.training.train",
     "evaluate": "fledged.evaluating.evaluate",
     "export": "fledged.exporting.export",
@@ -75,6 +77,7 @@ __all__ = [
     "Run",
     "Snapshot",
     "build",
+    "copy",
     "evaluate",
     "export",
     "load",

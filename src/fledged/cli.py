@@ -128,6 +128,9 @@ def prepare(
     group_by: GroupBy = None,
     keep_splits: KeepSplits = None,
     drop_classes: DropClasses = None,
+    measure_leak: Annotated[
+        bool, typer.Option("--measure-leak", help="Find out what a random split would have claimed.")
+    ] = False,
 ) -> None:
     """Split the photos without leaks and shrink them: a Dataset."""
     settings = _settings(
@@ -140,7 +143,24 @@ def prepare(
         keep_splits=keep_splits,
         drop_classes=tuple(drop_classes) if drop_classes else None,
     )
-    _tell(fledged.prepare(None, review, work=work, **settings), work, as_json)
+    _tell(fledged.prepare(None, review, work=work, measure_leak=measure_leak, **settings), work, as_json)
+
+
+@app.command()
+def copy(
+    to: Annotated[Path, typer.Argument(help="A new folder; for csv a new file.")],
+    dataset: Annotated[str | None, typer.Argument(help="A dataset's id; the newest without.")] = None,
+    work: Work = DEFAULT,
+    format: Annotated[
+        str, typer.Option(help="imagefolder (original files), csv (a list of them) or parquet (shrunk).")
+    ] = "imagefolder",
+) -> None:
+    """Write a dataset for other tools: its photos in folders, a CSV manifest, or Parquet."""
+    from fledged import summary
+
+    copied = fledged.copy(dataset, to, format=format, work=work)  # type: ignore[arg-type]
+    left_out = f"; left out {summary.counted(copied.left_out)}" if copied.left_out else ""
+    print(f"Copied {copied.n_photos:,} photos as {copied.format} to {copied.to}{left_out}")
 
 
 @app.command()

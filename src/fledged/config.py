@@ -123,6 +123,11 @@ class TrainConfig(Record):
         description="Versions of each training photo in transfer mode: itself, and augmented ones. "
         "0 takes up to 4, as long as they are no more than 600 together.",
     )
+    balance: Literal["none", "weights", "sampling"] = Field(
+        "none",
+        description="For classes of unequal size: weights counts each photo's loss by how rare its class is, sampling "
+        "shows every class equally often. Either makes rare classes more probable than they are.",
+    )
     seed: int = Field(42, ge=0, description="The same seed gives the same weights on the same machine.")
 
     @field_validator("backbone")

@@ -126,12 +126,12 @@ def _accuracy(right_N: npt.NDArray[np.float64], clusters_N: npt.NDArray[np.int64
     n_groups = int(clusters_N.max()) + 1
     # As many independent photos as would be as sure; all right or all wrong: as many as there are groups.
     n = mean * (1 - mean) / variance if variance > 0 else n_groups
-    z2 = _95_PERCENT**2
-    middle, half = (
-        (mean + z2 / (2 * n)) / (1 + z2 / n),
-        _95_PERCENT * math.sqrt(mean * (1 - mean) / n + z2 / (4 * n * n)) / (1 + z2 / n),
+    z2_n = _95_PERCENT**2 / n
+    centre = (mean + z2_n / 2) / (1 + z2_n)
+    half = _95_PERCENT / (1 + z2_n) * math.sqrt(mean * (1 - mean) / n + z2_n / (4 * n))
+    return Figure(
+        value=mean, low=max(0.0, min(mean, centre - half)), high=min(1.0, max(mean, centre + half)), n=len(right_N)
     )
-    return Figure(value=mean, low=max(0.0, middle - half), high=min(1.0, middle + half), n=len(right_N))
 
 
 def _difference(differences_N: npt.NDArray[np.float64], clusters_N: npt.NDArray[np.int64]) -> Figure:
