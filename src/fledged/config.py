@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from fledged.errors import ConfigError
 
@@ -96,6 +96,13 @@ class PrepareConfig(Record):
         ):
             raise ValueError("needs I/K with 3 to 100 folds, such as 1/5")
         return fold
+
+    @field_validator("keep_splits")
+    @classmethod
+    def _instead_of_folds(cls, keep_splits: bool, info: ValidationInfo) -> bool:
+        if keep_splits and info.data.get("fold"):
+            raise ValueError("the lake's own splits and folds exclude each other")
+        return keep_splits
 
 
 class TrainConfig(Record):

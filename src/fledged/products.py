@@ -130,9 +130,9 @@ class Dataset(Product):
     n_groups: int
     n_leaks: int  # groups that the lake's own train/val/test folders put on two sides
     left_out: dict[str, int]  # reason -> photos
-    tied: dict[str, int]  # reason why photos are kept together -> photos in a split that have it
+    tied: dict[str, int] = Field(default_factory=dict)  # why photos are kept together -> photos in a split, tied so
     shorter_side_px: int  # of the shrunk copies in the shards
-    settings: PrepareConfig  # as resolved
+    settings: PrepareConfig = Field(default_factory=PrepareConfig)  # as resolved
     leak: Leak | None = None  # of `--measure-leak`
 
     def members(self) -> pl.DataFrame:

@@ -254,6 +254,11 @@ def test_a_fold_that_cannot_be_is_refused(fold: str) -> None:
         resolve(PrepareConfig, {"fold": fold})
 
 
+def test_folds_and_the_lakes_own_splits_exclude_each_other() -> None:
+    with pytest.raises(ConfigError, match="exclude each other"):
+        resolve(PrepareConfig, {"fold": "1/5", "keep_splits": True})
+
+
 def test_a_group_of_two_labels_counts_under_the_rarer() -> None:
     photos = pl.concat([lake(n=60, labels="a"), lake(n=4, labels="b")])
     mixed = findings(*(("label_conflict", f"b/{i:02d}.jpg", f"a/{i:02d}.jpg") for i in range(4)))
@@ -300,8 +305,6 @@ def test_nobody_ever_moves_and_no_group_is_on_two_sides(
         assert again.equals(members)
         # Neither the names nor the order of the files decide.
         renamed = there.reverse().with_columns(path=pl.format("z{}", "path"))
-        of_renamed = findings(
-            *(("near_duplicate", *(f"z{path}" for path in pair)) for pair in pairs if paths.issuperset(pair))
-        )
+        of_renamed = found.with_columns(path=pl.format("z{}", "path"), related_path=pl.format("z{}", "related_path"))
         assert remembered_of(choose_members(renamed, of_renamed, decisions(), config, memory)) == now
         memory = now | memory
