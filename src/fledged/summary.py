@@ -95,17 +95,19 @@ def _of_dataset(dataset: Dataset) -> list[str]:
     told = [f"Left out {sum(dataset.left_out.values()):,}: {counted(dataset.left_out)}"] if dataset.left_out else []
     if dataset.tied:
         told.append(f"Kept together: {counted(dataset.tied)}")
-    by_class = {label: sum(dataset.photos_by_split[split][label] for split in SPLITS) for label in dataset.classes}
+    by_class = {
+        label: sum(dataset.photos_by_split[split].get(label, 0) for split in SPLITS) for label in dataset.classes
+    }
     most, least = max(by_class, key=lambda label: by_class[label]), min(by_class, key=lambda label: by_class[label])
     if by_class[most] > _IMBALANCE * by_class[least]:
         told.append(
-            f"Imbalance: {by_class[most]:,} {one_word(most)} and {by_class[least]:,} {one_word(least)}. "
+            f"Imbalance: {by_class[most]:,} {_in_a_line(most)} and {by_class[least]:,} {_in_a_line(least)}. "
             "To learn them alike: fledged train --set train.balance=weights"
         )
     for split in ("val", "test"):
-        without = [label for label, n in dataset.photos_by_split[split].items() if not n]
+        without = [label for label in dataset.classes if not dataset.photos_by_split[split].get(label)]
         if without:
-            told.append(f"Not in {split}, for too few groups: {', '.join(map(one_word, without[:8]))}")
+            told.append(f"No photo in {split}: {', '.join(map(_in_a_line, without[:8]))}")
     if dataset.n_leaks:
         told.append(f"The lake's own folders put {dataset.n_leaks:,} groups of alike photos into more than one split")
     if dataset.leak:
@@ -118,7 +120,7 @@ def _of_dataset(dataset: Dataset) -> list[str]:
     return told
 
 
-def one_word(name: str) -> str:
+def _in_a_line(name: str) -> str:
     """A name that fits into a line."""
     return " ".join(name.split())
 

@@ -149,7 +149,8 @@ def _check_classes(used: pl.DataFrame, members: pl.DataFrame, config: PrepareCon
             raise LakeError(
                 f"Class `{label}` has {n_photos} usable photos in {n_groups} groups of photos that belong together"
                 f"{f' ({tied})' if tied else ''}; {parts} need a group each, so {least} at least",
-                remedy=f"Add photos of it, or leave it out with: --drop-classes '{label}'",
+                remedy=f"Add photos of it, or leave it out with: --drop-classes '{label}'"
+                + (". Names tie as --group-by says, bursts as prepare.burst_s does." if tied else ""),
             )
 
 

@@ -160,7 +160,7 @@ def _plan(config: TrainConfig, dataset: Dataset) -> Plan:
         seed=config.seed,
         backbone_rate=usual.backbone_rate,
         balance=config.balance,
-        class_weights=class_weights([of_class[label] for label in dataset.classes]),
+        class_weights=class_weights([of_class.get(label, 0) for label in dataset.classes]),
     )
 
 
