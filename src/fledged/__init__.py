@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fledged.evaluating.evaluate import evaluate
     from fledged.exporting.export import export
     from fledged.flow import build
+    from fledged.preparing.copy import copy
     from fledged.preparing.prepare import prepare
     from fledged.products import Bundle, Dataset, Prediction, Report, Review, Run, Snapshot
     from fledged.reviewing.review import review
@@ -46,6 +47,7 @@ _HOMES = {
     "scan": "fledged.scanning.scan",
     "review": "fledged.reviewing.review",
     "prepare": "fledged.preparing.prepare",
+    "copy": "fledged.preparing.copy",
     "train": "fledged.training.train",
     "evaluate": "fledged.evaluating.evaluate",
     "export": "fledged.exporting.export",
@@ -88,6 +90,7 @@ __all__ = [
     "Snapshot",
     "build",
     "collect",
+    "copy",
     "evaluate",
     "export",
     "load",

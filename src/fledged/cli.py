@@ -42,6 +42,8 @@ GroupBy = Annotated[str | None, typer.Option(metavar="REGEX", help="Photos whose
 KeepSplits = Annotated[
     bool | None, typer.Option("--keep-splits", help="Respect the lake's own train, val and test folders.")
 ]
+Shares = Annotated[str | None, typer.Option("--split", metavar="A,B,C", help="Shares of train, val and test.")]
+Fold = Annotated[str | None, typer.Option(metavar="I/K", help="The I-th of K folds is test, the next one val.")]
 DropClasses = Annotated[list[str] | None, typer.Option("--drop-classes", metavar="CLASS", help="Leave a class out.")]
 Backbone = Annotated[
     str | None,
@@ -181,20 +183,44 @@ def prepare(
     as_json: AsJson = False,
     assign: Assign = None,
     seed: Seed = None,
+    split: Shares = None,
+    fold: Fold = None,
     group_by: GroupBy = None,
     keep_splits: KeepSplits = None,
     drop_classes: DropClasses = None,
+    measure_leak: Annotated[
+        bool, typer.Option("--measure-leak", help="Find out what a random split would have claimed.")
+    ] = False,
 ) -> None:
     """Split the photos without leaks and shrink them: a Dataset."""
     settings = _settings(
         "prepare",
         assign,
         seed=seed,
+        split=tuple(split.split(",")) if split else None,
+        fold=fold,
         group_by=group_by,
         keep_splits=keep_splits,
         drop_classes=tuple(drop_classes) if drop_classes else None,
     )
-    _tell(fledged.prepare(None, review, work=work, **settings), work, as_json)
+    _tell(fledged.prepare(None, review, work=work, measure_leak=measure_leak, **settings), work, as_json)
+
+
+@app.command()
+def copy(
+    to: Annotated[Path, typer.Argument(help="A new folder; for csv a new file.")],
+    dataset: Annotated[str | None, typer.Argument(help="A dataset's id; the newest without.")] = None,
+    work: Work = DEFAULT,
+    format: Annotated[
+        str, typer.Option(help="imagefolder (original files), csv (a list of them) or parquet (shrunk).")
+    ] = "imagefolder",
+) -> None:
+    """Write a dataset for other tools: its photos in folders, a CSV manifest, or Parquet."""
+    from fledged import summary
+
+    copied = fledged.copy(dataset, to, format=format, work=work)  # type: ignore[arg-type]
+    left_out = f"; left out {summary.counted(copied.left_out)}" if copied.left_out else ""
+    print(f"Copied {copied.n_photos:,} photos as {copied.format} to {copied.to}{left_out}")
 
 
 @app.command()

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from fledged.errors import ConfigError
 
@@ -85,8 +85,17 @@ class PrepareConfig(Record):
 
     split: tuple[float, float, float] = Field((0.70, 0.15, 0.15), description="Shares of train, val and test.")
     seed: int = Field(42, ge=0, description="Decides which group goes where; the same seed gives the same split.")
+    fold: str = Field(
+        "",
+        description="I/K, such as 1/5: test is the I-th of K folds, val the next one, train the rest; for I = 1 to K.",
+    )
     group_by: str = Field(
-        "", description="A regular expression on the file name; photos with the same match stay together."
+        "auto",
+        description="A regular expression on the file name; photos with the same match stay together. auto knows "
+        "Roboflow's variants (x_jpg.rf.HASH.jpg) and frames named after a video file (x_mp4-12.jpg); empty: none.",
+    )
+    burst_s: float = Field(
+        3.0, ge=0, le=60, description="Shots of one camera at most this far apart stay together; 0: they need not."
     )
     keep_splits: bool = Field(
         False, description="Respect the lake's own train, val (or valid) and test folders, and report leaks."
@@ -102,6 +111,27 @@ class PrepareConfig(Record):
         if min(split) < 0 or abs(sum(split) - 1) > 1e-6 or split[0] == 0 or split[1] == 0 or split[2] == 0:
             raise ValueError("needs three shares above 0 that add up to 1, such as 0.7,0.15,0.15")
         return split
+
+    @field_validator("fold")
+    @classmethod
+    def _one_of_three_or_more(cls, fold: str) -> str:
+        number, slash, n_folds = fold.partition("/")
+        if fold and not (
+            slash
+            and number.isdecimal()
+            and n_folds.isdecimal()
+            and 3 <= int(n_folds) <= 100
+            and 1 <= int(number) <= int(n_folds)
+        ):
+            raise ValueError("needs I/K with 3 to 100 folds, such as 1/5")
+        return fold
+
+    @field_validator("keep_splits")
+    @classmethod
+    def _instead_of_folds(cls, keep_splits: bool, info: ValidationInfo) -> bool:
+        if keep_splits and info.data.get("fold"):
+            raise ValueError("the lake's own splits and folds exclude each other")
+        return keep_splits
 
 
 class TrainConfig(Record):
@@ -128,6 +158,11 @@ class TrainConfig(Record):
         le=64,
         description="Versions of each training photo in transfer mode: itself, and augmented ones. "
         "0 takes up to 4, as long as they are no more than 600 together.",
+    )
+    balance: Literal["none", "weights", "sampling"] = Field(
+        "none",
+        description="For classes of unequal size: weights counts each photo's loss by how rare its class is, sampling "
+        "shows every class equally often. Either makes rare classes more probable than they are.",
     )
     seed: int = Field(42, ge=0, description="The same seed gives the same weights on the same machine.")
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr
 
-from fledged.config import Record, TrainConfig
+from fledged.config import PrepareConfig, Record, TrainConfig
 
 if TYPE_CHECKING:
     import polars as pl
@@ -106,11 +106,33 @@ class Review(Product):
         return _table(self, "decisions.parquet")
 
 
+class Figure(Record):
+    """A measured share with its 95% interval and the number of cases behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+class Leak(Record):
+    """What a random split would have claimed, and what holds when groups are kept together."""
+
+    random: Figure  # accuracy with groups torn apart
+    grouped: Figure  # accuracy with groups kept whole
+    difference: Figure  # random less grouped, on the same photos
+    backbone: str
+    weights_sha256: str
+    n_groups: int
+    n_folds: int
+    n_seeds: int
+
+
 class Dataset(Product):
     """Who is in train, val and test, in which group, and who was left out and why."""
 
     kind: ClassVar[str] = "dataset"
-    format_version: ClassVar[int] = 1
+    format_version: ClassVar[int] = 2
 
     snapshot_id: str
     review_id: str
@@ -120,10 +142,16 @@ class Dataset(Product):
     n_groups: int
     n_leaks: int  # groups that the lake's own train/val/test folders put on two sides
     left_out: dict[str, int]  # reason -> photos
+    tied: dict[str, int] = Field(default_factory=dict)  # why photos are kept together -> photos in a split, tied so
     shorter_side_px: int  # of the shrunk copies in the shards
+    settings: PrepareConfig = Field(default_factory=PrepareConfig)  # as resolved
+    leak: Leak | None = None  # of `--measure-leak`
 
     def members(self) -> pl.DataFrame:
-        """A row a photo of the snapshot: path, sha256, label, class_index, group, split, left_out (reason)."""
+        """A row a photo of the snapshot.
+
+        path, sha256, label, lake_split, group, group_reason, split, left_out (reason), class_index.
+        """
         return _table(self, "members.parquet")
 
     def shards(self, split: Split) -> list[Path]:
@@ -191,15 +219,6 @@ class Run(Product):
         import polars as pl
 
         return pl.read_csv(self.folder / "history.csv")
-
-
-class Figure(Record):
-    """A measured share with its 95% interval and the number of cases behind it."""
-
-    value: float
-    low: float
-    high: float
-    n: int
 
 
 class ClassFigures(Record):

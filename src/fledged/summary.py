@@ -9,6 +9,9 @@ from pathlib import Path
 from fledged.collecting.tally import Collected
 from fledged.products import SPLITS, Bundle, Dataset, Product, Report, Review, Run, Snapshot
 
+# A class of this many times the photos of another is worth a line.
+_IMBALANCE = 3
+
 _NEXT = {
     "snapshot": "fledged review",
     "review": "fledged prepare",
@@ -77,11 +80,8 @@ def _details(product: Product) -> list[str]:
         case Review(ignored_decisions=ignored):
             because = ", ".join(f"{n:,} because the {reason}" for reason, n in ignored.items())
             return [f"Decisions that do not count: {because}"] if because else []
-        case Dataset(left_out=left_out, n_leaks=n_leaks):
-            told = [f"Left out {sum(left_out.values()):,}: {counted(left_out)}"] if left_out else []
-            if n_leaks:
-                told.append(f"The lake's own folders put {n_leaks:,} groups of alike photos into more than one split")
-            return told
+        case Dataset():
+            return _of_dataset(product)
         case Report():
             told = [
                 f"  {c.label:<24} precision {c.precision:.3f}  recall {c.recall.value:.3f}  F1 {c.f1:.3f}  "
@@ -124,6 +124,40 @@ def _from_here(path: str) -> str:
     """The shorter way to write it."""
     here = Path.cwd()
     return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+
+
+def _of_dataset(dataset: Dataset) -> list[str]:
+    told = [f"Left out {sum(dataset.left_out.values()):,}: {counted(dataset.left_out)}"] if dataset.left_out else []
+    if dataset.tied:
+        told.append(f"Kept together: {counted(dataset.tied)}")
+    by_class = {
+        label: sum(dataset.photos_by_split[split].get(label, 0) for split in SPLITS) for label in dataset.classes
+    }
+    most, least = max(by_class, key=lambda label: by_class[label]), min(by_class, key=lambda label: by_class[label])
+    if by_class[most] > _IMBALANCE * by_class[least]:
+        told.append(
+            f"Imbalance: {by_class[most]:,} {_in_a_line(most)} and {by_class[least]:,} {_in_a_line(least)}. "
+            "To learn them alike: fledged train --set train.balance=weights"
+        )
+    for split in ("val", "test"):
+        without = [label for label in dataset.classes if not dataset.photos_by_split[split].get(label)]
+        if without:
+            told.append(f"No photo in {split}: {', '.join(map(_in_a_line, without[:8]))}")
+    if dataset.n_leaks:
+        told.append(f"The lake's own folders put {dataset.n_leaks:,} groups of alike photos into more than one split")
+    if dataset.leak:
+        random, grouped, more = dataset.leak.random, dataset.leak.grouped, dataset.leak.difference
+        told.append(
+            f"A random split would have claimed {random.value:.1%} ({random.low:.1%} to {random.high:.1%}); without "
+            f"leaks it is {grouped.value:.1%} ({grouped.low:.1%} to {grouped.high:.1%}), a difference of "
+            f"{100 * more.value:.1f} points ({100 * more.low:.1f} to {100 * more.high:.1f})"
+        )
+    return told
+
+
+def _in_a_line(name: str) -> str:
+    """A name that fits into a line."""
+    return " ".join(name.split())
 
 
 def counted(counts: Mapping[str, int], between: str = ", ") -> str:

@@ -4,6 +4,7 @@
         snapshots/<id>/         snapshot.json, written last, and the files that it names
         reviews/<id>/ …
         decisions.jsonl         people's decisions, only ever appended to
+        splits/                 which split each photo was put into, so that it stays there
         cache/                  may be deleted at any time
         latest.json             the newest product of each kind
 
@@ -69,6 +70,10 @@ class Workspace:
     def decisions(self) -> Path:
         """People's decisions, one JSON object a line."""
         return self.root / "decisions.jsonl"
+
+    def splits(self, scheme: str) -> Path:
+        """Which part of a split each photo is in, one a line."""
+        return self.root / "splits" / f"{scheme}.csv"
 
     @contextlib.contextmanager
     def lock(self, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:

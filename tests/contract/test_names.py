@@ -14,17 +14,18 @@ from fledged import errors
 from fledged.cli import app
 from fledged.config import SECTIONS
 
-VERBS = ["build", "collect", "evaluate", "export", "prepare", "review", "scan", "serve", "train"]
+VERBS = ["build", "collect", "copy", "evaluate", "export", "prepare", "review", "scan", "serve", "train"]
 
 # Frozen: a flag that goes away or changes its name breaks people's scripts. Add to it knowingly.
 FLAGS = {
     "build": "--apply --backbone --drop-classes --epochs --group-by --json --keep-splits --mode --seed --set --weights "
     "--work",
     "collect": "--json --label --retry-failed --set",
+    "copy": "--format --work",
     "evaluate": "--json --set --work",
     "export": "--json --set --work",
     "predict": "--bundle --json --top-k --work",
-    "prepare": "--drop-classes --group-by --json --keep-splits --seed --set --work",
+    "prepare": "--drop-classes --fold --group-by --json --keep-splits --measure-leak --seed --set --split --work",
     "review": "--apply --backbone --json --no-open --open --port --reviewer --set --weights --work",
     "scan": "--json --set --work",
     "serve": "--host --port --set --work",

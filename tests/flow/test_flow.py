@@ -166,8 +166,7 @@ def test_a_lake_that_is_too_small_is_a_clear_error(tmp_path: Path, clean_lake: P
     shutil.copytree(folders[0], lake / "first")
     if classes == 2:
         (lake / "second").mkdir()
-        for path in sorted(folders[1].iterdir())[:2]:
-            shutil.copy(path, lake / "second")
+        shutil.copy(min(folders[1].iterdir()), lake / "second")
     done = shell("build", lake, "--work", tmp_path / "work", check=False)
     assert done.returncode == 2
     assert said in done.stderr
@@ -213,3 +212,26 @@ def test_a_full_disk_at_any_step_is_one_line_and_the_next_try_succeeds(
         assert shell("build", clean_lake, "--work", disk / "work", *FLAGS).returncode == 0
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_prepare_in_the_shell_splits_as_asked_measures_the_leak_and_hands_over_copies(
+    built: tuple[Path, Bundle, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = tmp_path / "work"
+    shutil.copytree(built[0], work)
+    (tmp_path / "fledged.toml").write_text("[train]\nsize_px = 64\nbackbone = 'efficientnet_lite0'\n")
+    monkeypatch.chdir(tmp_path)
+    words = ["prepare", "--work", work, "--set", "prepare.shorter_side_px=64"]
+    told = shell(*words, "--split", "0.6,0.2,0.2", "--measure-leak").stdout
+    assert re.search(r"A random split would have claimed \d+\.\d% .* without leaks it is \d+\.\d%", told)
+    assert "Kept together: " in told
+    assert "Copied" in shell("copy", "tree", "--work", work).stdout
+    assert (tmp_path / "tree" / "manifest.csv").exists()
+    fold = json.loads(shell(*words, "--fold", "2/4", "--json").stdout)
+    assert fold["settings"]["fold"] == "2/4"
+    for wrong, said in ((["--split", "0.8,0.1"], "0.7, 0.15, 0.15"), (["--fold", "5/4"], "1/5")):
+        done = shell(*words, *wrong, check=False)
+        assert done.returncode == 2
+        assert said in done.stderr
+    done = shell("copy", "tree", "--work", work, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from fledged.config import PrepareConfig
+from fledged.config import PrepareConfig, resolve
 from fledged.errors import ConfigError, LakeError
 from fledged.preparing.members import choose_members, leaking_groups
 from fledged.reviewing.findings import TYPES as FINDING_TYPES
@@ -13,19 +15,13 @@ from fledged.reviewing.findings import TYPES as FINDING_TYPES
 NO_DECISIONS = pl.DataFrame(schema={"path": pl.String, "action": pl.String, "label": pl.String})
 
 
+NOTHING_KNOWN = dict.fromkeys(("camera", "taken_at", "source_url", "user_group"), pl.lit(None, pl.String))
+
+
 def lake(n: int = 10, labels: str = "ab", lake_split: str | None = None) -> pl.DataFrame:
     rows = [(f"{label}/{i:02d}.jpg", f"{label}{i:02d}", label, lake_split, None) for label in labels for i in range(n)]
-    return pl.DataFrame(
-        rows,
-        schema={
-            "path": pl.String,
-            "sha256": pl.String,
-            "label": pl.String,
-            "lake_split": pl.String,
-            "error": pl.String,
-        },
-        orient="row",
-    )
+    columns = dict.fromkeys(("path", "sha256", "label", "lake_split", "error"), pl.String)
+    return pl.DataFrame(rows, schema=columns, orient="row").with_columns(**NOTHING_KNOWN)
 
 
 def findings(*rows: tuple[str, str, str]) -> pl.DataFrame:
@@ -111,14 +107,24 @@ def test_one_class_is_a_clear_error() -> None:
         choose(lake(labels="a"))
 
 
-def test_a_class_with_two_photos_is_a_clear_error_with_a_way_out() -> None:
+def test_a_class_of_one_group_is_a_clear_error_with_a_way_out() -> None:
     photos = pl.concat([lake(), lake(n=2, labels="c")])
-    with pytest.raises(LakeError, match=r"Class `c` has 2 usable photos.*--drop-classes 'c'"):
-        choose(photos)
-    assert reasons(choose(photos, None, drop_classes=("c",))) == {
+    alike = findings(("near_duplicate", "c/00.jpg", "c/01.jpg"))
+    with pytest.raises(LakeError, match=r"`c` has 2 usable photos in 1 groups.*\(near duplicate\).*--drop-classes 'c'"):
+        choose(photos, alike)
+    assert reasons(choose(photos, alike, drop_classes=("c",))) == {
         "c/00.jpg": "class dropped",
         "c/01.jpg": "class dropped",
     }
+
+
+@pytest.mark.parametrize(
+    ("n", "expected"),
+    [(2, {"train": 1, "test": 1}), (3, {"train": 1, "val": 1, "test": 1}), (5, {"train": 3, "val": 1, "test": 1})],
+)
+def test_rare_classes_follow_the_stated_rule(n: int, expected: dict[str, int]) -> None:
+    members = choose(pl.concat([lake(), lake(n=n, labels="c")]))
+    assert dict(members.filter(pl.col("label") == "c").group_by("split").len().rows()) == expected
 
 
 def test_a_class_that_cannot_be_read_is_missed_and_one_that_was_dropped_is_not() -> None:
@@ -172,3 +178,133 @@ def test_without_a_test_folder_val_becomes_test_and_train_is_divided() -> None:
 def test_splits_without_folders_are_a_clear_error() -> None:
     with pytest.raises(LakeError, match="--keep-splits needs the folders"):
         choose(lake(), None, keep_splits=True)
+
+
+def test_photos_outside_of_the_lakes_own_folders_are_left_out_with_that_reason() -> None:
+    parts = [
+        lake(labels="ab", lake_split=split).with_columns(
+            path=pl.format("{}/{}", pl.lit(split), "path"), sha256=pl.format("{}{}", pl.lit(split), "sha256")
+        )
+        for split in ("train", "test")
+    ]
+    stray = lake(n=1, labels="a").with_columns(path=pl.lit("other/a.jpg"), sha256=pl.lit("other"))
+    members = choose(pl.concat([*parts, stray]), None, keep_splits=True)
+    assert reasons(members) == {"other/a.jpg": "in none of the lake's train, val and test folders"}
+
+
+def remembered_of(members: pl.DataFrame, before: dict[str, str] | None = None) -> dict[str, str]:
+    return dict(members.filter(pl.col("part").is_not_null()).select("sha256", "part").rows()) | (before or {})
+
+
+def test_a_photo_that_joins_two_groups_moves_nobody_and_the_smaller_side_is_left_out() -> None:
+    photos = lake(n=40)
+    alike = findings(("near_duplicate", "a/01.jpg", "a/00.jpg"))
+    first = choose_members(photos, alike, decisions(), PrepareConfig())
+    split = dict(first.select("path", "split").rows())
+    other = next(path for path, of in split.items() if path.startswith("a/") and of not in (None, split["a/00.jpg"]))
+    bridge = lake(n=1, labels="a").with_columns(path=pl.lit("a/new.jpg"), sha256=pl.lit("a new one"))
+    joined = pl.concat([alike, *(findings(("near_duplicate", "a/new.jpg", path)) for path in ("a/00.jpg", other))])
+    grown = pl.concat([photos, bridge])
+    second = choose_members(grown, joined, decisions(), PrepareConfig(), remembered_of(first))
+    assert reasons(second) == {other: "alike photos are in another split"}
+    now = dict(second.select("path", "split").rows())
+    assert now["a/new.jpg"] == split["a/00.jpg"]
+    assert all(now[path] == of for path, of in split.items() if path != other)
+    # Without the bridge the photo is back where it was.
+    memory = remembered_of(second, remembered_of(first))
+    assert (
+        dict(choose_members(photos, alike, decisions(), PrepareConfig(), memory).select("path", "split").rows())
+        == split
+    )
+
+
+def test_of_two_sides_of_one_size_test_stays() -> None:
+    photos = lake(n=40)
+    first = choose_members(photos, findings(), decisions(), PrepareConfig())
+    by_split = {of: path for path, of in first.filter(pl.col("label") == "a").select("path", "split").rows()}
+    joined = findings(
+        ("near_duplicate", by_split["train"], by_split["test"]), ("near_duplicate", by_split["val"], by_split["test"])
+    )
+    second = choose_members(photos, joined, decisions(), PrepareConfig(), remembered_of(first))
+    assert set(reasons(second)) == {by_split["train"], by_split["val"]}
+
+
+def test_each_fold_is_test_once_and_val_once_and_groups_stay_whole() -> None:
+    photos = pl.concat([lake(n=23), lake(n=3, labels="c")])
+    alike = findings(("near_duplicate", "a/01.jpg", "a/00.jpg"), ("near_duplicate", "a/02.jpg", "a/01.jpg"))
+    folds = [choose_members(photos, alike, decisions(), PrepareConfig(fold=f"{i}/5")) for i in range(1, 6)]
+    for split in ("test", "val"):
+        paths = [path for members in folds for path in members.filter(pl.col("split") == split)["path"]]
+        assert sorted(paths) == sorted(photos["path"])
+    for members in folds:
+        assert members.group_by("group").agg(pl.col("split").n_unique())["split"].max() == 1
+        assert set(members.filter(pl.col("split") == "train")["label"]) == {"a", "b", "c"}
+    sizes = [members.filter((pl.col("split") == "test") & (pl.col("label") == "a")).height for members in folds]
+    assert max(sizes) - min(sizes) <= 3
+
+
+def test_a_class_of_two_groups_has_no_folds() -> None:
+    with pytest.raises(LakeError, match="folds need a group each, so 3"):
+        choose(pl.concat([lake(), lake(n=2, labels="c")]), None, fold="1/5")
+
+
+@pytest.mark.parametrize("fold", ["1", "0/5", "6/5", "1/2", "a/b", "1/5/2", "-1/5"])
+def test_a_fold_that_cannot_be_is_refused(fold: str) -> None:
+    with pytest.raises(ConfigError, match=r"prepare\.fold.*1/5"):
+        resolve(PrepareConfig, {"fold": fold})
+
+
+def test_folds_and_the_lakes_own_splits_exclude_each_other() -> None:
+    with pytest.raises(ConfigError, match="exclude each other"):
+        resolve(PrepareConfig, {"fold": "1/5", "keep_splits": True})
+
+
+def test_a_group_of_two_labels_counts_under_the_rarer() -> None:
+    photos = pl.concat([lake(n=60, labels="a"), lake(n=4, labels="b")])
+    mixed = findings(*(("label_conflict", f"b/{i:02d}.jpg", f"a/{i:02d}.jpg") for i in range(4)))
+    members = choose(photos, mixed.with_columns(score=0.97))
+    assert set(members.filter(pl.col("label") == "b")["split"]) == {"train", "val", "test"}
+    assert members.group_by("group").agg(pl.col("split").n_unique())["split"].max() == 1
+
+
+some_lakes = st.integers(30, 80).flatmap(
+    lambda n: st.tuples(
+        st.just(n),
+        st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), max_size=40),
+        st.lists(st.sets(st.integers(0, n - 1), max_size=n // 3), min_size=2, max_size=5),
+    )
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(drawn=some_lakes, fold=st.sampled_from(["", "", "2/4"]), seed=st.integers(0, 3))
+def test_nobody_ever_moves_and_no_group_is_on_two_sides(
+    drawn: tuple[int, list[tuple[int, int]], list[set[int]]], fold: str, seed: int
+) -> None:
+    """A lake whose photos come and go at random, some of them like others; `absent` are missing at each prepare."""
+    n, alike, times = drawn
+    whole = lake(n=n)
+    config = PrepareConfig(fold=fold, seed=seed)
+    memory: dict[str, str] = {}
+    for absent in times:
+        there = whole.filter(pl.col("path").is_in([f"{label}/{i:02d}.jpg" for label in "ab" for i in absent]).not_())
+        paths = set(there["path"])
+        pairs = [(f"a/{i:02d}.jpg", f"a/{j:02d}.jpg") for i, j in alike if i != j]
+        found = findings(*(("near_duplicate", *pair) for pair in pairs if paths.issuperset(pair)))
+        try:
+            members = choose_members(there, found, decisions(), config, memory)
+        except LakeError as error:
+            assert "groups of photos that belong together" in str(error)
+            continue
+        used = members.filter(pl.col("part").is_not_null())
+        assert used.group_by("group").agg(pl.col("part").n_unique())["part"].max() == 1
+        now = remembered_of(members)
+        assert all(memory.get(sha256, part) == part for sha256, part in now.items())
+        assert members.filter(pl.col("part").is_null() == pl.col("left_out").is_null()).is_empty()
+        again = choose_members(there, found, decisions(), config, now | memory)
+        assert again.equals(members)
+        # Neither the names nor the order of the files decide.
+        renamed = there.reverse().with_columns(path=pl.format("z{}", "path"))
+        of_renamed = found.with_columns(path=pl.format("z{}", "path"), related_path=pl.format("z{}", "related_path"))
+        assert remembered_of(choose_members(renamed, of_renamed, decisions(), config, memory)) == now
+        memory = now | memory

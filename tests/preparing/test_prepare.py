@@ -108,3 +108,78 @@ def test_a_review_of_another_snapshot_is_refused(clean_lake: Path, tmp_path: Pat
     other = scan(lake, work=tmp_path)
     with pytest.raises(LakeError, match="another snapshot"):
         prepare(other, of_it, work=tmp_path)
+
+
+def splits_of(dataset: Dataset) -> dict[str, str]:
+    return dict(dataset.members().filter(pl.col("split").is_not_null()).select("sha256", "split").rows())
+
+
+def test_photos_that_come_and_go_move_nobody(messy_lake: tuple[Path, Planted], tmp_path: Path) -> None:
+    lake, work = tmp_path / "lake", tmp_path / "work"
+    photos = sorted(path for path in messy_lake[0].rglob("*") if path.is_file() and not path.name.startswith("."))
+    known: dict[str, str] = {}
+    # Every third photo is missing at first, then all are there, then every fourth is gone.
+    for there in (
+        [i % 3 > 0 for i in range(len(photos))],
+        [True] * len(photos),
+        [i % 4 > 0 for i in range(len(photos))],
+    ):
+        shutil.rmtree(lake, ignore_errors=True)
+        for photo, wanted in zip(photos, there, strict=True):
+            if wanted:
+                target = lake / photo.relative_to(messy_lake[0])
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(photo, target)
+        snapshot = scan(lake, work=work)
+        dataset = prepare(snapshot, review(snapshot, work=work), work=work, shorter_side_px=64)
+        now = splits_of(dataset)
+        assert {sha256: known[sha256] for sha256 in now.keys() & known.keys()}.items() <= now.items()
+        assert len(now.keys() & known.keys()) > 10 or not known
+        used = dataset.members().filter(pl.col("split").is_not_null())
+        assert used.group_by("group").agg(pl.col("split").n_unique())["split"].max() == 1
+        assert prepare(work=work, shorter_side_px=64).id == dataset.id
+        known |= now
+    # The file that remembers makes another machine agree.
+    other = tmp_path / "other"
+    (other / "splits").mkdir(parents=True)
+    for memory in (work / "splits").iterdir():
+        shutil.copy(memory, other / "splits")
+    snapshot = scan(lake, work=other)
+    assert prepare(snapshot, review(snapshot, work=other), work=other, shorter_side_px=64).id == dataset.id
+
+
+def test_folds_share_their_groups_and_the_whole_is_tested_once(clean_lake: Path, tmp_path: Path) -> None:
+    scan(clean_lake, work=tmp_path)
+    review(work=tmp_path)
+    tests = [
+        sha256
+        for number in (1, 2, 3)
+        for sha256, split in splits_of(prepare(work=tmp_path, shorter_side_px=64, fold=f"{number}/3")).items()
+        if split == "test"
+    ]
+    assert len(tests) == len(set(tests)) == 40
+
+
+def test_the_record_says_what_held_photos_together(dataset: Dataset, messy_lake: tuple[Path, Planted]) -> None:
+    assert dataset.tied["near duplicate"] >= 2 * len(messy_lake[1].near_duplicates) - 2
+    assert dataset.settings.shorter_side_px == 64
+    reasons = dict(dataset.members().select("path", "group_reason").rows())
+    for first, second in messy_lake[1].near_duplicates:
+        assert "near duplicate" in str(reasons[first])
+        assert "near duplicate" in str(reasons[second])
+
+
+def test_names_that_look_like_frames_get_a_hint(
+    clean_lake: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lake = tmp_path / "lake"
+    for folder in clean_lake.iterdir():
+        (lake / folder.name).mkdir(parents=True)
+        for number, photo in enumerate(sorted(folder.iterdir())):
+            shutil.copy(photo, lake / folder.name / f"clip-{number:04d}.jpg")
+    scan(lake, work=tmp_path / "work")
+    review(work=tmp_path / "work")
+    with caplog.at_level("WARNING", logger="fledged"):
+        prepare(work=tmp_path / "work", shorter_side_px=64)
+    assert "--group-by" in caplog.text
+    assert "clip-0000.jpg" in caplog.text

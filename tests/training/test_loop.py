@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import replace
+from typing import Literal, get_args
+
 import pytest
 import torch
 from accelerate import Accelerator
@@ -10,7 +14,7 @@ from hypothesis import strategies as st
 
 from fledged.errors import TrainingError
 from fledged.training.batches import FeatureBatches
-from fledged.training.loop import Plan, Progress, fit, one_cycle
+from fledged.training.loop import Plan, Progress, class_weights, fit, one_cycle
 from fledged.training.model import Head
 
 PLAN = Plan(epochs=8, batch_size=16, learning_rate=0.05, weight_decay=0.01, seed=3)
@@ -77,3 +81,52 @@ def test_the_rate_rises_to_its_peak_and_falls_to_nothing(total: int) -> None:
         assert rates[: peak + 1] == sorted(rates[: peak + 1])
         assert rates[peak:] == sorted(rates[peak:], reverse=True)
         assert rates[-1] < 1e-3
+
+
+Balance = Literal["none", "weights", "sampling"]
+
+
+@functools.cache
+def imbalanced(balance: Balance) -> tuple[list[float], Progress]:
+    """Recall of each class after training on 90 photos of one and 10 of another that overlap, and how it went."""
+    random = torch.Generator().manual_seed(0)
+    labels = torch.tensor([0] * 90 + [1] * 10)
+    features = (torch.randn(1, 100, 2, generator=random) + labels[None, :, None]).contiguous()
+    plan = replace(PLAN, epochs=15, learning_rate=0.1, balance=balance, class_weights=class_weights([90, 10]))
+    train = FeatureBatches(features, labels, 20, 3, shuffle=True, balanced=balance == "sampling")
+    val = FeatureBatches(features, labels, 100, 3, shuffle=False)
+    progress, head = Progress(), Head(2, 2)
+    for _ in fit(head, train, val, plan, progress, Accelerator(cpu=True)):
+        pass
+    head.load_state_dict(progress.best)
+    named = head.eval()(features[0]).argmax(1)
+    return [float((named[labels == label] == label).float().mean()) for label in (0, 1)], progress
+
+
+def test_weights_and_sampling_find_the_rare_class_that_is_lost_without() -> None:
+    none, weights, sampling = (imbalanced(balance)[0] for balance in get_args(Balance))
+    assert none[1] <= 0.3
+    assert weights[1] >= 0.6
+    assert sampling[1] >= 0.6
+    assert none[0] > max(weights[0], sampling[0])
+
+
+def test_weighted_losses_are_means_that_let_every_class_count_the_same() -> None:
+    _, progress = imbalanced("weights")
+    head = Head(2, 2)
+    head.load_state_dict(progress.best)
+    random = torch.Generator().manual_seed(0)
+    labels = torch.tensor([0] * 90 + [1] * 10)
+    features = torch.randn(1, 100, 2, generator=random) + labels[None, :, None]
+    losses = torch.nn.functional.cross_entropy(head.eval()(features[0]), labels, reduction="none")
+    expected = (losses[labels == 0].mean() + losses[labels == 1].mean()) / 2
+    assert progress.best_epoch.val_loss == pytest.approx(expected.item(), abs=1e-5)
+
+
+@given(counts=st.lists(st.integers(0, 1000), min_size=1, max_size=20).filter(any))
+def test_class_weights_give_every_class_the_same_and_a_photo_one_on_average(counts: list[int]) -> None:
+    weights = class_weights(counts)
+    sums = [weight * n for weight, n in zip(weights, counts, strict=True) if n]
+    assert sums == pytest.approx([sum(counts) / len(sums)] * len(sums))
+    assert sum(sums) == pytest.approx(sum(counts))
+    assert all(weight == 0 for weight, n in zip(weights, counts, strict=True) if not n)

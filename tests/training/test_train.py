@@ -149,3 +149,12 @@ def test_a_class_of_one_photo_in_a_batch_and_a_last_batch_of_one_are_no_trouble(
 def test_history_counts_its_epochs(run: Run) -> None:
     assert run.history()["epoch"].to_list() == list(range(1, 7))
     assert run.history().select(pl.all().is_null().any()).row(0) == (False,) * 7
+
+
+@pytest.mark.parametrize("mode", ["transfer", "scratch"])
+def test_balance_changes_the_weights_and_is_part_of_the_run(own_work: Path, dataset: Dataset, mode: str) -> None:
+    settings = SMALL | {"mode": mode, "epochs": 1, "batch_size": 16}
+    runs = [train(dataset, work=own_work, report=silent, balance=how, **settings) for how in ("none", "sampling")]
+    assert runs[0].id != runs[1].id
+    assert runs[1].settings.balance == "sampling"
+    assert weights_of(runs[0]) != weights_of(runs[1])

@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
+from collections.abc import Mapping
 
 import polars as pl
 
 from fledged.config import PrepareConfig
-from fledged.errors import ConfigError, LakeError
-from fledged.preparing.split import Group, assign, groups_of, ties_by_key
-from fledged.products import SPLITS
+from fledged.errors import LakeError
+from fledged.preparing.groups import group_photos
+from fledged.preparing.split import Group, assign, place
+from fledged.products import SPLITS, Split
 
-_MIN_GROUPS = len(SPLITS)
+# The order in which a label's groups are handed out: what a rare class is judged on comes before what chooses its
+# best epoch.
+_ORDER: tuple[Split, ...] = ("test", "val", "train")
+_MIN_GROUPS = 2
+_MIN_GROUPS_OF_FOLDS = 3
+APART = "alike photos are in another split"
 
 
 def choose_members(
-    photos: pl.DataFrame, findings: pl.DataFrame, decisions: pl.DataFrame, config: PrepareConfig
+    photos: pl.DataFrame,
+    findings: pl.DataFrame,
+    decisions: pl.DataFrame,
+    config: PrepareConfig,
+    remembered: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
-    """path, sha256, label, lake_split, group, left_out, split of every photo of the snapshot.
+    """path, sha256, label, lake_split, group, group_reason, part, split, left_out of every photo of the snapshot.
 
-    Raises LakeError if fewer than two classes, or a class of fewer than three groups, are left.
+    `remembered` is the part of photos, by sha256, that had one before; `part` is the split, or the number of the fold.
+    Raises LakeError if fewer than two classes, or a class of too few groups, are left.
     """
-    members = _with_labels(photos, decisions)
+    members = group_photos(_with_labels(photos, decisions), findings, config)
+    if config.keep_splits:
+        _check_folders(members)
     members = members.with_columns(left_out=_reasons(members, findings, config))
-    members = members.with_columns(group=pl.Series(_group_keys(members, findings, config.group_by), dtype=pl.String))
+    members, settled = _settle(members, remembered or {}, config)
     used = members.filter(pl.col("left_out").is_null())
-    _check_classes(used, members)
-    members = members.with_columns(split=_splits(members, used, config))
-    _check_train(members)
-    return members.select("path", "sha256", "label", "lake_split", "group", "split", "left_out")
+    _check_classes(used, members, config)
+    members = members.with_columns(part=_parts(members, used, settled, config))
+    members = members.with_columns(split=_splits(members, config))
+    _check_train(members, config)
+    return members.select("path", "sha256", "label", "lake_split", "group", "group_reason", "part", "split", "left_out")
 
 
 def leaking_groups(members: pl.DataFrame) -> list[str]:
@@ -44,7 +57,9 @@ def leaking_groups(members: pl.DataFrame) -> list[str]:
 def _with_labels(photos: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
     decided = decisions.rename({"label": "new_label"})
     return (
-        photos.select("path", "sha256", "label", "lake_split", "error")
+        photos.select(
+            "path", "sha256", "label", "lake_split", "error", "camera", "taken_at", "source_url", "user_group"
+        )
         .join(decided, on="path", how="left", maintain_order="left")
         .with_columns(label=pl.coalesce("new_label", "label"))
     )
@@ -68,6 +83,8 @@ def _reasons(members: pl.DataFrame, findings: pl.DataFrame, config: PrepareConfi
         .then(pl.lit("dropped by a person"))
         .when(pl.col("label").is_in(config.drop_classes))
         .then(pl.lit("class dropped"))
+        .when(pl.lit(config.keep_splits) & pl.col("lake_split").is_null())
+        .then(pl.lit("in none of the lake's train, val and test folders"))
         .when(undecided & pl.col("path").is_in(dropped_copies.implode()))
         .then(pl.lit("exact duplicate"))
         .when(
@@ -80,44 +97,37 @@ def _reasons(members: pl.DataFrame, findings: pl.DataFrame, config: PrepareConfi
     )
 
 
-def _group_keys(members: pl.DataFrame, findings: pl.DataFrame, group_by: str) -> list[str]:
-    """A key for each photo's group: the smallest sha256 in it, so that names and order do not matter."""
-    position = {path: index for index, path in enumerate(members["path"])}
-    alike = findings.filter(pl.col("kind").is_in(["near_duplicate", "exact_duplicate", "label_conflict"])).select(
-        "path", "related_path"
-    )
-    ties = [(position[path], position[related]) for path, related in alike.rows()]
-    ties += ties_by_key(members["sha256"].to_list())
-    if group_by:
-        ties += ties_by_key(_name_keys(members["path"].to_list(), group_by))
-    numbers = groups_of(members.height, ties)
-    keys: dict[int, str] = {}
-    for number, sha256, path in zip(numbers, members["sha256"], members["path"], strict=True):
-        key = sha256 or path  # a file that could not be read has no hash, and no part in any split
-        keys[number] = min(keys.get(number, key), key)
-    return [keys[number][:16] for number in numbers]
+def _settle(
+    members: pl.DataFrame, remembered: Mapping[str, str], config: PrepareConfig
+) -> tuple[pl.DataFrame, dict[str, str]]:
+    """The part of each group that has one already; photos are left out if their group is in another part than they.
+
+    Groups of two parts become one when a photo comes that is like photos of both. Nobody moves then: the larger side
+    stays (of equal ones test before val before train), and the smaller is left out.
+    """
+    part = pl.col("sha256").replace_strict(remembered, default=None, return_dtype=pl.String)
+    known = members.with_columns(part=part).filter(pl.col("left_out").is_null() & pl.col("part").is_not_null())
+    if config.keep_splits:
+        known = known.filter(pl.col("lake_split") == "train")
+    order = pl.col("part").replace_strict({name: i for i, name in enumerate(_ORDER)}, default=0, return_dtype=pl.Int8)
+    sides = known.group_by("group", "part").len().sort("group", -pl.col("len").cast(pl.Int64), order, "part")
+    settled: dict[str, str] = dict(sides.unique("group", keep="first").select("group", "part").rows())
+    of_group = pl.col("group").replace_strict(settled, default=None, return_dtype=pl.String)
+    apart = pl.col("path").is_in(known.filter(pl.col("part") != of_group)["path"].implode())
+    return members.with_columns(left_out=pl.when(apart).then(pl.lit(APART)).otherwise("left_out")), settled
 
 
-def _name_keys(paths: list[str], group_by: str) -> list[str | None]:
-    """What `group_by` matches in each file name: its first group if it has one, else the whole match."""
-    try:
-        pattern = re.compile(group_by)
-    except re.error as error:
-        raise ConfigError(
-            f"`--group-by {group_by}` is no regular expression: {error}",
-            remedy=r"Write, for example, '^(.+)\.rf\.' for names such as hawk.rf.1.jpg.",
-        ) from error
-    matches = [pattern.search(path.rsplit("/", 1)[-1]) for path in paths]
-    if not any(matches):
-        raise ConfigError(
-            f"`--group-by {group_by}` matches no file name",
-            where=paths[0] if paths else None,
-            remedy="It is searched in the name without its folders; take a part that photos of one group share.",
+def _check_folders(members: pl.DataFrame) -> None:
+    present = set(members.filter(pl.col("error").is_null())["lake_split"].drop_nulls())
+    if "train" not in present or len(present) < 2:
+        raise LakeError(
+            "--keep-splits needs the folders train and val (or valid) or test right under the lake",
+            where=f"found: {', '.join(sorted(present)) or 'none'}",
+            remedy="Leave the flag out, and the photos are split by groups.",
         )
-    return [None if match is None else (match.group(1) if pattern.groups else match.group(0)) for match in matches]
 
 
-def _check_classes(used: pl.DataFrame, members: pl.DataFrame) -> None:
+def _check_classes(used: pl.DataFrame, members: pl.DataFrame, config: PrepareConfig) -> None:
     labels = sorted(used["label"].unique())
     if len(labels) < 2:
         every = ", ".join(sorted(members["label"].unique()))
@@ -131,70 +141,91 @@ def _check_classes(used: pl.DataFrame, members: pl.DataFrame) -> None:
     wanted = members.filter(pl.col("left_out").is_null() | given_up.not_())["label"].unique()
     counts = used.group_by("label").agg(photos=pl.len(), groups=pl.col("group").n_unique())
     counts = pl.DataFrame({"label": wanted}).join(counts, on="label", how="left").fill_null(0).sort("label")
+    least, parts = (_MIN_GROUPS_OF_FOLDS, "folds") if config.fold else (_MIN_GROUPS, "train and test")
     for label, n_photos, n_groups in counts.rows():
-        if n_groups < _MIN_GROUPS:
+        if n_groups < least:
+            of_label = used.filter(pl.col("label") == label)
+            tied = ", ".join(sorted(of_label["group_reason"].drop_nulls().unique())[:3])
             raise LakeError(
-                f"Class `{label}` has {n_photos} usable photos in {n_groups} groups of duplicates; train, val and test "
-                f"need a group each, so {_MIN_GROUPS} at least",
-                remedy=f"Add photos of it, or leave it out with: --drop-classes '{label}'",
+                f"Class `{label}` has {n_photos} usable photos in {n_groups} groups of photos that belong together"
+                f"{f' ({tied})' if tied else ''}; {parts} need a group each, so {least} at least",
+                remedy=f"Add photos of it, or leave it out with: --drop-classes '{label}'"
+                + (". Names tie as --group-by says, bursts as prepare.burst_s does." if tied else ""),
             )
 
 
-def _check_train(members: pl.DataFrame) -> None:
-    """The lake's own folders may know a class in val or test that train does not."""
+def _check_train(members: pl.DataFrame, config: PrepareConfig) -> None:
+    """The lake's own folders may know a class in val or test that train does not; so may groups of several classes."""
     used = members.filter(pl.col("split").is_not_null())
     unknown = set(used["label"]) - set(used.filter(pl.col("split") == "train")["label"])
     if unknown:
+        other_way = "leave out --keep-splits" if config.keep_splits else "take another --seed"
         raise LakeError(
             f"Class `{min(unknown)}` has no photo to train on",
-            where="the lake's own train folder",
-            remedy=f"Add photos of it, leave it out with --drop-classes '{min(unknown)}', or leave out --keep-splits.",
+            where="the lake's own train folder" if config.keep_splits else "train",
+            remedy=f"Add photos of it, leave it out with --drop-classes '{min(unknown)}', or {other_way}.",
         )
 
 
-def _splits(members: pl.DataFrame, used: pl.DataFrame, config: PrepareConfig) -> pl.Series:
+def _parts(members: pl.DataFrame, used: pl.DataFrame, settled: dict[str, str], config: PrepareConfig) -> pl.Expr:
+    """What is remembered: the split or fold of each group; of the lake's own splits, only how its train is divided."""
+    scope = pl.col("left_out").is_null()
     if config.keep_splits:
-        return _lake_splits(members, used, config)
-    shares = dict(zip(SPLITS, config.split, strict=True))
-    by_group = assign(_groups(used), shares, config.seed)
-    return pl.Series(
-        [
-            by_group[group] if left_out is None else None
-            for group, left_out in members.select("group", "left_out").iter_rows()
-        ],
-        dtype=pl.String,
-    )
+        by_group = _divided_train(used, settled, config)
+        scope &= pl.col("lake_split") == "train"
+    elif config.fold:
+        by_group = folds_of(_groups(used), int(config.fold.partition("/")[2]), settled, config.seed)
+    else:
+        shares = dict(zip(SPLITS, config.split, strict=True))
+        by_group = assign(_groups(used), {split: shares[split] for split in _ORDER}, config.seed, settled)
+    return pl.when(scope).then(pl.col("group").replace_strict(by_group, default=None, return_dtype=pl.String))
 
 
-def _lake_splits(members: pl.DataFrame, used: pl.DataFrame, config: PrepareConfig) -> pl.Series:
-    """The lake's own folders. Without a test folder val becomes test, and train is divided into train and val."""
-    present = set(used["lake_split"].drop_nulls())
-    if "train" not in present or len(present) < 2:
-        raise LakeError(
-            "--keep-splits needs the folders train and val (or valid) or test right under the lake",
-            where=f"found: {', '.join(sorted(present)) or 'none'}",
-            remedy="Leave the flag out, and the photos are split by groups.",
-        )
-    names = {"train": "train", "val": "val", "test": "test"}
-    carved: dict[str, str] = {}
-    if "test" not in present:
-        names["val"] = "test"
-    if present != {"train", "val", "test"}:
-        share = config.split[1] / (config.split[0] + config.split[1])
-        groups = _groups(used.filter(pl.col("lake_split") == "train"))
-        carved = dict(assign(groups, {"train": 1 - share, "val": share}, config.seed))
-    return pl.Series(
-        [
-            None if left_out is not None else carved.get(group, "train") if lake_split == "train" else names[lake_split]
-            for group, lake_split, left_out in members.select("group", "lake_split", "left_out").iter_rows()
-        ],
-        dtype=pl.String,
-    )
+def folds_of(groups: list[Group], n_folds: int, settled: dict[str, str], seed: int) -> dict[str, str]:
+    """The number of each group's fold. Each label begins with another, so rare classes are not all in the first."""
+    numbers = [f"{number}" for number in range(1, n_folds + 1)]
+    by_label: dict[str, list[Group]] = {}
+    for group in groups:
+        by_label.setdefault(group.label, []).append(group)
+    by_group: dict[str, str] = {}
+    for label, of_label in by_label.items():
+        start = int(place(seed, f"label {label}") * n_folds)
+        shares = dict.fromkeys(numbers[start:] + numbers[:start], 1 / n_folds)
+        by_group |= assign(of_label, shares, seed, settled)
+    return by_group
+
+
+def _divided_train(used: pl.DataFrame, settled: dict[str, str], config: PrepareConfig) -> dict[str, str]:
+    """Where the lake has no val or no test folder: train or val for each group of its train folder."""
+    if set(used["lake_split"]) == set(SPLITS):
+        return {}
+    share = config.split[1] / (config.split[0] + config.split[1])
+    groups = _groups(used.filter(pl.col("lake_split") == "train"))
+    return assign(groups, {"val": share, "train": 1 - share}, config.seed, settled)
+
+
+def _splits(members: pl.DataFrame, config: PrepareConfig) -> pl.Expr:
+    """The split of each part. Of folds, number I is test, the one after it val, and the others are train."""
+    part, used = pl.col("part"), pl.col("left_out").is_null()
+    if config.keep_splits:
+        # Without a test folder val becomes test.
+        there = members.filter(used)["lake_split"].drop_nulls().unique()
+        name = pl.col("lake_split") if "test" in there else pl.col("lake_split").replace("val", "test")
+        return pl.when(used).then(pl.coalesce(part, name))
+    if not config.fold:
+        return part
+    number, _, n_folds = config.fold.partition("/")
+    after = f"{int(number) % int(n_folds) + 1}"
+    fold = pl.when(part == number).then(pl.lit("test")).when(part == after).then(pl.lit("val"))
+    return pl.when(used).then(fold.otherwise(pl.lit("train")))
 
 
 def _groups(used: pl.DataFrame) -> list[Group]:
-    groups = []
-    for (key,), part in used.group_by("group", maintain_order=True):
-        label = min(Counter(part["label"]).items(), key=lambda item: (-item[1], item[0]))[0]
-        groups.append(Group(str(key), label, part.height))
-    return groups
+    """The groups in use. One of several labels counts under the rarest of them, which needs it most."""
+    counts = dict(used.group_by("label").agg(pl.col("group").n_unique()).rows())
+    return [
+        Group(str(key), min(labels, key=lambda label: (counts[label], label)), n_photos)
+        for key, labels, n_photos in used.group_by("group", maintain_order=True)
+        .agg(pl.col("label").unique(), n_photos=pl.len())
+        .rows()
+    ]

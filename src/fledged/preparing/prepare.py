@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
 import time
 from pathlib import Path
@@ -11,10 +13,14 @@ import polars as pl
 from fledged import progress
 from fledged.config import PrepareConfig, resolve
 from fledged.errors import LakeError
+from fledged.preparing.groups import AUTO, REASON_SEPARATOR, hint
 from fledged.preparing.members import choose_members, leaking_groups
+from fledged.preparing.memory import recall, remember
 from fledged.preparing.shards import PHOTOS_PER_SHARD, shrink_members, write_shard
 from fledged.products import SPLITS, Dataset, Review, Snapshot, Split
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
+
+_LOG = logging.getLogger("fledged")
 
 
 def prepare(
@@ -23,16 +29,18 @@ def prepare(
     *,
     work: str | os.PathLike[str] = DEFAULT,
     report: progress.Report | None = None,
+    measure_leak: bool = False,
     **settings: object,
 ) -> Dataset:
-    """Photos in train, val and test, duplicates together, and the reason of each photo that was left out.
+    """Photos in train, val and test, alike ones together, and the reason of each photo that was left out.
 
-    `review` without a snapshot brings its own; None for both is the newest review. `settings` are the fields of
+    `review` without a snapshot brings its own; None for both is the newest review. A photo that was in a split before
+    stays there. `measure_leak` finds what a random split would have claimed. `settings` are the fields of
     `config.PrepareConfig`. Raises LakeError if a class has too few photos.
     """
     config = resolve(PrepareConfig, settings)
     workspace = Workspace(work)
-    start_s = time.monotonic()
+    report = report or progress.default()
     with workspace.lock():
         if not isinstance(review, Review):
             review = workspace.load(Review, review)
@@ -44,31 +52,60 @@ def prepare(
                 where=f"snapshot {snapshot.id}",
                 remedy="Run: fledged review",
             )
-        dataset_id = product_id(Dataset, snapshot.id, review.id, config.model_dump(mode="json", exclude={"workers"}))
-        if (earlier := workspace.find(Dataset, dataset_id)) is not None:
-            return earlier
-        members = choose_members(snapshot.photos(), review.findings(), review.decisions(), config)
-        classes = tuple(sorted(members.filter(pl.col("left_out").is_null())["label"].unique()))
-        folder = workspace.folder("dataset", dataset_id)
-        members = _write_shards(members, classes, Path(snapshot.lake), folder, config, report or progress.default())
-        write_table(folder / "members.parquet", members)
-        return workspace.save(
-            Dataset(
-                id=dataset_id,
-                version=Dataset.format_version,
-                created_at=now(),
-                seconds=time.monotonic() - start_s,
-                snapshot_id=snapshot.id,
-                review_id=review.id,
-                lake=snapshot.lake,
-                classes=classes,
-                photos_by_split=_photos_by_split(members, classes),
-                n_groups=members.filter(pl.col("split").is_not_null())["group"].n_unique(),
-                n_leaks=len(leaking_groups(members)),
-                left_out=_left_out(members),
-                shorter_side_px=config.shorter_side_px,
-            )
+        dataset = _prepare(snapshot, review, config, workspace, report)
+        if measure_leak:
+            # Imported here: it needs torch, which preparing does not.
+            from fledged.preparing.leak import measure
+
+            leak = measure(dataset, workspace, report)
+            if leak != dataset.leak:
+                dataset = workspace.save(dataset.model_copy(update={"leak": leak}))
+        return dataset
+
+
+def _prepare(
+    snapshot: Snapshot, review: Review, config: PrepareConfig, workspace: Workspace, report: progress.Report
+) -> Dataset:
+    start_s = time.monotonic()
+    before = recall(workspace, config)
+    members = choose_members(snapshot.photos(), review.findings(), review.decisions(), config, before)
+    remember(workspace, config, before, members)
+    # What is remembered takes part in the answer, so the answer is part of the name.
+    answer = hashlib.sha256(",".join(split or "" for split in members["split"]).encode()).hexdigest()
+    settings = config.model_dump(mode="json", exclude={"workers"})
+    dataset_id = product_id(Dataset, snapshot.id, review.id, settings, answer)
+    if (earlier := workspace.find(Dataset, dataset_id)) is not None:
+        return earlier
+    if config.group_by == AUTO and (name := hint(members["path"].to_list())):
+        _LOG.warning(
+            "Names like %s seem to count frames of videos. To keep each video in one split: "
+            r"fledged prepare --group-by '^(.+?)[ _.-]*\d+\.'",
+            name,
         )
+    classes = tuple(sorted(members.filter(pl.col("left_out").is_null())["label"].unique()))
+    folder = workspace.folder("dataset", dataset_id)
+    members = _write_shards(members.drop("part"), classes, Path(snapshot.lake), folder, config, report)
+    write_table(folder / "members.parquet", members)
+    used = members.filter(pl.col("split").is_not_null())
+    return workspace.save(
+        Dataset(
+            id=dataset_id,
+            version=Dataset.format_version,
+            created_at=now(),
+            seconds=time.monotonic() - start_s,
+            snapshot_id=snapshot.id,
+            review_id=review.id,
+            lake=snapshot.lake,
+            classes=classes,
+            photos_by_split=_photos_by_split(members, classes),
+            n_groups=used["group"].n_unique(),
+            n_leaks=len(leaking_groups(members)),
+            left_out=_left_out(members),
+            tied=_tied(used),
+            shorter_side_px=config.shorter_side_px,
+            settings=config,
+        )
+    )
 
 
 def _write_shards(
@@ -119,3 +156,8 @@ def _left_out(members: pl.DataFrame) -> dict[str, int]:
     reason = pl.col("left_out").str.split(":").list.first()
     counts = members.filter(pl.col("left_out").is_not_null()).group_by(reason).len().sort("left_out").rows()
     return {str(name): int(n) for name, n in counts}
+
+
+def _tied(used: pl.DataFrame) -> dict[str, int]:
+    reasons = used["group_reason"].drop_nulls().str.split(REASON_SEPARATOR).explode()
+    return {str(reason): int(n) for reason, n in reasons.value_counts().sort("group_reason").rows()}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import torch
 
@@ -17,6 +18,7 @@ from fledged.products import Dataset, Preprocess, Split
 from fledged.training import views
 
 Batch = tuple[torch.Tensor, torch.Tensor]
+IntArray = npt.NDArray[np.int64]
 
 
 class Batches(Protocol):
@@ -39,6 +41,25 @@ def read_split(dataset: Dataset, split: Split) -> pl.DataFrame:
     )
 
 
+def draw(labels_N: IntArray, balanced: bool, random: np.random.Generator) -> IntArray:
+    """The photos (positions) of an epoch, in random order: each once, or as many of every class if `balanced`.
+
+    Then photos of a small class come several times, no two of them differing by more than one, and a large class shows
+    other photos each epoch. An epoch has as many photos either way.
+    """
+    n_photos = len(labels_N)
+    if not balanced:
+        return random.permutation(n_photos)
+    present = random.permutation(np.unique(labels_N))  # so that no class always gets what does not divide evenly
+    drawn = []
+    for number, label in enumerate(present):
+        of_label = np.flatnonzero(labels_N == label)
+        n_wanted = n_photos // len(present) + (number < n_photos % len(present))
+        rounds = [random.permutation(of_label) for _ in range(-(-n_wanted // len(of_label)))]
+        drawn += [np.concatenate(rounds)[:n_wanted]] if rounds else []
+    return random.permutation(np.concatenate(drawn))
+
+
 @dataclass(frozen=True, slots=True)
 class FeatureBatches:
     """Cached features (K views, N photos, F); an epoch shows each photo once, in a view drawn at random."""
@@ -48,6 +69,7 @@ class FeatureBatches:
     batch_size: int
     seed: int
     shuffle: bool
+    balanced: bool = False
 
     @property
     def per_epoch(self) -> int:
@@ -58,7 +80,8 @@ class FeatureBatches:
         """The batches of an epoch, which counts from 1."""
         n_views, n_photos, _ = self.features_KNF.shape
         random = np.random.default_rng([self.seed, epoch])
-        order = torch.from_numpy(random.permutation(n_photos) if self.shuffle else np.arange(n_photos))
+        labels_N = self.labels_N.numpy()
+        order = torch.from_numpy(draw(labels_N, self.balanced, random) if self.shuffle else np.arange(n_photos))
         view = torch.from_numpy(random.integers(n_views, size=n_photos))
         for start in range(0, n_photos, self.batch_size):
             chosen = order[start : start + self.batch_size]
@@ -74,6 +97,7 @@ class PhotoBatches:
     batch_size: int
     seed: int
     augment: bool
+    balanced: bool = False
 
     @property
     def per_epoch(self) -> int:
@@ -84,7 +108,8 @@ class PhotoBatches:
         """The batches of an epoch, which counts from 1."""
         n_photos = self.photos.height
         random = np.random.default_rng([self.seed, epoch])
-        order = random.permutation(n_photos) if self.augment else np.arange(n_photos)
+        labels_N = self.photos["label"].to_numpy()
+        order = draw(labels_N, self.balanced, random) if self.augment else np.arange(n_photos)
         starts = iter(range(0, n_photos, self.batch_size))
         ahead: deque[Future[Batch]] = deque()
         with ThreadPoolExecutor(engine.n_workers(0)) as pool:
@@ -95,7 +120,7 @@ class PhotoBatches:
                     return
                 yield ahead.popleft().result()
 
-    def _batch(self, positions: np.ndarray[tuple[int], np.dtype[np.int64]], epoch: int) -> Batch:
+    def _batch(self, positions: IntArray, epoch: int) -> Batch:
         rows = self.photos[positions].select("jpeg", "sha256", "label").rows()
         number = epoch if self.augment else 0
         photos_NHWC = np.stack([views.view(jpeg, sha256, self.how, number) for jpeg, sha256, _ in rows])

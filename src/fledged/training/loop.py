@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from accelerate import Accelerator
@@ -46,6 +47,8 @@ class Plan:
     weight_decay: float
     seed: int
     backbone_rate: float = 0.1  # of the head's learning rate, for the layers before it
+    balance: Literal["none", "weights", "sampling"] = "none"
+    class_weights: tuple[float, ...] = ()  # of a photo of each class; the best epoch is chosen by them too
 
 
 @dataclass(slots=True)
@@ -73,6 +76,7 @@ def fit(
     optimizer = torch.optim.AdamW(_groups(model, plan), lr=plan.learning_rate, weight_decay=plan.weight_decay)
     model, optimizer = accelerator.prepare(model, optimizer)
     bare = accelerator.unwrap_model(model)
+    weights_C = torch.tensor(plan.class_weights, device=accelerator.device) if plan.balance != "none" else None
     if so_far.history:
         bare.load_state_dict(so_far.model)
         _load_optimizer(optimizer, so_far.optimizer)
@@ -91,7 +95,8 @@ def fit(
             inputs, labels = inputs.to(accelerator.device), labels.to(accelerator.device)
             try:
                 logits_NC = model(inputs)
-                loss = nn.functional.cross_entropy(logits_NC, labels)
+                weight = weights_C if plan.balance == "weights" else None
+                loss = nn.functional.cross_entropy(logits_NC, labels, weight=weight)
                 accelerator.backward(loss)
             except torch.OutOfMemoryError as error:
                 raise TrainingError(
@@ -107,7 +112,7 @@ def fit(
                 f"Training diverged in epoch {epoch}: the loss is no longer a number",
                 remedy=f"Take a lower rate: --learning-rate {plan.learning_rate / 10:g}",
             )
-        val_loss, val_accuracy = _validate(model, val, accelerator)
+        val_loss, val_accuracy = _validate(model, val, accelerator, weights_C)
         so_far.history.append(
             Epoch(
                 epoch=epoch,
@@ -124,6 +129,12 @@ def fit(
         if so_far.best_epoch.epoch == epoch:
             so_far.best = so_far.model
         yield so_far
+
+
+def class_weights(n_photos_C: Sequence[int]) -> tuple[float, ...]:
+    """What a photo of each class counts, so that all classes count the same and a photo counts 1 on average."""
+    n_classes = sum(n > 0 for n in n_photos_C)
+    return tuple(sum(n_photos_C) / (n_classes * n) if n else 0.0 for n in n_photos_C)
 
 
 def one_cycle(step: int, total_steps: int) -> float:
@@ -158,16 +169,19 @@ def _groups(model: nn.Module, plan: Plan) -> list[dict[str, object]]:
 
 
 @torch.inference_mode()
-def _validate(model: nn.Module, val: Batches, accelerator: Accelerator) -> tuple[float, float]:
+def _validate(
+    model: nn.Module, val: Batches, accelerator: Accelerator, weights_C: torch.Tensor | None
+) -> tuple[float, float]:
     model.eval()
-    seen, correct, loss_sum = 0, 0, 0.0
+    seen, correct, loss_sum, weight_sum = 0, 0, 0.0, 0.0
     for inputs, labels in val(1):
         inputs, labels = inputs.to(accelerator.device), labels.to(accelerator.device)
         logits_NC = model(inputs)
-        loss_sum += nn.functional.cross_entropy(logits_NC, labels, reduction="sum").item()
+        loss_sum += nn.functional.cross_entropy(logits_NC, labels, weight=weights_C, reduction="sum").item()
+        weight_sum += len(labels) if weights_C is None else weights_C[labels].sum().item()
         correct += int((logits_NC.argmax(1) == labels).sum())
         seen += len(labels)
-    return loss_sum / seen, correct / seen
+    return loss_sum / weight_sum, correct / seen
 
 
 def _optimizer_state(optimizer: torch.optim.Optimizer) -> StateDict:

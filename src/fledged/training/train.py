@@ -24,7 +24,7 @@ from fledged.training import backbones, checkpoints
 from fledged.training.backbones import Backbone
 from fledged.training.batches import PhotoBatches, read_split
 from fledged.training.inference import WEIGHTS_FILE
-from fledged.training.loop import Epoch, Plan, Progress, fit
+from fledged.training.loop import Epoch, Plan, Progress, class_weights, fit
 from fledged.training.model import Classifier, Head
 from fledged.training.transfer import embedding_of, feature_batches, fit_head
 from fledged.training.weights import Source, locate
@@ -55,7 +55,7 @@ class _Job:
 
     @property
     def plan(self) -> Plan:
-        return _plan(self.config, self.dataset.n_in("train"))
+        return _plan(self.config, self.dataset)
 
 
 def train(
@@ -89,7 +89,7 @@ def train(
                 remedy=f"Run: fledged prepare --set prepare.shorter_side_px={config.size_px}",
             )
         source = locate(config)
-        config = _resolved(config, source, dataset.n_in("train"))
+        config = _resolved(config, source, dataset)
         made_from = config.model_dump(mode="json", exclude={"weights"})
         run_id = product_id(Run, dataset.id, made_from, source.sha256)
         earlier = workspace.find(Run, run_id)
@@ -129,9 +129,7 @@ def _train(job: _Job, so_far: Progress) -> Run:
 def _epochs(job: _Job, backbone: Backbone, model: Classifier, how: Preprocess, so_far: Progress) -> Iterator[Progress]:
     plan = job.plan
     if job.config.mode != "scratch" and not (job.config.mode == "finetune" and so_far.history):
-        head_plan = (
-            plan if job.config.mode == "transfer" else _plan(_resolved_for_head(job.config), job.dataset.n_in("train"))
-        )
+        head_plan = plan if job.config.mode == "transfer" else _plan(_resolved_for_head(job.config), job.dataset)
         views = job.config.views if job.config.mode == "transfer" else 1
         embedding = embedding_of(backbone.name, backbone.module, how, job.workspace)
         batches = feature_batches(job.dataset, embedding, head_plan, views, job.workspace, job.report)
@@ -141,17 +139,19 @@ def _epochs(job: _Job, backbone: Backbone, model: Classifier, how: Preprocess, s
         # Distort Pretrained Features, 2022).
         for of_head in fit_head(model.head, batches, head_plan, Progress()):
             model.head.load_state_dict(of_head.best)
-    train = PhotoBatches(read_split(job.dataset, "train"), how, plan.batch_size, plan.seed, augment=True)
+    balanced = plan.balance == "sampling"
+    train = PhotoBatches(read_split(job.dataset, "train"), how, plan.batch_size, plan.seed, True, balanced)
     val = PhotoBatches(read_split(job.dataset, "val"), how, plan.batch_size, plan.seed, augment=False)
     model.to(memory_format=torch.channels_last)
     return fit(model, train, val, plan, so_far, Accelerator())
 
 
-def _plan(config: TrainConfig, n_photos: int) -> Plan:
+def _plan(config: TrainConfig, dataset: Dataset) -> Plan:
+    of_class = dataset.photos_by_split["train"]
     usual = _PLANS[config.mode]
     if config.mode == "transfer":
         # About 500 steps in all, however small the dataset is: enough to converge, and over in a second.
-        usual = replace(usual, batch_size=max(8, min(usual.batch_size, n_photos // 8)))
+        usual = replace(usual, batch_size=max(8, min(usual.batch_size, dataset.n_in("train") // 8)))
     return Plan(
         epochs=config.epochs or usual.epochs,
         batch_size=config.batch_size or usual.batch_size,
@@ -159,6 +159,8 @@ def _plan(config: TrainConfig, n_photos: int) -> Plan:
         weight_decay=usual.weight_decay,
         seed=config.seed,
         backbone_rate=usual.backbone_rate,
+        balance=config.balance,
+        class_weights=class_weights([of_class.get(label, 0) for label in dataset.classes]),
     )
 
 
@@ -166,9 +168,9 @@ def _resolved_for_head(config: TrainConfig) -> TrainConfig:
     return config.model_copy(update={"mode": "transfer", "epochs": 0, "batch_size": 0, "learning_rate": 0.0})
 
 
-def _resolved(config: TrainConfig, source: Source, n_photos: int) -> TrainConfig:
-    plan = _plan(config, n_photos)
-    views = config.views or max(1, min(_MAX_VIEWS, _VIEWED_PHOTOS // n_photos))
+def _resolved(config: TrainConfig, source: Source, dataset: Dataset) -> TrainConfig:
+    plan = _plan(config, dataset)
+    views = config.views or max(1, min(_MAX_VIEWS, _VIEWED_PHOTOS // dataset.n_in("train")))
     return config.model_copy(
         update={
             "backbone": source.backbone,

@@ -42,7 +42,14 @@ def feature_batches(
     train_KNF = torch.stack([torch.from_numpy(features) for features in views])
     val_KNF = torch.from_numpy(features_of(val, embedding, 0, workspace, report))[None]
     return (
-        FeatureBatches(train_KNF, train["label"].to_torch(), plan.batch_size, plan.seed, shuffle=True),
+        FeatureBatches(
+            train_KNF,
+            train["label"].to_torch(),
+            plan.batch_size,
+            plan.seed,
+            shuffle=True,
+            balanced=plan.balance == "sampling",
+        ),
         FeatureBatches(val_KNF, val["label"].to_torch(), _VAL_BATCH, plan.seed, shuffle=False),
     )
 

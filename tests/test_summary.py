@@ -1,0 +1,63 @@
+"""What the terminal says of a dataset: what was left out, what is uneven, and what a leak would have claimed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fledged import summary
+from fledged.products import SPLITS, Dataset, Figure, Leak
+from fledged.workspace import now
+
+
+def lines(train: dict[str, int], test: dict[str, int], val: dict[str, int], leak: Leak | None = None) -> str:
+    dataset = Dataset(
+        id="da7a5e7",
+        version=Dataset.format_version,
+        created_at=now(),
+        snapshot_id="5a95407",
+        review_id="4e71e3",
+        lake="lake",
+        classes=("hawk", "owl"),
+        photos_by_split=dict(zip(SPLITS, (train, val, test), strict=True)),
+        n_groups=50,
+        n_leaks=0,
+        left_out={"exact duplicate": 3},
+        tied={"burst": 12},
+        shorter_side_px=256,
+        leak=leak,
+    )
+    dataset.at(Path("work"))
+    return "\n".join(summary.lines(dataset))
+
+
+def test_an_even_dataset_has_no_line_about_it() -> None:
+    said = lines({"hawk": 30, "owl": 10}, {"hawk": 1, "owl": 1}, {"hawk": 1, "owl": 1})
+    assert "Imbalance" not in said
+    assert "No photo in" not in said
+    assert "Left out 3: 3 exact duplicate" in said
+    assert "Kept together: 12 burst" in said
+
+
+def test_uneven_and_missing_classes_are_told() -> None:
+    said = lines({"hawk": 30, "owl": 1}, {"hawk": 4, "owl": 1}, {"hawk": 4, "owl": 0})
+    assert "Imbalance: 38 hawk and 2 owl. To learn them alike: fledged train --set train.balance=weights" in said
+    assert "No photo in val: owl" in said
+    assert "No photo in test" not in said
+
+
+def test_what_a_random_split_would_have_claimed_is_one_line_with_intervals() -> None:
+    leak = Leak(
+        random=Figure(value=0.985, low=0.98, high=0.99, n=3104),
+        grouped=Figure(value=0.977, low=0.97, high=0.983, n=3104),
+        difference=Figure(value=0.008, low=0.004, high=0.012, n=3104),
+        backbone="mobilenet_v2",
+        weights_sha256="",
+        n_groups=1935,
+        n_folds=5,
+        n_seeds=3,
+    )
+    said = lines({"hawk": 3, "owl": 3}, {"hawk": 1, "owl": 1}, {"hawk": 1, "owl": 1}, leak)
+    assert (
+        "A random split would have claimed 98.5% (98.0% to 99.0%); without leaks it is 97.7% (97.0% to 98.3%), "
+        "a difference of 0.8 points (0.4 to 1.2)"
+    ) in said

@@ -1,0 +1,53 @@
+"""Which photos an epoch shows: each once, or every class equally often."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fledged.training.batches import FeatureBatches, draw
+
+some_labels = st.lists(st.integers(0, 5), min_size=1, max_size=80).map(lambda labels: np.array(labels, dtype=np.int64))
+
+
+@settings(max_examples=100, deadline=None)
+@given(labels=some_labels, seed=st.integers(0, 9))
+def test_unbalanced_epochs_show_each_photo_once(labels: np.ndarray, seed: int) -> None:
+    drawn = draw(labels, False, np.random.default_rng(seed))
+    assert sorted(drawn) == list(range(len(labels)))
+
+
+@settings(max_examples=100, deadline=None)
+@given(labels=some_labels, seed=st.integers(0, 9))
+def test_balanced_epochs_show_classes_equally_often_and_photos_of_a_class_too(labels: np.ndarray, seed: int) -> None:
+    drawn = draw(labels, True, np.random.default_rng(seed))
+    assert len(drawn) == len(labels)
+    of_class = Counter(labels[drawn].tolist())
+    assert max(of_class.values()) - min(of_class.get(label, 0) for label in set(labels.tolist())) <= 1
+    times = Counter(drawn.tolist())
+    for label in set(labels.tolist()):
+        of_photos = [times[photo] for photo in np.flatnonzero(labels == label).tolist()]
+        assert max(of_photos) - min(of_photos) <= 1
+
+
+def test_over_many_epochs_a_large_class_shows_all_of_its_photos() -> None:
+    labels = torch.tensor([0] * 90 + [1] * 10)
+    batches = FeatureBatches(torch.arange(100.0).reshape(1, 100, 1), labels, 20, 0, shuffle=True, balanced=True)
+    seen: Counter[int] = Counter()
+    for epoch in range(1, 31):
+        for features, _ in batches(epoch):
+            seen.update(int(value) for value in features[:, 0])
+    assert len(seen) == 100
+    assert sum(n for photo, n in seen.items() if photo >= 90) == 30 * 50
+    assert batches.per_epoch == 5
+    assert [len(of) for _, of in batches(1)] == [20] * 5
+
+
+def test_validation_is_never_balanced() -> None:
+    labels = torch.tensor([0] * 9 + [1])
+    batches = FeatureBatches(torch.arange(10.0).reshape(1, 10, 1), labels, 4, 0, shuffle=False, balanced=True)
+    assert torch.cat([of for _, of in batches(1)]).tolist() == labels.tolist()
