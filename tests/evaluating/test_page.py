@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from playwright.sync_api import Browser, Page
 
 from fledged.config import EvaluateConfig, resolve
-from fledged.evaluating import drawings, words
+from fledged.evaluating import drawings
 from fledged.evaluating.evaluate import Exam, exam_of, report_on
 from fledged.evaluating.photos import Photo
 from fledged.evaluating.subject import Probabilities
+from fledged.pages import axes, words
 from fledged.products import Report, Run
 from fledged.progress import silent
 from fledged.workspace import Workspace
@@ -272,7 +273,7 @@ def test_headlines() -> None:
 
 @given(st.floats(-1e6, 1e6), st.floats(0, 1e6))
 def test_axes_hold_their_range_with_few_round_ticks(low: float, span: float) -> None:
-    axis = drawings.axis(low, low + span)
+    axis = axes.axis(low, low + span)
     slack = 1e-6 * max(abs(low), span)
     assert axis.low <= low + slack
     assert axis.high >= low + span - slack
