@@ -17,7 +17,7 @@ from PIL import Image
 
 from fledged import images
 
-VERSION = 2  # raise when any figure changes, so that old rows are probed again
+VERSION = 3  # raise when any figure changes, so that old rows are probed again
 
 THUMBNAIL_PX = 32
 # Brightness, contrast and sharpness are measured with the shorter side at this size, so that they compare.
