@@ -109,9 +109,14 @@ def review(
     work: Work = DEFAULT,
     as_json: AsJson = False,
     assign: Assign = None,
+    drop_cluster: Annotated[
+        list[str] | None,
+        typer.Option("--drop-cluster", metavar="CLUSTER", help="Advise dropping a cluster of the overview: size:4."),
+    ] = None,
 ) -> None:
     """Find what is wrong with the photos: a Review."""
-    _tell(fledged.review(snapshot, work=work, **_settings("review", assign)), work, as_json)
+    settings = _settings("review", assign, drop_clusters=tuple(drop_cluster) if drop_cluster else None)
+    _tell(fledged.review(snapshot, work=work, **settings), work, as_json)
 
 
 @app.command()

@@ -23,7 +23,7 @@ FLAGS = {
     "export": "--json --set --work",
     "predict": "--bundle --json --top-k --work",
     "prepare": "--drop-classes --group-by --json --keep-splits --seed --set --work",
-    "review": "--json --set --work",
+    "review": "--drop-cluster --json --set --work",
     "scan": "--json --set --work",
     "serve": "--host --port --set --work",
     "train": "--backbone --batch-size --epochs --json --learning-rate --mode --resume --seed --set --views --weights "

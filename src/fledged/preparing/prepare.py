@@ -14,6 +14,7 @@ from fledged.errors import LakeError
 from fledged.preparing.members import choose_members, leaking_groups
 from fledged.preparing.shards import PHOTOS_PER_SHARD, shrink_all, write_shard
 from fledged.products import SPLITS, Dataset, Review, Snapshot, Split
+from fledged.scanning.changes import warn_of_changes
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
 
 
@@ -44,6 +45,7 @@ def prepare(
                 where=f"snapshot {snapshot.id}",
                 remedy="Run: fledged review",
             )
+        warn_of_changes(snapshot)
         dataset_id = product_id(Dataset, snapshot.id, review.id, config.model_dump(mode="json", exclude={"workers"}))
         if (earlier := workspace.find(Dataset, dataset_id)) is not None:
             return earlier

@@ -10,8 +10,11 @@ import polars as pl
 from fledged import progress
 from fledged.config import ReviewConfig, resolve
 from fledged.products import Review, Snapshot
+from fledged.reviewing.clusters import cluster_findings
 from fledged.reviewing.decisions import read_decisions
 from fledged.reviewing.duplicates import exact_duplicates, near_duplicates
+from fledged.reviewing.privacy import gps_findings
+from fledged.scanning.changes import warn_of_changes
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
 
 FINDING_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -42,11 +45,19 @@ def review(
     with workspace.lock():
         if not isinstance(snapshot, Snapshot):
             snapshot = workspace.load(Snapshot, snapshot)
+        warn_of_changes(snapshot)
         decisions = read_decisions(workspace.decisions)
         review_id = product_id(Review, snapshot.id, config, decisions.rows())
         if (earlier := workspace.find(Review, review_id)) is not None:
             return earlier
-        findings = find(snapshot.photos(), config, report or progress.default())
+        photos = snapshot.photos()
+        findings = pl.concat(
+            [
+                find(photos, config, report or progress.default()),
+                cluster_findings(photos, snapshot.clusters(), config.drop_clusters),
+                gps_findings(photos),
+            ]
+        )
         folder = workspace.folder("review", review_id)
         write_table(folder / "findings.parquet", findings)
         write_table(folder / "decisions.parquet", decisions)

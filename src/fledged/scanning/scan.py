@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 import os
 import time
 from dataclasses import asdict, fields
@@ -21,6 +22,8 @@ from fledged.scanning.changes import counted, difference, newest, no_changes
 from fledged.scanning.provenance import COLUMNS, read_provenance, with_provenance
 from fledged.scanning.walk import Found, Listing, walk
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
+
+_LOG = logging.getLogger(__name__)
 
 _PROBE_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
     "sha256": pl.String,
@@ -86,6 +89,7 @@ def scan(
         earlier = workspace.find(Snapshot, snapshot_id)
         if earlier is not None and previous is not None and previous.id == snapshot_id:
             if _is_current(earlier, photos, skipped):
+                _LOG.info("Nothing has changed since the scan of %s", f"{earlier.created_at:%Y-%m-%d %H:%M} UTC")
                 return earlier
             # The same content with other times, or among other files: what it came from stays.
             changes, previous_id = earlier.changes(), earlier.previous_id
