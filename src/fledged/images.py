@@ -155,9 +155,10 @@ def model_input(data: bytes, how: Preprocess) -> UInt8Array:
 
 
 def to_jpeg(image: Image.Image, quality: int) -> bytes:
-    """JPEG bytes without any metadata: no EXIF, no GPS, no colour profile."""
+    """JPEG bytes without any metadata: no EXIF, no GPS, no comment, no colour profile."""
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality, subsampling=0)
+    # Of all that Pillow remembers of the file that a picture came from, it would write the comment again by itself.
+    image.save(buffer, "JPEG", quality=quality, subsampling=0, comment=b"")
     return buffer.getvalue()
 
 
