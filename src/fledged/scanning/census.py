@@ -93,7 +93,7 @@ def extensions(photos: pl.DataFrame) -> list[Extension]:
     counts: dict[str, Counter[str]] = {}
     for path, format_ in photos.select("path", "format").iter_rows():
         counts.setdefault(_extension(path), Counter())[format_ or "unreadable"] += 1
-    rows = [Extension(name, of.total(), tuple(of.most_common())) for name, of in counts.items()]
+    rows = [Extension(name, of.total(), tuple(ranked(of.elements()))) for name, of in counts.items()]
     return sorted(rows, key=lambda row: (-row.n, row.name))
 
 
