@@ -26,6 +26,7 @@ SPLIT_FOLDERS: dict[str, Split] = {
     "test": "test",
     "testing": "test",
 }
+_DEEPEST = 200  # folders; far more than people make, and Python's own limit is not far above
 # First bytes of the formats in `images.FORMATS`, to recognise a photo with a strange extension.
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"BM", b"P5", b"P6", b"P4", b"II*\0", b"MM\0*")
 
@@ -108,6 +109,9 @@ def _entries(folder: Path, prefix: str, above: set[tuple[int, int]]) -> Iterator
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
         yield prefix.rstrip("/"), f"folder cannot be listed: {error.strerror}"
+        return
+    if len(above) > _DEEPEST:
+        yield prefix.rstrip("/"), f"more than {_DEEPEST} folders deep"
         return
     identity = (status.st_dev, status.st_ino)
     if identity in above:
