@@ -20,6 +20,7 @@ from fledged.scanning.scan import scan
 Result = TypeVar("Result")
 
 N_FILES = 20_000
+_SIZE_PX, _SIZE_OF_MANY_PX = (240, 180), (48, 36)  # more files are small: the rescan opens none of them
 _N_ORIGINALS = 10  # of each class
 
 
@@ -27,7 +28,8 @@ def main(n_files: int = N_FILES) -> None:
     """Measure and write the table."""
     with tempfile.TemporaryDirectory() as folder:
         lake, work = Path(folder) / "lake", Path(folder) / "work"
-        _draw(lake, n_files)
+        size_px = _SIZE_PX if n_files <= N_FILES else _SIZE_OF_MANY_PX
+        _draw(lake, n_files, size_px)
         first_s, snapshot = _timed(lambda: scan(lake, work=work, report=silent))
         second_s, again = _timed(lambda: scan(lake, work=work, report=silent))
         assert again == snapshot
@@ -41,8 +43,8 @@ def main(n_files: int = N_FILES) -> None:
         f"python -m benchmarks.rescan {n_files}" if n_files != N_FILES else "python -m benchmarks rescan",
         ["what", "s", "files/s"],
         rows,
-        f"Drawn 240x180 JPEGs, hard links to {_N_ORIGINALS * len(CLASSES)}. The first scan also clusters them and "
-        "writes the overview page;\nthe second opens no photo; the check compares sizes and times with the snapshot.",
+        f"Drawn {size_px[0]}x{size_px[1]} JPEGs, hard links to {_N_ORIGINALS * len(CLASSES)}. The first scan also "
+        "clusters them and writes the overview page;\nthe second opens no photo; the check compares sizes and times with the snapshot.",
     )
 
 
@@ -52,13 +54,13 @@ def _timed(function: Callable[[], Result]) -> tuple[float, Result]:
     return time.monotonic() - start_s, result
 
 
-def _draw(lake: Path, n_files: int) -> None:
+def _draw(lake: Path, n_files: int, size_px: tuple[int, int]) -> None:
     for label in CLASSES:
         (lake / label).mkdir(parents=True)
         originals = []
         for seed in range(_N_ORIGINALS):
             originals.append(lake / label / f"{seed:06d}.jpg")
-            originals[-1].write_bytes(images.to_jpeg(draw_photo(label, seed, (240, 180)), 90))
+            originals[-1].write_bytes(images.to_jpeg(draw_photo(label, seed, size_px), 90))
         for index in range(_N_ORIGINALS, n_files // len(CLASSES)):
             os.link(originals[index % _N_ORIGINALS], lake / label / f"{index:06d}.jpg")
 
