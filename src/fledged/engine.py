@@ -6,6 +6,7 @@ when a worker was killed. A photo that kills its worker is found by trying the p
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections import deque
@@ -98,7 +99,13 @@ def _run_chunk(function: Callable[[Item], Result], chunk: Sequence[Item]) -> lis
 
 
 def _quietly(function: Callable[[Item], Result], item: Item) -> Result:
-    """Without Pillow's warnings about damaged metadata: they name no file, and the reason is in the photo's row."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        return function(item)
+    """Without Pillow's own words about damaged files: they name none, and the reason is in the photo's row."""
+    pillow = logging.getLogger("PIL")
+    level = pillow.level
+    pillow.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            return function(item)
+    finally:
+        pillow.setLevel(level)

@@ -21,10 +21,12 @@ def revealing(format_: str) -> bytes:
     gps[ExifTags.GPS.GPSLatitudeRef], gps[ExifTags.GPS.GPSLatitude] = "N", (52.0, 31.0, 12.0)
     text = PngImagePlugin.PngInfo()
     text.add_text("Comment", "SECRET-TEXT")
-    extra: dict[str, object] = {"JPEG": {"comment": b"SECRET-COMMENT"}, "PNG": {"pnginfo": text}}.get(format_, {})
+    extras: dict[str, dict[str, object]] = {"JPEG": {"comment": b"SECRET-COMMENT"}, "PNG": {"pnginfo": text}}
     buffer = io.BytesIO()
     photo = draw_photo("flying_bird", 4, (480, 360))
-    photo.save(buffer, format_, exif=exif, xmp=b"<x>SECRET-XMP</x>", icc_profile=b"SECRET-PROFILE", **extra)
+    photo.save(
+        buffer, format_, exif=exif, xmp=b"<x>SECRET-XMP</x>", icc_profile=b"SECRET-PROFILE", **extras.get(format_, {})
+    )
     return buffer.getvalue()
 
 

@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Page
 
 from demo.drawing import CLASSES, Planted, draw_photo
 from fledged.products import Snapshot
+from fledged.scanning import samples
 from fledged.scanning.overview import steps
 from fledged.scanning.scan import scan
 from tests.evaluating.colours import CHROMIUM, chromium
@@ -192,17 +193,15 @@ def test_a_lake_without_a_readable_photo_has_a_page(tmp_path: Path) -> None:
 def test_a_photo_that_vanishes_before_it_is_drawn_is_left_out(
     clean_lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fledged.scanning import overview
-
     lake = tmp_path / "lake"
     shutil.copytree(clean_lake, lake)
-    original = overview.choose
+    original = samples.choose
 
     def gone(*arguments: Any) -> Any:
         shutil.rmtree(lake / CLASSES[0])
         return original(*arguments)
 
-    monkeypatch.setattr(overview, "choose", gone)
+    monkeypatch.setattr("fledged.scanning.overview.choose", gone)
     html = html_of(scan(lake, work=tmp_path / "work"))
     assert f'alt="{CLASSES[0]}/' not in html
     assert f'alt="{CLASSES[1]}/' in html

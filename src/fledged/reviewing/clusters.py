@@ -23,11 +23,11 @@ def cluster_findings(photos: pl.DataFrame, clusters: pl.DataFrame, wanted: Seque
         of, _, number = name.partition(":")
         rows = table.filter(pl.col(f"{of}_cluster") == int(number))
         if rows.is_empty():
-            known = table[f"{of}_cluster"].max()
+            known = sorted(table[f"{of}_cluster"].drop_nulls().unique())
             raise ConfigError(
                 f"There is no cluster `{name}`",
                 where="--drop-cluster",
-                remedy=f"The overview page shows {of}:1 to {of}:{known}." if known else "No photo could be read.",
+                remedy=f"The overview page shows {of}:1 to {of}:{known[-1]}." if known else "No photo could be read.",
             )
         found.append(rows.select("path", score=scores[of]))
     # A photo may lie in two wanted clusters; one finding is enough.
