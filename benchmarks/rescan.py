@@ -43,8 +43,9 @@ def main(n_files: int = N_FILES) -> None:
         f"python -m benchmarks.rescan {n_files}" if n_files != N_FILES else "python -m benchmarks rescan",
         ["what", "s", "CPU s of the main process", "files/s"],
         rows,
-        f"Drawn {size_px[0]}x{size_px[1]} JPEGs, hard links to {_N_ORIGINALS * len(CLASSES)}. The first scan also clusters "
-        "them and writes the overview\npage; the second opens no photo; the check compares sizes and times with the snapshot.",
+        f"Drawn {size_px[0]}x{size_px[1]} JPEGs, hard links to {_N_ORIGINALS * len(CLASSES)}. The first scan also "
+        "groups them and writes the overview page;\nthe second opens no photo; the check compares sizes and times with the "
+        "snapshot.",
     )
 
 
