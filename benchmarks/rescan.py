@@ -44,8 +44,7 @@ def main(n_files: int = N_FILES) -> None:
         ["what", "s", "CPU s of the main process", "files/s"],
         rows,
         f"Drawn {size_px[0]}x{size_px[1]} JPEGs, hard links to {_N_ORIGINALS * len(CLASSES)}. The first scan also "
-        "groups them and writes the overview page;\nthe second opens no photo; the check compares sizes and times with the "
-        "snapshot.",
+        "writes the clusters and the overview page;\nthe second opens no photo; the check compares sizes and times.",
     )
 
 
