@@ -10,13 +10,24 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
 from fledged import images
 from fledged.images import BadPhoto
 from fledged.products import Preprocess
 
 RED, WHITE = (200, 30, 20), (255, 255, 255)
+# How a camera that notes this EXIF orientation has stored an upright picture.
+UNDO = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
 
 
 def encoded(image: Image.Image, format_: str, **options: object) -> bytes:
@@ -55,19 +66,53 @@ def test_heic_from_a_phone() -> None:
     assert near(image.getpixel((10, 30)), RED)
 
 
+def phone_exif(orientation: int = 1, taken: str = "2024:05:17 14:03:59", place: bool = True) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x010F], exif[0x0110] = "Apple", "iPhone 15"
+    exif.get_ifd(ExifTags.IFD.Exif)[0x9003] = taken
+    gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
+    gps[ExifTags.GPS.GPSVersionID] = b"\2\3\0\0"
+    if place:
+        gps[ExifTags.GPS.GPSLatitudeRef], gps[ExifTags.GPS.GPSLatitude] = "N", (52.0, 31.0, 12.0)
+    return exif
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "WEBP", "PNG", "AVIF"])
+def test_camera_time_and_place_are_read(format_: str) -> None:
+    header, _ = images.decode(encoded(halves(), format_, exif=phone_exif()))
+    assert (header.camera, header.taken_at, header.has_gps) == ("Apple iPhone 15", "2024-05-17T14:03:59", True)
+
+
+def test_a_block_for_the_place_without_a_place_gives_nothing_away() -> None:
+    assert not images.read_header(encoded(halves(), "JPEG", exif=phone_exif(place=False))).has_gps
+
+
+@pytest.mark.parametrize("taken", ["0000:00:00 00:00:00", "2024:13:01 10:00:00", "yesterday", ""])
+def test_what_is_no_moment_is_no_time(taken: str) -> None:
+    header = images.read_header(encoded(halves(), "JPEG", exif=phone_exif(taken=taken)))
+    assert (header.taken_at, header.has_gps) == (None, True)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_heic_of_any_orientation_is_upright_and_tells_its_place(orientation: int) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif", reason="writes the HEIC of this test; fledged only reads them")
+    pillow_heif.register_heif_opener()
+    turn = UNDO[orientation]
+    stored = halves((128, 96)) if turn is None else halves((128, 96)).transpose(turn)
+    # As bytes, the encoder writes the turn as a property of the container, which for HEIC is what counts.
+    data = encoded(stored, "HEIF", quality=90, exif=phone_exif(orientation).tobytes())
+    header, image = images.decode(data)
+    assert (header.width_px, header.height_px) == image.size == (128, 96)
+    assert near(image.getpixel((10, 48)), RED)
+    assert near(image.getpixel((118, 48)), WHITE)
+    assert (header.camera, header.has_gps) == ("Apple iPhone 15", True)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_orientation_is_set_upright(orientation: int) -> None:
     upright = halves((80, 60))
-    undo = {
-        1: None,
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }[orientation]
+    undo = UNDO[orientation]
     stored = upright if undo is None else upright.transpose(undo)
     exif = Image.Exif()
     exif[0x0112] = orientation

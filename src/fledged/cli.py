@@ -154,9 +154,13 @@ def review(
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0 takes a free one.")] = 0,
     reviewer: Annotated[str | None, typer.Option(help="Who decides, for the log; the login name without.")] = None,
+    drop_cluster: Annotated[
+        list[str] | None,
+        typer.Option("--drop-cluster", metavar="CLUSTER", help="Advise dropping a cluster of the overview: size:4."),
+    ] = None,
 ) -> None:
     """Find what is wrong with the photos, and decide about it on a page: a Review."""
-    settings = _settings("review", assign)
+    settings = _settings("review", assign, drop_clusters=tuple(drop_cluster) if drop_cluster else None)
     eyes = {"backbone": backbone, "weights": weights}
     made = fledged.review(snapshot, apply=apply, work=work, train=eyes, **settings)
     if open_page is None:

@@ -7,6 +7,7 @@ door of a verb; the resolved record goes into the product.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,6 +48,10 @@ class ScanConfig(Record):
 
     max_megapixels: float = Field(89, gt=0, le=89, description="Larger photos are rows with a reason, not decoded.")
     max_megabytes: float = Field(100, gt=0, le=2000, description="Larger files are rows with a reason, not read.")
+    size_clusters: int = Field(0, ge=0, le=30, description="Groups of photos by file size; 0 lets the elbow decide.")
+    shape_clusters: int = Field(
+        0, ge=0, le=30, description="Groups of photos by height and width; 0 lets the elbow decide."
+    )
     workers: int = Field(0, ge=0, description="Processes that decode photos; 0 takes one a core.")
 
 
@@ -78,6 +83,17 @@ class ReviewConfig(Record):
     low_information: float = Field(
         1.2, ge=0, le=8, description="Brightness that takes fewer bits than this to say is a finding: blanks and icons."
     )
+    drop_clusters: tuple[str, ...] = Field(
+        (), description="Clusters of the overview page, such as size:4 or shape:1, whose photos are advised to drop."
+    )
+
+    @field_validator("drop_clusters")
+    @classmethod
+    def _kind_and_number(cls, clusters: tuple[str, ...]) -> tuple[str, ...]:
+        for cluster in clusters:
+            if not re.fullmatch(r"(size|shape):[1-9]\d?", cluster):
+                raise ValueError(f"{cluster!r} is no cluster; write size:4 or shape:1")
+        return clusters
 
 
 class PrepareConfig(Record):

@@ -6,7 +6,9 @@ when a worker was killed. A photo that kills its worker is found by trying the p
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -44,7 +46,7 @@ def map_photos(
     report(step, 0, len(items))
     if len(items) < _SERIAL_BELOW or workers == 1:
         for done, item in enumerate(items, start=1):
-            yield function(item)
+            yield _quietly(function, item)
             report(step, done, len(items))
         return
     chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
@@ -93,4 +95,17 @@ def _outcome(
 
 
 def _run_chunk(function: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Result]:
-    return [function(item) for item in chunk]
+    return [_quietly(function, item) for item in chunk]
+
+
+def _quietly(function: Callable[[Item], Result], item: Item) -> Result:
+    """Without Pillow's own words about damaged files: they name none, and the reason is in the photo's row."""
+    pillow = logging.getLogger("PIL")
+    level = pillow.level
+    pillow.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            return function(item)
+    finally:
+        pillow.setLevel(level)

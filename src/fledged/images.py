@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 import numpy as np
@@ -154,9 +155,10 @@ def model_input(data: bytes, how: Preprocess) -> UInt8Array:
 
 
 def to_jpeg(image: Image.Image, quality: int) -> bytes:
-    """JPEG bytes without any metadata: no EXIF, no GPS, no colour profile."""
+    """JPEG bytes without any metadata: no EXIF, no GPS, no comment, no colour profile."""
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality, subsampling=0)
+    # Of all that Pillow remembers of the file that a picture came from, it would write the comment again by itself.
+    image.save(buffer, "JPEG", quality=quality, subsampling=0, comment=b"")
     return buffer.getvalue()
 
 
@@ -224,11 +226,22 @@ def _camera_time_place(image: Image.Image) -> tuple[str | None, str | None, bool
             return None, None, False
         camera = " ".join(str(exif[tag]).strip("\0 ") for tag in (_MAKE_TAG, _MODEL_TAG) if exif.get(tag))
         taken = str(exif.get_ifd(ExifTags.IFD.Exif).get(_TAKEN_TAG) or "").strip("\0 ")
-        match = _EXIF_TIME.fullmatch(taken)
-        taken_at = "{}-{}-{}T{}".format(*match.groups()) if match else None
-        return camera[:100] or None, taken_at, bool(exif.get_ifd(ExifTags.IFD.GPSInfo))
+        # Without reception a camera writes the block all the same, with its version and no place.
+        has_gps = ExifTags.GPS.GPSLatitude in exif.get_ifd(ExifTags.IFD.GPSInfo)
+        return camera[:100] or None, _time(taken), has_gps
     except Exception:  # a broken EXIF block does not make a photo unreadable
         return None, None, False
+
+
+def _time(exif_time: str) -> str | None:
+    """ISO 8601; None for what is no moment, such as the 0000:00:00 of a camera whose clock was never set."""
+    match = _EXIF_TIME.fullmatch(exif_time)
+    if match is None:
+        return None
+    try:
+        return datetime.fromisoformat("{}-{}-{}T{}".format(*match.groups())).isoformat()
+    except ValueError:
+        return None
 
 
 def _upright_rgb(image: Image.Image, orientation: int) -> Image.Image:

@@ -65,24 +65,36 @@ class Snapshot(Product):
     """The lake at one moment: what is there, and what each file is."""
 
     kind: ClassVar[str] = "snapshot"
-    format_version: ClassVar[int] = 2
+    format_version: ClassVar[int] = 3
 
     lake: str  # absolute path of the folder of photos
     n_photos: int  # files that look like photos, readable or not
     n_unreadable: int
     n_skipped: int  # hidden files, notes, thumbnails databases: not photos
     labels: dict[str, int]  # readable photos per label; an empty class folder is one with 0
+    # History, in which the id has no part: what the lake held before it came to hold this.
+    previous_id: str | None
+    changes_by_kind: dict[str, int]  # added, removed, changed, moved to another label, renamed
 
-    def photos(self) -> pl.DataFrame:
+    def photos(self, columns: list[str] | None = None) -> pl.DataFrame:
         """A row a photo: path, label, lake_split, sha256, size, EXIF, figures, hashes, provenance and error.
 
-        The columns of `scanning.walk.Found`, `scanning.probe.Probe` and `provenance.Provenance`.
+        The columns of `scanning.walk.Found`, `scanning.probe.Probe` and `provenance.Provenance`, or only those that are
+        named.
         """
-        return _table(self, "photos.parquet")
+        return _table(self, "photos.parquet", columns)
 
     def skipped(self) -> pl.DataFrame:
         """A row a file that is no photo: path, reason."""
         return _table(self, "skipped.parquet")
+
+    def changes(self) -> pl.DataFrame:
+        """A row a change since the previous snapshot: kind, path, previous_path."""
+        return _table(self, "changes.parquet")
+
+    def clusters(self) -> pl.DataFrame:
+        """A row a photo: path, size_cluster, shape_cluster (from 1, the smaller photos first; null if unreadable)."""
+        return _table(self, "clusters.parquet")
 
 
 class Review(Product):
@@ -309,7 +321,7 @@ class Failure(Record):
     remedy: str
 
 
-def _table(product: Product, name: str) -> pl.DataFrame:
+def _table(product: Product, name: str, columns: list[str] | None = None) -> pl.DataFrame:
     import polars as pl
 
-    return pl.read_parquet(product.folder / name)
+    return pl.read_parquet(product.folder / name, columns=columns)

@@ -74,9 +74,13 @@ def _facts(product: Product) -> str:
 
 def _details(product: Product) -> list[str]:
     match product:
-        case Snapshot(labels=labels):
+        case Snapshot(labels=labels, previous_id=previous_id, changes_by_kind=changes):
             empty = [name for name, n in labels.items() if not n]
-            return [f"Classes without a readable photo: {', '.join(empty)}"] if empty else []
+            told = [f"Classes without a readable photo: {', '.join(empty)}"] if empty else []
+            if previous_id:
+                what = ", ".join(f"{n:,} {kind}" for kind, n in changes.items()) or "no photo changed"
+                told.append(f"Since snapshot {previous_id}: {what}")
+            return [*told, f"Page: {product.folder / 'overview.html'}"]
         case Review(ignored_decisions=ignored):
             because = ", ".join(f"{n:,} because the {reason}" for reason, n in ignored.items())
             return [f"Decisions that do not count: {because}"] if because else []

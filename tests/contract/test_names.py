@@ -26,7 +26,7 @@ FLAGS = {
     "export": "--json --set --work",
     "predict": "--bundle --json --top-k --work",
     "prepare": "--drop-classes --fold --group-by --json --keep-splits --measure-leak --seed --set --split --work",
-    "review": "--apply --backbone --json --no-open --open --port --reviewer --set --weights --work",
+    "review": "--apply --backbone --drop-cluster --json --no-open --open --port --reviewer --set --weights --work",
     "scan": "--json --set --work",
     "serve": "--host --port --set --work",
     "train": "--backbone --batch-size --epochs --json --learning-rate --mode --resume --seed --set --views --weights "

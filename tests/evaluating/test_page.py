@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_core_python.sync_playwright import Axe
-from hypothesis import given
-from hypothesis import strategies as st
 from playwright.sync_api import Browser, Page
 
 from fledged.config import EvaluateConfig, resolve
-from fledged.evaluating import drawings, words
+from fledged.evaluating import drawings
 from fledged.evaluating.evaluate import Exam, exam_of, report_on
 from fledged.evaluating.photos import Photo
 from fledged.evaluating.subject import Probabilities
+from fledged.pages import words
 from fledged.products import Report, Run
 from fledged.progress import silent
 from fledged.workspace import Workspace
@@ -268,17 +267,6 @@ def test_headlines() -> None:
     assert words.question(("bird", "drone")) == "Can it tell bird from drone?"
     assert words.question(("a", "b", "c")) == "Can it tell a, b and c apart?"
     assert words.question([str(n) for n in range(12)]) == "Can it tell 12 classes apart?"
-
-
-@given(st.floats(-1e6, 1e6), st.floats(0, 1e6))
-def test_axes_hold_their_range_with_few_round_ticks(low: float, span: float) -> None:
-    axis = drawings.axis(low, low + span)
-    slack = 1e-6 * max(abs(low), span)
-    assert axis.low <= low + slack
-    assert axis.high >= low + span - slack
-    assert 2 <= len(axis.ticks) <= 8
-    assert all(a < b for a, b in zip(axis.ticks, axis.ticks[1:], strict=False))
-    assert (axis.at(axis.low), axis.at(axis.high)) == (0, 100)
 
 
 @pytest.fixture(scope="module")

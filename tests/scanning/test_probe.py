@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -100,3 +101,19 @@ def test_what_cannot_be_read_is_a_row_with_a_reason(tmp_path: Path, content: byt
 
 def test_a_file_that_vanishes_is_a_row_with_a_reason(tmp_path: Path) -> None:
     assert probe(str(tmp_path / "gone.jpg"), MEGA, MEGA).error == "vanished while it was scanned"
+
+
+def test_a_photo_that_becomes_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    assert probe(str(tmp_path / "a.jpg"), MEGA, MEGA).error == "no longer a regular file"
+
+
+def test_a_file_that_may_not_be_read_is_a_row_with_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"\xff\xd8\xff")
+
+    def refused(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    assert probe(str(path), MEGA, MEGA).error == "cannot be read: Permission denied"

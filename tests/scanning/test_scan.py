@@ -6,7 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
+from PIL import Image
 
 from demo.drawing import Planted
 from fledged import summary
@@ -101,3 +103,34 @@ def test_an_empty_class_is_told(clean_lake: Path, tmp_path: Path) -> None:
     assert snapshot.labels["empty"] == 0
     assert snapshot.id != before.id
     assert any("empty" in line for line in summary.lines(snapshot))
+
+
+def test_a_folder_that_disappears_while_it_is_scanned_is_rows_with_a_reason(
+    clean_lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = tmp_path / "lake"
+    shutil.copytree(clean_lake, lake)
+    original = probing.probe
+
+    def racing(path: str, **limits: int) -> probing.Probe:
+        shutil.rmtree(lake / "winged_drone", ignore_errors=True)
+        return original(path, **limits)
+
+    monkeypatch.setattr(probing, "probe", racing)
+    snapshot = scan(lake, work=tmp_path / "work", workers=1)
+    gone = snapshot.photos().filter(pl.col("error").is_not_null())
+    assert set(gone["label"]) == {"winged_drone"}
+    assert set(gone["error"]) == {"vanished while it was scanned"}
+    assert snapshot.labels["winged_drone"] == 0
+    monkeypatch.setattr(probing, "probe", original)
+    again = scan(lake, work=tmp_path / "work")
+    assert again.changes_by_kind == {"removed": gone.height}
+
+
+def test_damaged_metadata_is_no_noise(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    lake = tmp_path / "lake" / "owl"
+    lake.mkdir(parents=True)
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x0f\x01\x02\0"  # five tags are promised, and a part of one follows
+    Image.new("RGB", (80, 60), (90, 120, 200)).save(lake / "a.jpg", exif=exif)
+    assert scan(tmp_path / "lake", work=tmp_path / "work").n_unreadable == 0
+    assert not [warning for warning in recwarn if "PIL" in warning.filename]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,69 @@ def test_an_empty_class_folder_is_a_label_without_photos(tmp_path: Path) -> None
     put(tmp_path / "split", "train/owl/a.jpg", "test/owl/b.jpg")
     (tmp_path / "split/test/hawk").mkdir()
     assert walk(tmp_path / "split").labels == ["hawk", "owl"]
+
+
+def test_devices_and_rings_of_links_are_named_and_skipped(tmp_path: Path) -> None:
+    put(tmp_path, "owl/a.jpg")
+    (tmp_path / "owl/zero.jpg").symlink_to("/dev/zero")
+    (tmp_path / "owl/one.jpg").symlink_to("two.jpg")
+    (tmp_path / "owl/two.jpg").symlink_to("one.jpg")
+    with socket.socket(socket.AF_UNIX) as listening:
+        here = Path.cwd()
+        os.chdir(tmp_path / "owl")  # a socket's path must be short
+        try:
+            listening.bind("socket.jpg")
+        finally:
+            os.chdir(here)
+    assert set(labels(tmp_path)) == {"owl/a.jpg"}
+    assert reasons(tmp_path) == {
+        "owl/one.jpg": "cannot be read: Too many levels of symbolic links",
+        "owl/socket.jpg": "not a regular file",
+        "owl/two.jpg": "cannot be read: Too many levels of symbolic links",
+        "owl/zero.jpg": "not a regular file",
+    }
+
+
+def test_a_ring_of_links_between_folders_ends(tmp_path: Path) -> None:
+    put(tmp_path, "owl/a.jpg", "hawk/b.jpg")
+    (tmp_path / "owl/hawks").symlink_to(tmp_path / "hawk")
+    (tmp_path / "hawk/owls").symlink_to(tmp_path / "owl")
+    assert set(reasons(tmp_path).values()) == {"a link back to a folder above"}
+    assert labels(tmp_path)["owl/hawks/b.jpg"] == "owl"
+
+
+def test_a_bottomless_folder_ends(tmp_path: Path) -> None:
+    put(tmp_path, "owl/a.jpg", "/".join(["owl", *"d" * 300]) + "/b.jpg")
+    assert set(labels(tmp_path)) == {"owl/a.jpg"}
+    assert set(reasons(tmp_path).values()) == {"more than 200 folders deep"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_listed_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "owl/a.jpg", "locked/b.jpg")
+    (tmp_path / "locked").chmod(0)
+    try:
+        assert reasons(tmp_path) == {"locked": "folder cannot be listed: Permission denied"}
+    finally:
+        (tmp_path / "locked").chmod(0o700)
+
+
+def test_folders_and_files_that_disappear_midway_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = tmp_path / "lake"
+    put(lake, "hawk/a.jpg", "owl/b.jpg", "owl/c.jpg", "raven/d.jpg")
+    original = os.scandir
+
+    def vanishing(folder: Path) -> object:
+        entries = list(original(folder))
+        if folder == lake / "hawk" and (lake / "owl").exists():  # while hawks are listed, the owls and a hawk go
+            (lake / "owl").rename(tmp_path / "elsewhere")
+            (lake / "hawk/a.jpg").unlink()
+        return entries
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    listing = walk(lake)
+    assert [found.path for found in listing.found] == ["raven/d.jpg"]
+    assert {skipped.path: skipped.reason for skipped in listing.skipped} == {
+        "hawk/a.jpg": "cannot be read: No such file or directory",
+        "owl": "folder cannot be listed: No such file or directory",
+    }

@@ -10,12 +10,13 @@ from pathlib import Path
 from fledged import progress
 from fledged.config import EvaluateConfig, resolve
 from fledged.errors import LakeError, ProductError
-from fledged.evaluating import photos, words
+from fledged.evaluating import photos
 from fledged.evaluating.answering import answer
 from fledged.evaluating.figures import figures_of
 from fledged.evaluating.page import Story, render
 from fledged.evaluating.photos import Photo
 from fledged.evaluating.subject import Subject, find_subject
+from fledged.pages import words
 from fledged.products import Bundle, Dataset, Report, Run
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_bytes, write_table
 

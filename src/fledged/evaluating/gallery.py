@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,26 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fledged import images
 from fledged.engine import n_workers
 from fledged.evaluating import photos as labelled
 from fledged.evaluating.answering import Answers
 from fledged.evaluating.metrics import IntArray
 from fledged.evaluating.photos import Photo
 from fledged.images import BadPhoto
+from fledged.pages.thumbnails import Thumbnail, shrunk
 
 # The longer side of a thumbnail: enough to see why a model erred, and some 6 kB a photo.
 _THUMBNAIL_PX = 192
 _JPEG_QUALITY = 80
-
-
-@dataclass(frozen=True, slots=True)
-class Thumbnail:
-    """A small JPEG as a data URI, without any metadata of its photo."""
-
-    uri: str
-    width_px: int
-    height_px: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +94,6 @@ def _shown(answers: Answers, rows: Sequence[int]) -> list[Shown]:
 
 def _thumbnail(photo: Photo) -> Thumbnail | None:
     try:
-        _, image = images.decode(labelled.read(photo), at_least_px=_THUMBNAIL_PX)
+        return shrunk(labelled.read(photo), _THUMBNAIL_PX, _JPEG_QUALITY)
     except BadPhoto:
         return None
-    image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
-    text = base64.b64encode(images.to_jpeg(image, _JPEG_QUALITY)).decode()
-    return Thumbnail(f"data:image/jpeg;base64,{text}", image.width, image.height)

@@ -13,13 +13,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from fledged.evaluating import drawings, gallery, words
+from fledged.evaluating import drawings, gallery
 from fledged.evaluating.answering import Answers
 from fledged.evaluating.figures import Figures
 from fledged.evaluating.subject import Subject
+from fledged.pages import words
+from fledged.pages.template import environment
 from fledged.products import Dataset
 
 # Larger confusion matrices do not fit a page: the most frequent confusions are listed instead.
@@ -63,47 +64,34 @@ class Pair:
 def render(story: Story) -> str:
     """The whole page; the same story gives the same bytes."""
     figures, run = story.figures, story.subject.run
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "percent": words.percent,
-        "count": words.count,
-        "photos": words.photos,
-        "visible": words.visible,
-        "breakable": words.breakable,
-        "percent0": "{:.0%}".format,
-        "plain": "{:g}".format,
-        "day": words.day,
-    }
     unreadable = _unreadable(story.answers)
-    return environment.get_template("report.html.jinja").render(
-        story=story,
-        f=figures,
-        figure=figure_of(figures),
-        figure_guess=words.decimal(math.log(len(figures.classes))),
-        question=words.question(figures.classes),
-        weakest_first=_weakest_first(figures),
-        has_matrix=len(figures.classes) <= _MATRIX_CLASSES,
-        pairs=confused_pairs(figures)[:_LISTED_PAIRS],
-        row_sums=[sum(row) for row in figures.confusion],
-        column_sums=[sum(column) for column in zip(*figures.confusion, strict=True)],
-        most_common=max(figures.by_class, key=lambda entry: entry.support).label,
-        mistakes=gallery.mistakes(story.answers, story.gallery),
-        least_sure=gallery.least_sure(story.answers, min(_LEAST_SURE, story.gallery)),
-        unreadable=unreadable[:_LISTED_UNREADABLE],
-        headline_axis=drawings.headline_axis(figures),
-        histogram_axis=drawings.histogram_axis(figures),
-        recall_axis=drawings.recall_axis(figures),
-        histograms={
-            side: drawings.histogram(figures, getattr(figures.confidence, side)) for side in ("right", "wrong")
-        },
-        curves=drawings.curves(run.history(), run.best_epoch) if run else [],
-        lake=Path(story.dataset.lake).name if story.dataset else "",
+    return (
+        environment(Path(__file__).parent)
+        .get_template("report.html.jinja")
+        .render(
+            story=story,
+            f=figures,
+            figure=figure_of(figures),
+            figure_guess=words.decimal(math.log(len(figures.classes))),
+            question=words.question(figures.classes),
+            weakest_first=_weakest_first(figures),
+            has_matrix=len(figures.classes) <= _MATRIX_CLASSES,
+            pairs=confused_pairs(figures)[:_LISTED_PAIRS],
+            row_sums=[sum(row) for row in figures.confusion],
+            column_sums=[sum(column) for column in zip(*figures.confusion, strict=True)],
+            most_common=max(figures.by_class, key=lambda entry: entry.support).label,
+            mistakes=gallery.mistakes(story.answers, story.gallery),
+            least_sure=gallery.least_sure(story.answers, min(_LEAST_SURE, story.gallery)),
+            unreadable=unreadable[:_LISTED_UNREADABLE],
+            headline_axis=drawings.headline_axis(figures),
+            histogram_axis=drawings.histogram_axis(figures),
+            recall_axis=drawings.recall_axis(figures),
+            histograms={
+                side: drawings.histogram(figures, getattr(figures.confidence, side)) for side in ("right", "wrong")
+            },
+            curves=drawings.curves(run.history(), run.best_epoch) if run else [],
+            lake=Path(story.dataset.lake).name if story.dataset else "",
+        )
     )
 
 

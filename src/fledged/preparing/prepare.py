@@ -18,6 +18,7 @@ from fledged.preparing.members import choose_members, leaking_groups
 from fledged.preparing.memory import recall, remember
 from fledged.preparing.shards import PHOTOS_PER_SHARD, shrink_members, write_shard
 from fledged.products import SPLITS, Dataset, Review, Snapshot, Split
+from fledged.scanning.changes import warn_of_changes
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
 
 _LOG = logging.getLogger("fledged")
@@ -52,6 +53,7 @@ def prepare(
                 where=f"snapshot {snapshot.id}",
                 remedy="Run: fledged review",
             )
+        warn_of_changes(snapshot)
         dataset = _prepare(snapshot, review, config, workspace, report)
         if measure_leak:
             # Imported here: it needs torch, which preparing does not.

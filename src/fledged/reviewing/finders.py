@@ -10,11 +10,13 @@ import polars as pl
 from fledged.config import PrepareConfig, ReviewConfig, TrainConfig
 from fledged.products import Snapshot
 from fledged.progress import Report
+from fledged.reviewing.clusters import cluster_findings
 from fledged.reviewing.duplicates import duplicate_groups, exact_duplicates, near_duplicates
 from fledged.reviewing.findings import findings_of, together
 from fledged.reviewing.looks import Looks, eyes_of, look_at
 from fledged.reviewing.mislabels import likely_mislabels
 from fledged.reviewing.outliers import outliers
+from fledged.reviewing.privacy import gps_findings
 from fledged.reviewing.quality import quality_findings
 from fledged.training.weights import Source
 from fledged.workspace import Workspace
@@ -38,7 +40,7 @@ def find(snapshot: Snapshot, config: ReviewConfig, eyes: Eyes, workspace: Worksp
     exact = exact_duplicates(readable)
     distinct = readable.unique("sha256", keep="first", maintain_order=True).sort("path")
     if distinct.is_empty():
-        return quality_findings(photos, config)
+        return together([quality_findings(photos, config), gps_findings(photos)])
     embedding = eyes_of(eyes.source, eyes.train, workspace)
     seen, looks = look_at(distinct, Path(snapshot.lake), embedding, eyes.copies, workspace, report)
     near = near_duplicates(seen, looks, config.near_duplicate, report)
@@ -52,6 +54,8 @@ def find(snapshot: Snapshot, config: ReviewConfig, eyes: Eyes, workspace: Worksp
             findings_of("exact_duplicate", exact.filter(agreeing), "drop", pl.lit(1.0)),
             findings_of("near_duplicate", near.filter(agreeing), "look", score, threshold),
             quality_findings(photos, config),
+            cluster_findings(photos, snapshot.clusters(), config.drop_clusters),
+            gps_findings(photos),
         ]
     )
 

@@ -19,6 +19,7 @@ from fledged.reviewing.advice import apply_advice
 from fledged.reviewing.decisions import standing_decisions
 from fledged.reviewing.finders import VERSION, Eyes, find
 from fledged.reviewing.log import DecisionLog
+from fledged.scanning.changes import warn_of_changes
 from fledged.training.weights import locate
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
 
@@ -47,6 +48,7 @@ def review(
     with workspace.lock():
         if not isinstance(snapshot, Snapshot):
             snapshot = workspace.load(Snapshot, snapshot)
+        warn_of_changes(snapshot)
         photos = snapshot.photos()
         if apply:
             found = _findings_of(snapshot, config, eyes, workspace, report)

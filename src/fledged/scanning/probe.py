@@ -7,6 +7,7 @@ their median ("pHash", C. Zauner, Implementation and Benchmarking of Perceptual 
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from PIL import Image
 
 from fledged import images
 
-VERSION = 2  # raise when any figure changes, so that old rows are probed again
+VERSION = 3  # raise when any figure changes, so that old rows are probed again
 
 THUMBNAIL_PX = 32
 # Brightness, contrast and sharpness are measured with the shorter side at this size, so that they compare.
@@ -54,7 +55,10 @@ def probe(path: str, max_pixels: int, max_bytes: int) -> Probe:
     """Everything about one file; never raises for what the file holds."""
     file = Path(path)
     try:
-        if (n_bytes := file.stat().st_size) > max_bytes:
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return Probe(error="no longer a regular file")  # reading a pipe would wait for ever
+        if (n_bytes := status.st_size) > max_bytes:
             return Probe(error=f"{n_bytes / 2**20:.0f} MB, over the limit of {max_bytes / 2**20:.0f} MB")
         data = file.read_bytes()
     except FileNotFoundError:

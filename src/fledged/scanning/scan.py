@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 import os
 import time
 from dataclasses import asdict, fields
@@ -17,9 +18,13 @@ from fledged.errors import LakeError
 from fledged.products import Snapshot
 from fledged.provenance import read_provenance
 from fledged.scanning import probe as probing
+from fledged.scanning.census import Tables
+from fledged.scanning.changes import counted, difference, newest, no_changes
 from fledged.scanning.provenance import COLUMNS, with_provenance
-from fledged.scanning.walk import Found, walk
+from fledged.scanning.walk import Found, Listing, walk
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
+
+_LOG = logging.getLogger(__name__)
 
 _PROBE_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
     "sha256": pl.String,
@@ -50,6 +55,8 @@ _FOUND_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
     "n_bytes": pl.Int64,
     "mtime_ns": pl.Int64,
 }
+# What tells one photo from another between two snapshots.
+_COMPARED = ["path", "label", "sha256", "n_bytes", "error"]
 
 
 def scan(
@@ -66,6 +73,7 @@ def scan(
     config = resolve(ScanConfig, settings)
     workspace = Workspace(work)
     root = Path(lake).expanduser().resolve()
+    report = report or progress.default()
     start_s = time.monotonic()
     listing = walk(root)
     if not listing.found:
@@ -75,42 +83,71 @@ def scan(
             remedy="Give each class a folder with its photos, such as birds/eagle/1.jpg, and name the folder above.",
         )
     with workspace.lock():
-        photos = with_provenance(
-            _probe_all(root, listing.found, workspace, config, report or progress.default()), read_provenance(root)
+        photos = with_provenance(_probe_all(root, listing.found, workspace, config, report), read_provenance(root))
+        skipped = _skipped(listing)
+        snapshot_id = _id(root, config, photos, listing.labels)
+        previous = newest(workspace, root)
+        earlier = workspace.find(Snapshot, snapshot_id)
+        if earlier is not None and previous is not None and previous.id == snapshot_id:
+            if _is_current(earlier, photos, skipped):
+                _LOG.info("Nothing has changed since the scan of %s", f"{earlier.created_at:%Y-%m-%d %H:%M} UTC")
+                return earlier
+            # The same content with other times, or among other files: what it came from stays.
+            changes, previous_id = earlier.changes(), earlier.previous_id
+        elif previous is not None:
+            changes, previous_id = difference(previous.photos(_COMPARED), photos), previous.id
+        else:
+            changes, previous_id = no_changes(), None
+        record = Snapshot(
+            id=snapshot_id,
+            version=Snapshot.format_version,
+            created_at=now(),
+            lake=str(root),
+            n_photos=photos.height,
+            n_unreadable=photos.height - photos["error"].null_count(),
+            n_skipped=skipped.height,
+            labels=dict.fromkeys(listing.labels, 0) | _readable_by_label(photos),
+            previous_id=previous_id,
+            changes_by_kind=counted(changes),
         )
-        snapshot_id = product_id(
-            Snapshot,
-            str(root),
-            probing.VERSION,
-            config.max_megapixels,
-            config.max_megabytes,
-            _content(photos),
-            listing.labels,
-        )
-        if (earlier := workspace.find(Snapshot, snapshot_id)) is not None:
-            return earlier
-        folder = workspace.folder("snapshot", snapshot_id)
-        write_table(folder / "photos.parquet", photos)
-        write_table(
-            folder / "skipped.parquet",
-            pl.DataFrame(
-                {"path": [s.path for s in listing.skipped], "reason": [s.reason for s in listing.skipped]},
-                schema={"path": pl.String, "reason": pl.String},
-            ),
-        )
-        return workspace.save(
-            Snapshot(
-                id=snapshot_id,
-                version=Snapshot.format_version,
-                created_at=now(),
-                seconds=time.monotonic() - start_s,
-                lake=str(root),
-                n_photos=photos.height,
-                n_unreadable=photos.height - photos["error"].null_count(),
-                n_skipped=len(listing.skipped),
-                labels=dict.fromkeys(listing.labels, 0) | _readable_by_label(photos),
-            )
-        )
+        _write(record, Tables(photos, skipped, changes), workspace, config, report)
+        return workspace.save(record.model_copy(update={"seconds": time.monotonic() - start_s}))
+
+
+def _id(root: Path, config: ScanConfig, photos: pl.DataFrame, labels: list[str]) -> str:
+    """Made of what the lake holds and of the settings that take part in the product; history and times do not."""
+    limits = (config.max_megapixels, config.max_megabytes, config.size_clusters, config.shape_clusters)
+    return product_id(Snapshot, str(root), probing.VERSION, *limits, _content(photos), labels)
+
+
+def _skipped(listing: Listing) -> pl.DataFrame:
+    return pl.DataFrame(
+        {"path": [s.path for s in listing.skipped], "reason": [s.reason for s in listing.skipped]},
+        schema={"path": pl.String, "reason": pl.String},
+    )
+
+
+def _is_current(earlier: Snapshot, photos: pl.DataFrame, skipped: pl.DataFrame) -> bool:
+    """Whether what is no part of the id is the same too."""
+    times = ["path", "mtime_ns"]
+    return earlier.photos(times).equals(photos.select(times)) and earlier.skipped().equals(skipped)
+
+
+def _write(record: Snapshot, tables: Tables, workspace: Workspace, config: ScanConfig, report: progress.Report) -> None:
+    """Every file of the snapshot but its record."""
+    # Imported only where there is something new: a scan that finds nothing new waits for neither.
+    from fledged.scanning.clusters import cluster, table
+    from fledged.scanning.overview import write_overview
+
+    folder = workspace.folder("snapshot", record.id)
+    readable = tables.photos.filter(pl.col("error").is_null())
+    size = cluster(readable, "size", config.size_clusters)
+    shape = cluster(readable, "shape", config.shape_clusters)
+    write_table(folder / "photos.parquet", tables.photos)
+    write_table(folder / "skipped.parquet", tables.skipped)
+    write_table(folder / "changes.parquet", tables.changes)
+    write_table(folder / "clusters.parquet", table(tables.photos, size, shape))
+    write_overview(folder / "overview.html", record, tables, (size, shape), report)
 
 
 def _probe_all(

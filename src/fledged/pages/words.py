@@ -67,3 +67,19 @@ def breakable(name: str) -> Markup:
 def visible(name: str) -> str:
     """The name with line breaks, reversed writing and the like spelled out: names of files may hold anything."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def kilobytes(n_bytes: float) -> str:
+    """1,234 kB, of 1,000 bytes each; small files with decimals, so that no size becomes 0."""
+    kb = n_bytes / 1000
+    return f"{kb:,.0f} kB" if kb >= 10 else f"{kb:.1f} kB" if kb >= 0.1 else f"{kb:.3f} kB"
+
+
+def amount(n_bytes: int) -> str:
+    """A total in kB, MB, GB or TB, each 1,000 of the one before."""
+    value, unit = float(n_bytes) / 1000, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.1f} {unit}"

@@ -1,0 +1,151 @@
+"""What is different: between two snapshots of a lake, and between a snapshot and the lake as it lies there now."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from fledged.errors import LakeError, ProductError
+from fledged.products import Snapshot
+from fledged.scanning.walk import walk
+from fledged.workspace import Workspace, open_product
+
+KINDS = ("added", "removed", "changed", "moved", "renamed")
+
+_LOG = logging.getLogger(__name__)
+_TYPES = {"kind": pl.String, "path": pl.String, "previous_path": pl.String}
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Photos that were added, changed (size or time) or vanished since a snapshot."""
+
+    added: int
+    changed: int
+    vanished: int
+
+    def __str__(self) -> str:
+        parts = [f"{n:,} {what}" for what in ("added", "changed", "vanished") if (n := getattr(self, what))]
+        words = ", ".join(parts)
+        # "3 photos added, 1 changed": the noun stands once.
+        return words.replace(" ", " photo " if words.startswith("1 ") else " photos ", 1)
+
+
+def since(snapshot: Snapshot) -> Since:
+    """How the lake differs from its snapshot by size and time alone: no photo is opened (100,000 in about a second).
+
+    Of a lake that is not there, every photo has vanished.
+    """
+    before = {path: (n, at) for path, n, at in snapshot.photos(["path", "n_bytes", "mtime_ns"]).iter_rows()}
+    try:
+        found = walk(Path(snapshot.lake)).found
+    except LakeError:
+        return Since(0, 0, len(before))
+    added = changed = 0
+    for file in found:
+        known = before.pop(file.path, None)
+        added += known is None
+        changed += known is not None and known != (file.n_bytes, file.mtime_ns)
+    return Since(added, changed, len(before))
+
+
+def warn_of_changes(snapshot: Snapshot) -> None:
+    """One line in the log if the lake is no longer what the snapshot says."""
+    seen = since(snapshot)
+    if seen != Since(0, 0, 0):
+        _LOG.warning("Since snapshot %s: %s; fledged scan %s sees them", snapshot.id, seen, snapshot.lake)
+
+
+def newest(workspace: Workspace, lake: Path) -> Snapshot | None:
+    """The last snapshot that was taken of this lake and can still be read."""
+    records = []
+    for path in workspace.root.glob("snapshots/*/snapshot.json"):
+        try:
+            record = json.loads(path.read_bytes())
+            if (record["lake"], record["version"]) == (str(lake), Snapshot.format_version):
+                # Records tell seconds; the file's time decides between scans within one.
+                records.append((str(record["created_at"]), path.stat().st_mtime_ns, path.parent))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # a damaged record is nobody's past
+    for _, _, folder in sorted(records, reverse=True):
+        try:
+            return open_product(Snapshot, folder)
+        except ProductError:
+            continue
+    return None
+
+
+def difference(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """A row a change: kind (one of KINDS), path, previous_path.
+
+    Both tables need path, label, sha256, n_bytes and error. A photo is moved when its content now lies under another
+    label, and renamed when it has another path under the same one. The previous path of an added photo and the path
+    of a removed one are null. A copy of a photo that stayed is added.
+    """
+    both = before.join(after, on="path", how="inner", suffix="_now")
+    relabelled = both.filter((pl.col("label") != pl.col("label_now")) & _same("sha256"))
+    # A file without a hash could not be read; then size and reason tell.
+    changed = both.filter(
+        pl.when(pl.any_horizontal(pl.col("sha256").is_null(), pl.col("sha256_now").is_null()))
+        .then((_same("sha256") & _same("n_bytes") & _same("error")).not_())
+        .otherwise(_same("sha256").not_())
+    )
+    gone = before.join(after, on="path", how="anti")
+    new = after.join(before, on="path", how="anti")
+    renamed, gone, new = _paired(gone, new, ["sha256", "label"])
+    moved, gone, new = _paired(gone, new, ["sha256"])
+    return pl.concat(
+        [
+            _rows("added", new["path"], None),
+            _rows("removed", None, gone["path"]),
+            _rows("changed", changed["path"], changed["path"]),
+            _rows("moved", relabelled["path"], relabelled["path"]),
+            _rows("moved", moved["path_now"], moved["path"]),
+            _rows("renamed", renamed["path_now"], renamed["path"]),
+        ]
+    ).sort("kind", "path", "previous_path")
+
+
+def counted(changes: pl.DataFrame) -> dict[str, int]:
+    """Changes by kind, in the order of KINDS; without those that did not happen."""
+    n_by_kind = dict(changes.group_by("kind").len().rows())
+    return {kind: n_by_kind[kind] for kind in KINDS if kind in n_by_kind}
+
+
+def no_changes() -> pl.DataFrame:
+    """The table of a first scan."""
+    return pl.DataFrame(schema=_TYPES)
+
+
+def _same(column: str) -> pl.Expr:
+    return pl.col(column).eq_missing(pl.col(f"{column}_now"))
+
+
+def _paired(gone: pl.DataFrame, new: pl.DataFrame, keys: list[str]) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Pairs (path, path_now) of equal keys, each photo in one pair at most, and what is left of both sides."""
+    number = pl.int_range(pl.len()).over(keys).alias("number")  # copies are paired in the order of their paths
+    old = gone.sort("path").with_columns(number)
+    now = new.sort("path").with_columns(number).rename({"path": "path_now"})
+    pairs = old.join(now.select("path_now", *keys, "number"), on=[*keys, "number"], how="inner")
+    return (
+        pairs.select("path", "path_now"),
+        gone.join(pairs, on="path", how="anti"),
+        new.join(pairs, left_on="path", right_on="path_now", how="anti"),
+    )
+
+
+def _rows(kind: str, path: pl.Series | None, previous_path: pl.Series | None) -> pl.DataFrame:
+    length = len(path if path is not None else previous_path if previous_path is not None else [])
+    empty = pl.Series([None] * length, dtype=pl.String)
+    return pl.DataFrame(
+        {
+            "kind": pl.Series([kind] * length, dtype=pl.String),
+            "path": empty if path is None else path,
+            "previous_path": empty if previous_path is None else previous_path,
+        },
+        schema=_TYPES,
+    )

@@ -1,0 +1,201 @@
+"""The page that shows a lake: one HTML file that asks nothing of any network.
+
+Its only script is its own, named by hash in the content security policy; names of files reach it as data.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from markupsafe import Markup
+
+from fledged.pages import words
+from fledged.pages.axes import Axis, axis, log_axis
+from fledged.pages.template import environment
+from fledged.pages.thumbnails import Thumbnail
+from fledged.products import Snapshot
+from fledged.progress import Report
+from fledged.scanning import census
+from fledged.scanning.census import Tables
+from fledged.scanning.clusters import Clustering
+from fledged.scanning.samples import Chosen, choose, thumbnails
+from fledged.workspace import write_bytes
+
+# Rows of the tables that list single files; the whole tables lie beside the page.
+_LISTED = 200
+_RANKED = 12
+# With no more classes than this each has a chart of its own, else one chart shows the class that is picked.
+_PANELS = 8
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The readable photos of the whole lake (label None) or of one class, measured."""
+
+    label: str | None
+    n: int
+    n_bytes: int
+    sizes: census.Sizes
+    dimensions: census.Dimensions
+    light: dict[str, census.Light]
+    colour: census.Colour
+
+
+@dataclass(frozen=True, slots=True)
+class Elbow:
+    """The curve of inertia by number of clusters: SVG points in a square of 100, and where the chosen number lies."""
+
+    points: str
+    axis: Axis
+    at: tuple[float, float]
+
+
+def write_overview(
+    path: Path, record: Snapshot, tables: Tables, clusterings: tuple[Clustering, ...], report: Report
+) -> None:
+    """The page of a snapshot that is about to be saved."""
+    readable = tables.photos.filter(pl.col("error").is_null())
+    parts = _parts(readable, record)
+    chosen = choose(readable, [part.label for part in parts if part.label is not None], clusterings)
+    shown = thumbnails(chosen, Path(record.lake), report)
+    write_bytes(path, _render(record, tables, clusterings, parts, chosen, shown).encode())
+
+
+def _render(
+    record: Snapshot,
+    tables: Tables,
+    clusterings: tuple[Clustering, ...],
+    parts: list[Part],
+    chosen: Chosen,
+    shown: dict[str, Thumbnail],
+) -> str:
+    photos = tables.photos
+    script = (_HERE / "overview.js").read_text()
+    pages = environment(_HERE)
+    pages.filters |= {"kilobytes": words.kilobytes, "amount": words.amount, "steps": steps, "shade": _shade}
+    whole = parts[0] if parts else None
+    with_gps = photos.filter(pl.col("has_gps").fill_null(False))["path"].to_list()
+    return pages.get_template("overview.html.jinja").render(
+        record=record,
+        name_of_lake=Path(record.lake).name or record.lake,
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        whole=whole,
+        parts=parts,
+        classes=parts[1:],
+        n_bytes=int(photos["n_bytes"].sum()),
+        n_unreadable_of=dict(photos.filter(pl.col("error").is_not_null()).group_by("label").len().rows()),
+        lake_splits=dict(photos.drop_nulls("lake_split").group_by("lake_split").len().sort("lake_split").rows()),
+        alike=census.colour(photos.filter(pl.col("error").is_null()), by_pixels=False) if whole else None,
+        extensions=census.extensions(photos),
+        misnamed=census.misnamed(photos),
+        size_axis=log_axis(max(whole.sizes.low, 1), max(whole.sizes.high, 2)) if whole else None,
+        side_axis=_side_axis(chosen.points),
+        turned=census.ranked(str(turn) for turn in photos["orientation"].drop_nulls() if turn != 1),
+        figures=census.FIGURES,
+        shapes=census.SHAPES,
+        clusterings=[(clustering, _elbow(clustering)) for clustering in clusterings if clustering.clusters],
+        chosen=chosen,
+        shown=shown,
+        has_panels=len(parts) - 1 <= _PANELS,
+        points=_points(chosen, shown, parts[1:]),
+        point_of={path: index for index, path in enumerate(chosen.points["path"])},
+        origins=census.origins(photos),
+        n_with_origin=census.n_with_origin(photos),
+        n_groups=photos["user_group"].drop_nulls().n_unique(),
+        with_gps=with_gps,
+        gps_rows=[(path,) for path in with_gps],
+        cameras=census.ranked(photos["camera"]),
+        taken=(photos["taken_at"].min(), photos["taken_at"].max(), photos["taken_at"].drop_nulls().len()),
+        unreadable=photos.filter(pl.col("error").is_not_null()).select("path", "error").rows(),
+        skipped=tables.skipped.rows(),
+        changed_rows=[(now or was, kind, was if now != was else None) for kind, now, was in tables.changes.rows()],
+        listed=_LISTED,
+        ranked=_RANKED,
+        reasons={
+            "unreadable": census.ranked(photos["error"]),
+            "skipped": census.ranked(tables.skipped["reason"]),
+        },
+    )
+
+
+def _parts(readable: pl.DataFrame, record: Snapshot) -> list[Part]:
+    """The lake and its classes, the largest first; classes without a readable photo have nothing to measure."""
+    if readable.is_empty():
+        return []
+    ranges = census.light_ranges(readable)
+    labels = sorted(
+        (label for label, n in record.labels.items() if n), key=lambda label: (-record.labels[label], label)
+    )
+    by_label = readable.partition_by("label", as_dict=True)
+    return [_part(None, readable, ranges), *(_part(label, by_label[(label,)], ranges) for label in labels)]
+
+
+def _part(label: str | None, readable: pl.DataFrame, ranges: dict[str, float]) -> Part:
+    return Part(
+        label=label,
+        n=readable.height,
+        n_bytes=int(readable["n_bytes"].sum()),
+        sizes=census.sizes(readable),
+        dimensions=census.dimensions(readable),
+        light=census.light(readable, ranges),
+        colour=census.colour(readable, by_pixels=True),
+    )
+
+
+def steps(counts: tuple[int, ...]) -> str:
+    """A histogram as an SVG path in a box as wide as its bins and 100 high, the highest bin reaching the top."""
+    highest = max(*counts, 1)
+    return "M0,100" + "".join(f"V{100 - 100 * n / highest:.4g}h1" for n in counts) + "V100Z"
+
+
+def _shade(colour: tuple[float, float, float]) -> str:
+    return "rgb({:.0f} {:.0f} {:.0f})".format(*(255 * share for share in colour))
+
+
+def _side_axis(points: pl.DataFrame) -> Axis | None:
+    """One range for width and height, so that square photos lie on the diagonal."""
+    if points.is_empty():
+        return None
+    sides = [*points["width_px"], *points["height_px"]]
+    return log_axis(min(sides), max(sides))
+
+
+def _elbow(clustering: Clustering) -> Elbow:
+    highest = clustering.inertia[0]
+    values = axis(0, highest)
+    across = Axis(1, max(len(clustering.inertia), 2), ())
+    points = [(across.at(k), round(100 - values.at(v), 3)) for k, v in enumerate(clustering.inertia, start=1)]
+    chosen = min(len(clustering.clusters), len(points))
+    return Elbow(" ".join(f"{x},{y}" for x, y in points), values, points[chosen - 1])
+
+
+def _points(chosen: Chosen, shown: dict[str, Thumbnail], classes: list[Part]) -> dict[str, object]:
+    """What the script draws, in columns."""
+    position = {part.label: index for index, part in enumerate(classes)}
+    table = chosen.points
+    side = _side_axis(table)
+    paths = table["path"].to_list()
+    standing = {path for grid in chosen.grid.values() for path in grid}
+    return {
+        "low": math.log(side.low) if side else 0,
+        "high": math.log(side.high) if side else 1,
+        "width": table["width_px"].to_list(),
+        "height": table["height_px"].to_list(),
+        "label": [position[label] for label in table["label"]],
+        "name": [words.visible(path) for path in paths],
+        "size": [words.kilobytes(n) for n in table["n_bytes"]],
+        # A photo that stands on the page anyway is taken from there.
+        "photo": {
+            index: "" if path in standing else shown[path].uri
+            for index, path in enumerate(paths)
+            if path in chosen.pointed and path in shown
+        },
+    }

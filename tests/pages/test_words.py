@@ -1,0 +1,30 @@
+"""Figures as a reader sees them."""
+
+from __future__ import annotations
+
+import pytest
+
+from fledged.pages import words
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "text"),
+    [
+        (0, "0.000 kB"),
+        (12, "0.012 kB"),
+        (950, "0.9 kB"),
+        (9_940, "9.9 kB"),
+        (48_000, "48 kB"),
+        (10_988_000, "10,988 kB"),
+    ],
+)
+def test_kilobytes_are_of_a_thousand_and_never_round_to_nothing(n_bytes: int, text: str) -> None:
+    assert words.kilobytes(n_bytes) == text
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "text"),
+    [(0, "0.0 kB"), (1_500, "1.5 kB"), (4_600_000_000, "4.6 GB"), (230_000_000, "230 MB"), (5 * 10**15, "5,000 TB")],
+)
+def test_totals_take_the_unit_that_fits(n_bytes: int, text: str) -> None:
+    assert words.amount(n_bytes) == text

@@ -1,0 +1,320 @@
+"""The page of a lake, read as text and opened in a real browser."""
+
+from __future__ import annotations
+
+import base64
+import html as htmllib
+import io
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_core_python.sync_playwright import Axe
+from PIL import ExifTags, Image
+from playwright.sync_api import Browser, Page
+
+from demo.drawing import CLASSES, Planted, draw_photo
+from fledged.products import Snapshot
+from fledged.scanning import samples
+from fledged.scanning.overview import steps
+from fledged.scanning.scan import scan
+from tests.evaluating.colours import CHROMIUM, chromium
+
+HOSTILE = (
+    "</script><script>window.pwned=1</script>.jpg",
+    '"><img src=x onerror="window.pwned=2">.jpg',
+    "a\u202egpj.jpg",
+)
+HOSTILE_CLASS = "<b onclick='x'>&{% raw %}"
+
+
+def fill(lake: Path) -> None:
+    """Hostile names, a photo with a place, one stored turned, a wrong extension, an unreadable one, and origins."""
+    (lake / HOSTILE_CLASS).mkdir(parents=True)
+    for seed, name in enumerate(HOSTILE):
+        photo = draw_photo(CLASSES[0], seed, (96, 72))
+        photo.save(lake / HOSTILE_CLASS / name.replace("/", "∕"), "JPEG")
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112] = "<i>Camera", 6
+    gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
+    gps[ExifTags.GPS.GPSLatitudeRef], gps[ExifTags.GPS.GPSLatitude] = "N", (52.0, 31.0, 12.0)
+    (lake / "owl").mkdir()
+    draw_photo(CLASSES[1], 9, (200, 100)).save(lake / "owl" / "placed.jpg", exif=exif, comment=b"SECRET")
+    draw_photo(CLASSES[1], 10, (96, 96)).save(lake / "owl" / "really a PNG.jpg", "PNG")
+    (lake / "owl" / "broken.jpg").write_bytes(b"\xff\xd8\xff half a photo")
+    (lake / "owl" / "<notes>.txt").write_text("hello")
+    line = {"path": "owl/placed.jpg", "source_url": "https://owls.example/1.jpg", "query": "<u>owl", "engine": "bing"}
+    (lake / "provenance.jsonl").write_text(json.dumps(line) + "\n")
+
+
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    root = tmp_path_factory.mktemp("overview")
+    lake = root / "my <lake>"
+    fill(lake)
+    (lake / "owl" / "old.jpg").write_bytes((lake / "owl" / "placed.jpg").read_bytes() + b"old")
+    scan(lake, work=root / "work")
+    (lake / "owl" / "old.jpg").unlink()
+    return scan(lake, work=root / "work")
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """Sixty classes with two photos each."""
+    root = tmp_path_factory.mktemp("many")
+    for n in range(60):
+        (root / "lake" / f"class {n:02}").mkdir(parents=True)
+        for copy in range(2):
+            photo = draw_photo(CLASSES[n % 4], 7 * n + copy, (40 + n, 90 - n // 2))
+            photo.save(root / "lake" / f"class {n:02}" / f"{copy}.jpg")
+    return scan(root / "lake", work=root / "work")
+
+
+def html_of(snapshot: Snapshot) -> str:
+    return (snapshot.folder / "overview.html").read_text()
+
+
+def text_of(snapshot: Snapshot) -> str:
+    page = re.sub(r"<(script|style).*?</\1>", "", html_of(snapshot), flags=re.DOTALL)
+    return " ".join(htmllib.unescape(re.sub(r"<[^>]+>", " ", page)).split())
+
+
+class Read(HTMLParser):
+    """Tags and addresses of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        named = dict(attrs)
+        self.addresses += [str(named[name]) for name in ("src", "href", "srcset", "action", "data") if name in named]
+
+
+def test_the_page_tells_what_is_in_the_lake(snapshot: Snapshot) -> None:
+    text = text_of(snapshot)
+    for words in (
+        "What is in my <lake>?",
+        "6 photos In 2 classes,",
+        "1 cannot be read ; every figure below is of the 5 that can.",
+        "1 more file is no photo . 1 photo has the extension of another format. 1 photo tells where it was taken.",
+        "The largest class has 1.5 times the photos of the smallest.",
+        ".jpg 6 JPEG 4, PNG 1, unreadable 1",
+        "owl/really a PNG.jpg PNG",
+        "Known of 1 of 6 photos (16.7%).",
+        "owls.example 1 Found by bing 1 Search <u>owl 1",
+        "1 photo is stored turned or mirrored (EXIF orientation 6: 1)",
+        "owl/broken.jpg damaged: its header cannot be read",
+        "owl/<notes>.txt not a photo (.txt)",
+        "<i>Camera 1",
+        "removed 1",
+        "1 kB is 1,000 bytes",
+        "fledged review --drop-cluster shape:",
+    ):
+        assert words in text, words
+
+
+def test_names_inject_nothing(snapshot: Snapshot) -> None:
+    html = html_of(snapshot)
+    page = Read()
+    page.feed(html)
+    assert page.tags.count("script") == 2
+    assert not {"iframe", "object", "form", "i>camera", "u"} & set(page.tags)
+    assert "<b onclick" not in html
+    assert "<img src=x" not in html
+    assert "window.pwned=1</script>" not in html
+    assert r"a\u202egpj.jpg" in html
+
+
+def test_the_page_names_no_place_outside_of_itself(snapshot: Snapshot) -> None:
+    html = html_of(snapshot)
+    page = Read()
+    page.feed(html)
+    assert all(address.startswith(("data:", "#")) for address in page.addresses)
+    assert str(snapshot.folder.parents[2]) not in html
+    assert "default-src 'none'" in html
+    assert "'unsafe-inline'; script-src 'sha256-" in html
+
+
+def test_pictures_are_small_and_without_metadata(snapshot: Snapshot) -> None:
+    uris = set(re.findall(r"data:image/jpeg;base64,([A-Za-z0-9+/=]+)", html_of(snapshot)))
+    assert len(uris) == 5
+    for uri in uris:
+        data = base64.b64decode(uri)
+        image = Image.open(io.BytesIO(data))
+        assert max(image.size) <= 96
+        assert not image.getexif()
+        assert b"SECRET" not in data
+    turned = {Image.open(io.BytesIO(base64.b64decode(uri))).size for uri in uris}
+    assert (48, 96) in turned
+
+
+def test_the_same_lake_gives_the_same_page_but_for_the_date(tmp_path: Path) -> None:
+    fill(tmp_path / "lake")
+    pages = []
+    for work in ("a", "b"):
+        pages.append(re.sub(r"<time.*?</time>", "", html_of(scan(tmp_path / "lake", work=tmp_path / work))))
+    assert pages[0] == pages[1]
+
+
+def test_a_rescan_writes_no_page(clean_lake: Path, tmp_path: Path) -> None:
+    page = scan(clean_lake, work=tmp_path).folder / "overview.html"
+    before = page.stat().st_mtime_ns
+    scan(clean_lake, work=tmp_path)
+    assert page.stat().st_mtime_ns == before
+    page.unlink()
+    scan(clean_lake, work=tmp_path)
+    assert page.exists()
+
+
+def test_every_defect_of_a_messy_lake_has_its_place(messy_lake: tuple[Path, Planted], tmp_path: Path) -> None:
+    lake, planted = messy_lake
+    text = text_of(scan(lake, work=tmp_path))
+    assert f"{len(planted.unreadable)} cannot be read" in text
+    for path in (*planted.unreadable, *planted.wrong_extension, *planted.skipped):
+        assert " ".join(path.split()) in text, path
+
+
+def test_a_lake_without_a_readable_photo_has_a_page(tmp_path: Path) -> None:
+    (tmp_path / "lake" / "owl").mkdir(parents=True)
+    (tmp_path / "lake" / "owl" / "1.jpg").write_bytes(b"\xff\xd8\xff")
+    text = text_of(scan(tmp_path / "lake", work=tmp_path / "work"))
+    assert "1 cannot be read" in text
+    assert "Samples" not in text
+
+
+def test_a_photo_that_vanishes_before_it_is_drawn_is_left_out(
+    clean_lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = tmp_path / "lake"
+    shutil.copytree(clean_lake, lake)
+    original = samples.choose
+
+    def gone(*arguments: Any) -> Any:
+        shutil.rmtree(lake / CLASSES[0])
+        return original(*arguments)
+
+    monkeypatch.setattr("fledged.scanning.overview.choose", gone)
+    html = html_of(scan(lake, work=tmp_path / "work"))
+    assert f'alt="{CLASSES[0]}/' not in html
+    assert f'alt="{CLASSES[1]}/' in html
+
+
+def test_many_classes_stay_a_small_page(many: Snapshot) -> None:
+    html = html_of(many)
+    assert html.count("<canvas") == 1
+    assert html.count("<option") == 61
+    assert len(html) < 1_500_000
+
+
+def test_a_histogram_is_one_closed_path() -> None:
+    assert steps((0, 2, 1)) == "M0,100V100h1V0h1V50h1V100Z"
+    assert steps((0, 0)) == "M0,100V100h1V100h1V100Z"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    with chromium() as opened:
+        yield opened
+
+
+def opened(browser: Browser, snapshot: Snapshot, width: int = 1280, dark: bool = False) -> tuple[Page, list[str]]:
+    """The page in a browser, with everything that it asked for or complained about."""
+    scheme = "dark" if dark else "light"
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)  # type: ignore[arg-type]
+    page, complaints = context.new_page(), list[str]()
+    url = (snapshot.folder / "overview.html").resolve().as_uri()
+    page.on("request", lambda r: complaints.append(r.url) if r.url != url and not r.url.startswith("data:") else None)
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: complaints.append(dialog.message))
+    page.goto(url)
+    return page, complaints
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False)])
+def test_in_a_real_browser(browser: Browser, snapshot: Snapshot, width: int, dark: bool) -> None:
+    page, complaints = opened(browser, snapshot, width, dark)
+    page.evaluate("document.querySelectorAll('main img[src]').forEach(image => { image.loading = 'eager' })")
+    page.wait_for_function("[...document.images].every(image => image.complete)")
+    assert page.evaluate("[...document.querySelectorAll('main img[src]')].every(image => image.naturalWidth > 0)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("window.pwned") is None
+    found = Axe().run(page)["violations"]
+    assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
+    assert complaints == []
+    page.context.close()
+
+
+@pytest.mark.browser
+def test_many_classes_in_a_real_browser(browser: Browser, many: Snapshot) -> None:
+    page, complaints = opened(browser, many, 390)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    drawn = page.evaluate("document.querySelector('canvas').toDataURL()")
+    page.get_by_label("Class of the chart").select_option(label="class 07")
+    assert page.evaluate("document.querySelector('canvas').toDataURL()") != drawn
+    found = Axe().run(page)["violations"]
+    assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
+    assert complaints == []
+    page.context.close()
+
+
+@pytest.mark.browser
+def test_pointing_at_a_dot_shows_its_photo(browser: Browser, snapshot: Snapshot) -> None:
+    page, complaints = opened(browser, snapshot)
+    chart = page.locator(".scatter").filter(has_text="owl")
+    canvas, tip = chart.locator("canvas"), chart.locator(".tip")
+    assert tip.is_hidden()
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    # The turned photo is 100 x 200 px: its place follows from the axis that the page was given.
+    low, high = page.evaluate("[data.low, data.high]")
+    across, up = page.evaluate("[Math.log(100), Math.log(200)]")
+    x = box["x"] + (across - low) / (high - low) * box["width"]
+    y = box["y"] + (1 - (up - low) / (high - low)) * box["height"]
+    page.mouse.move(x + 2, y + 2)
+    assert tip.is_visible()
+    assert tip.locator("b").text_content() == "owl/placed.jpg"
+    assert "100 × 200 px" in (tip.locator("span").text_content() or "")
+    page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=tip.locator("img").element_handle())
+    page.mouse.move(5, 5)
+    assert tip.is_hidden()
+    assert complaints == []
+    page.context.close()
+
+
+@pytest.mark.browser
+def test_the_keyboard_goes_through_the_photos(browser: Browser, snapshot: Snapshot) -> None:
+    page, _ = opened(browser, snapshot)
+    chart = page.locator(".scatter").filter(has_text="owl")
+    chart.locator("canvas").focus()
+    seen = []
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+        seen.append(chart.locator(".tip b").text_content())
+    assert seen == ["owl/really a PNG.jpg", "owl/placed.jpg", "owl/really a PNG.jpg"]
+    page.keyboard.press("Escape")
+    assert chart.locator(".tip").is_hidden()
+    page.keyboard.press("ArrowLeft")
+    assert chart.locator(".tip b").text_content() == "owl/placed.jpg"
+    page.context.close()
+
+
+@pytest.mark.browser
+def test_it_prints_light_even_in_the_dark(browser: Browser, snapshot: Snapshot) -> None:
+    page, _ = opened(browser, snapshot, dark=True)
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
+    assert len(page.pdf()) > 10_000
+    page.context.close()
