@@ -9,7 +9,8 @@ import pytest
 
 from fledged.errors import ConfigError
 from fledged.reviewing.clusters import cluster_findings
-from fledged.reviewing.review import FINDING_TYPES, review
+from fledged.reviewing.findings import TYPES as FINDING_TYPES
+from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
 
 PHOTOS = pl.DataFrame(

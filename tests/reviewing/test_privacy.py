@@ -8,8 +8,9 @@ import polars as pl
 from PIL import ExifTags, Image
 
 from demo.drawing import draw_photo
+from fledged.reviewing.findings import TYPES as FINDING_TYPES
 from fledged.reviewing.privacy import gps_findings
-from fledged.reviewing.review import FINDING_TYPES, review
+from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
 
 

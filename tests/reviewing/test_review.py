@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from demo.drawing import Planted
-from fledged.config import ReviewConfig
-from fledged.progress import silent
-from fledged.reviewing.findings import TYPES as FINDING_TYPES
+from fledged.reviewing.findings import TYPES
 from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
 
@@ -39,48 +39,37 @@ def test_nothing_is_found_twice_and_asking_again_does_no_work(clean_lake: Path, 
     assert review(work=tmp_path).id != first.id
 
 
-def row(path: str, **changes: object) -> dict[str, object]:
-    usual: dict[str, object] = {
-        "path": path,
-        "label": "owl",
-        "sha256": path,
-        "phash": hash(path) % 2**63,
-        "phash_mirrored": 0,
-        "thumbnail": bytes(1024),
-        "width_px": 400,
-        "height_px": 300,
-        "brightness": 0.5,
-        "contrast": 0.2,
-        "n_frames": 1,
-        "error": None,
+def test_findings_have_their_columns_and_come_from_memory_when_decisions_change(
+    clean_lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan(clean_lake, work=tmp_path)
+    first = review(work=tmp_path)
+    assert dict(first.findings().schema) == TYPES
+    monkeypatch.setattr("fledged.reviewing.review.find", None)  # calling it again would fail
+    path = sorted(str(file.relative_to(clean_lake)) for file in clean_lake.rglob("*.jpg"))[0]
+    (tmp_path / "decisions.jsonl").write_text(f'{{"path": "{path}", "action": "drop"}}\n')
+    again = review(work=tmp_path)
+    assert again.n_decisions == 1
+    assert again.findings().equals(first.findings())
+
+
+def test_a_lake_without_a_readable_photo_has_findings_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "lake/owl").mkdir(parents=True)
+    (tmp_path / "lake/owl/a.jpg").write_bytes(b"")
+    (tmp_path / "lake/owl/b.svg").write_bytes(b"<svg/>")
+    (tmp_path / "lake/owl/c.jpg").write_bytes(b"<svg xmlns='http://www.w3.org/2000/svg'/>")
+    found = review(scan(tmp_path / "lake", work=tmp_path / "w"), work=tmp_path / "w").findings()
+    assert set(found.select("kind", "path").rows()) == {
+        ("unreadable", "owl/a.jpg"),
+        ("zero_byte", "owl/a.jpg"),
+        ("unreadable", "owl/c.jpg"),
+        ("vector", "owl/c.jpg"),
     }
-    return usual | changes
 
 
-def test_odd_photos_are_findings_with_score_threshold_and_advice() -> None:
-    photos = pl.DataFrame(
-        [
-            row("good.jpg"),
-            row("tiny.jpg", width_px=40),
-            row("wide.jpg", width_px=2000),
-            row("dark.jpg", brightness=0.01),
-            row("bright.jpg", brightness=0.99),
-            row("flat.jpg", contrast=0.001),
-            row("moving.gif", n_frames=3),
-            row("broken.jpg", error="truncated", width_px=None),
-        ],
-        schema_overrides={"phash": pl.UInt64, "phash_mirrored": pl.UInt64, "error": pl.String},
-    )
-    found = find(photos, ReviewConfig(), silent)
-    assert list(found.schema) == list(FINDING_TYPES)
-    kinds = {path: kind for kind, path in found.select("kind", "path").rows()}
-    assert kinds.pop("wide.jpg") == "odd_aspect"
-    assert kinds == {
-        "tiny.jpg": "tiny",
-        "dark.jpg": "dark",
-        "bright.jpg": "bright",
-        "flat.jpg": "flat",
-        "moving.gif": "animated",
-        "broken.jpg": "unreadable",
-    } | {path: kind for path, kind in kinds.items() if kind == "odd_aspect"}
-    assert set(found["advice"]) == {"drop", "look"}
+def test_a_photo_that_vanished_after_the_scan_is_left_unseen(clean_lake: Path, tmp_path: Path) -> None:
+    shutil.copytree(clean_lake, tmp_path / "lake")
+    snapshot = scan(tmp_path / "lake", work=tmp_path / "w")
+    gone = sorted((tmp_path / "lake").rglob("*.jpg"))[0]
+    gone.unlink()
+    assert review(snapshot, work=tmp_path / "w").snapshot_id == snapshot.id

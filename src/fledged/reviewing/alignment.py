@@ -37,14 +37,18 @@ def similarity(first_BHW: npt.NDArray[np.uint8], second_BHW: npt.NDArray[np.uint
     scores = np.zeros(len(first), np.float32)
     for flip in (False, True):
         other = second[:, :, ::-1] if flip else second
-        correlation, shift_B2 = _best_shift(small, _half(other))
-        likely = np.flatnonzero((correlation >= _MIN_CORRELATION) & (scores < enough))
-        if not len(likely):
-            continue
-        scores[likely] = np.maximum(scores[likely], _edges_in_common(first[likely], other[likely], None))
-        rest = likely[scores[likely] < enough]
-        if len(rest):
-            scores[rest] = np.maximum(scores[rest], _aligned(first[rest], other[rest], shift_B2[rest]))
+        undecided = np.flatnonzero(scores < enough)
+        if not len(undecided):
+            break
+        scores[undecided] = np.maximum(scores[undecided], _edges_in_common(first[undecided], other[undecided], None))
+        undecided = undecided[scores[undecided] < enough]
+        if not len(undecided):
+            break
+        correlation, shift_B2 = _best_shift(small[undecided], _half(other[undecided]))
+        likely = correlation >= _MIN_CORRELATION
+        if likely.any():
+            rest = undecided[likely]
+            scores[rest] = np.maximum(scores[rest], _aligned(first[rest], other[rest], shift_B2[likely]))
     return scores
 
 
@@ -152,7 +156,7 @@ def _best_shift(first_BHW: Float32Array, second_BHW: Float32Array) -> tuple[Floa
     margin = _MAX_SHIFT
     core = first_BHW[:, margin:-margin, margin:-margin].reshape(n_pairs, -1)
     core = core - core.mean(1, keepdims=True)
-    norm: Float32Array = np.linalg.norm(core, axis=1) + np.float32(1e-3)
+    norm = np.asarray(np.linalg.norm(core, axis=1), np.float32) + np.float32(1e-3)
     best = np.full(n_pairs, -1, np.float32)
     shift = np.zeros((n_pairs, 2), np.float32)
     for dy in range(2 * margin + 1):
@@ -160,7 +164,7 @@ def _best_shift(first_BHW: Float32Array, second_BHW: Float32Array) -> tuple[Floa
             window = second_BHW[:, dy : side - 2 * margin + dy, dx : side - 2 * margin + dx].reshape(n_pairs, -1)
             variance = (window * window).sum(1) - window.sum(1) ** 2 / window.shape[1]
             spread = np.sqrt(np.maximum(variance, 0)) + np.float32(1e-3)
-            correlation = ((core * window).sum(1) / (norm * spread)).astype(np.float32)
+            correlation = np.asarray((core * window).sum(1) / (norm * spread), np.float32)
             better = correlation > best
             best[better] = correlation[better]
             shift[better] = (dx - margin, dy - margin)
@@ -182,9 +186,9 @@ def _half(image_BHW: Float32Array) -> Float32Array:
 
 def _blurred(image_BHW: Float32Array) -> Float32Array:
     padded = np.pad(image_BHW, ((0, 0), (1, 1), (1, 1)), mode="edge")
-    rows = (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4
-    result: Float32Array = (rows[:, :, :-2] + 2 * rows[:, :, 1:-1] + rows[:, :, 2:]) / 4
-    return result
+    rows = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
+    both = rows[:, :, :-2] + 2 * rows[:, :, 1:-1] + rows[:, :, 2:]
+    return np.asarray(both / 16, np.float32)
 
 
 def _gradients(image_BHW: Float32Array) -> tuple[Float32Array, Float32Array]:

@@ -10,7 +10,7 @@ import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 
 from demo.drawing import draw_photo
-from fledged.preparing.shards import shrink_file
+from fledged.copies import shrink_file
 
 
 def revealing(format_: str) -> bytes:
