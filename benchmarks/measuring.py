@@ -13,8 +13,8 @@ from pathlib import Path
 
 _EVERY_S = 0.1
 MEMORY_METHOD = (
-    "Memory: the highest sum, sampled every 0.1 s, of the proportional set sizes (PSS of /proc/PID/smaps_rollup: pages\n"
-    "that processes share count once) of the command and all processes below it."
+    "Memory: the highest sum, sampled every 0.1 s, of the proportional set sizes (PSS in /proc/PID/smaps_rollup:\n"
+    "pages that processes share count once) of the command and all processes below it."
 )
 
 

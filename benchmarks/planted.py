@@ -206,7 +206,7 @@ def _write(
 ) -> None:
     notes = (
         f"{n_files} files, seed {SEED}. `fledged scan` {outcome.scan.seconds:.1f} s, {outcome.scan.peak_mib:.0f} MiB; "
-        f"`fledged review` {outcome.review.seconds:.1f} s, {outcome.review.peak_mib:.0f} MiB, each a process with empty\n"
+        f"`fledged review` {outcome.review.seconds:.1f} s, {outcome.review.peak_mib:.0f} MiB, each with empty\n"
         f"caches. {MEMORY_METHOD}"
     )
     header = ["what", "n", "found", "missed or false", "share (95% interval)", *more]
