@@ -25,7 +25,7 @@ import polars as pl
 from benchmarks import results
 from benchmarks.build import DATA, WEIGHTS
 from benchmarks.measuring import fledged, run
-from benchmarks.planted import judge
+from benchmarks.planted import judge, no_page
 from benchmarks.planting.sources import real_files
 from benchmarks.planting.writing import Truth
 from benchmarks.scoring import share
@@ -181,10 +181,9 @@ def _accuracy(root: Path, test: Path, name: str, seed: int, cache: Path | None, 
         work.mkdir(parents=True)
         shutil.copytree(cache, work / "cache")  # features are cached by content: computed once for all lakes
     run(fledged("scan", str(root / "lake"), "--work", str(work)))
-    no_page = ["--no-open"] if "--no-open" in run(fledged("review", "--help")).stdout else []
-    run(fledged("review", "--work", str(work), *no_page, *weights_flags("review")))
+    run(fledged("review", "--work", str(work), *no_page(), *weights_flags("review")))
     if apply:
-        run(fledged("review", "--work", str(work), *no_page, *weights_flags("review"), *apply))
+        run(fledged("review", "--work", str(work), *no_page(), *weights_flags("review"), *apply))
     group_by = ["--group-by", GROUP_BY[name]] if name in GROUP_BY else []
     run(fledged("prepare", "--work", str(work), "--seed", str(seed), *group_by))
     run(fledged("train", "--work", str(work), "--seed", str(seed), *weights_flags("train")))

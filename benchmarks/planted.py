@@ -74,7 +74,7 @@ def measure(lakes: Sequence[str], photos: Path | None, drawn: bool, keep: Path |
     """Plant, judge and write a table for each lake and kind of photos."""
     with tempfile.TemporaryDirectory() as folder:
         for name in lakes:
-            for origin, sources in _origins(name, photos, drawn):
+            for origin, sources in origins(name, photos, drawn):
                 root = (keep or Path(folder)) / f"{name}-{origin.replace(' ', '-')}"
                 truth = PLANT[name](root / "lake", sources, SEED)
                 truth.save(root / "truth.json")
@@ -85,17 +85,18 @@ def measure(lakes: Sequence[str], photos: Path | None, drawn: bool, keep: Path |
 def judge(lake: Path, work: Path, *settings: str) -> Outcome:
     """`fledged scan` and `fledged review`, each in a process of its own, in an empty working folder."""
     scan = run(fledged("scan", str(lake), "--work", str(work)))
-    review = run(fledged("review", "--work", str(work), *_no_page(), *settings))
+    review = run(fledged("review", "--work", str(work), *no_page(), *settings))
     workspace = Workspace(work)
     return Outcome(workspace.load(Review).findings(), workspace.load(Snapshot).photos(), scan, review)
 
 
-def _no_page() -> list[str]:
+def no_page() -> list[str]:
     """The flag that keeps the review from opening a page, where it has one."""
     return ["--no-open"] if "--no-open" in run(fledged("review", "--help")).stdout else []
 
 
-def _origins(name: str, photos: Path | None, drawn: bool) -> Iterable[tuple[str, list[Source]]]:
+def origins(name: str, photos: Path | None, drawn: bool) -> Iterable[tuple[str, list[Source]]]:
+    """("real photos" | "drawn photos", the photos) to plant the lake `name` from."""
     n_real, n_drawn = N_PHOTOS[name]
     folders = [photos] if photos else sorted(path for path in DATA.glob("*") if path.is_dir())
     sources = [source for folder in folders for source in real_sources(folder, n_real, SEED)]

@@ -1,0 +1,239 @@
+"""CleanVision, imagededup and cleanlab on the same planted lakes as fledged, one after the other on the same machine.
+
+    python -m venv .venv-peers && .venv-peers/bin/pip install -r benchmarks/requirements-peers.txt
+    FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks peers
+
+Each does what its defaults do, in a process of its own; what one does not do is left empty.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import results
+from benchmarks.build import DATA, WEIGHTS
+from benchmarks.features import features
+from benchmarks.known import ALIKE
+from benchmarks.measuring import MEMORY_METHOD, Measured, run
+from benchmarks.mislabels import SUBJECTS, hits, plant, ranking, weights_flags
+from benchmarks.planted import COPY_KINDS, PLANT, SEED, UNREADABLE_KINDS, judge, origins
+from benchmarks.planting.writing import Truth
+from benchmarks.scoring import Pair, score_copies, share
+
+PYTHON = os.environ.get("FLEDGED_PEERS", ".venv-peers/bin/python")
+JOBS = Path(__file__).with_name("peer_jobs")
+_COMMAND = "FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks peers"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a tool said of a lake."""
+
+    tool: str
+    found: dict[str, Any]  # as the job wrote it
+    measured: Measured
+
+    @property
+    def cost(self) -> list[object]:
+        """Seconds and MiB, as the last columns of a table."""
+        return [f"{self.measured.seconds:.1f}", f"{self.measured.peak_mib:.0f}"]
+
+    @property
+    def error(self) -> str:
+        """Its last words where it failed."""
+        last = (self.measured.stderr.strip().splitlines() or [""])[-1]
+        return f"failed: {last[:150]}" if self.measured.code else ""
+
+
+def main() -> None:
+    """All tables."""
+    if run([PYTHON, "-c", "import cleanvision, cleanlab, imagededup"], check=False).code:
+        print(
+            f"skipped: {PYTHON} cannot import the peers; install benchmarks/requirements-peers.txt, name FLEDGED_PEERS"
+        )
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for name, write in (("copies", _write_copies), ("broken", _write_broken), ("outliers", _write_outliers)):
+            for origin, sources in origins(name, None, True):
+                root = Path(folder) / f"{name}-{origin.replace(' ', '-')}"
+                write(origin, PLANT[name](root / "lake", sources, SEED), root)
+        if DATA.is_dir():
+            _write_mislabels(Path(folder))
+
+
+def _ask(tool: str, job: str, source: Path, out: Path, *arguments: str) -> Answer:
+    measured = run([PYTHON, str(JOBS / job), str(source), str(out), *arguments], check=False)
+    found = json.loads(out.read_text()) if measured.code == 0 else {}
+    return Answer(tool, found, measured)
+
+
+def _fledged(root: Path) -> Answer:
+    """As a peer's answer, with the seconds of scan and review together and the larger of their memories."""
+    outcome = judge(root / "lake", root / "work", *weights_flags("review"))
+    kinds = outcome.kinds_by_path()
+    both = Measured(
+        0, "", "", outcome.scan.seconds + outcome.review.seconds, max(outcome.scan.peak_mib, outcome.review.peak_mib)
+    )
+    found = {
+        "pairs": outcome.pairs(*COPY_KINDS),
+        "exact": outcome.pairs("exact_duplicate", "label_conflict"),
+        "flags": {path: sorted(found) for path, found in kinds.items()},
+        "unreadable": [path for path, found in kinds.items() if found & set(UNREADABLE_KINDS)],
+        "ranked": ranking(outcome.findings),
+    }
+    return Answer("fledged scan + review", found, both)
+
+
+def _dedup(root: Path) -> list[Answer]:
+    lake = root / "lake"
+    answers = [_ask("imagededup, PHash", "imagededup_job.py", lake, root / "phash.json", "phash")]
+    cnn = _ask("imagededup, CNN", "imagededup_job.py", lake, root / "cnn.json", "cnn")
+    if cnn.measured.code and WEIGHTS.is_file():
+        # Its own weights come from a hub, which not every machine reaches.
+        name = "imagededup, CNN with the weights of fledged's MobileNetV2"
+        cnn = _ask(name, "imagededup_job.py", lake, root / "cnn.json", "cnn", str(WEIGHTS))
+    return [*answers, cnn]
+
+
+def _write_copies(origin: str, truth: Truth, root: Path) -> None:
+    answers = [
+        _fledged(root),
+        _ask("CleanVision", "cleanvision_job.py", root / "lake", root / "cleanvision.json"),
+        *_dedup(root),
+    ]
+    rows: list[list[object]] = []
+    by_kind: dict[str, list[object]] = {}
+    for answer in answers:
+        if answer.error:
+            rows.append([answer.tool, answer.error, "", "", "", "", *answer.cost])
+            continue
+        # A tool that lists exact copies apart does not list them among the near ones.
+        pairs = [_pair(pair) for key in ("pairs", "exact") for pair in answer.found.get(key, [])]
+        exact = score_copies(truth, truth.exact, pairs)
+        near = score_copies(truth, truth.near, pairs, ALIKE)
+        (found_exact, n_exact), (found, n), (right, n_pairs) = exact.recall, near.recall, near.precision
+        rows.append(
+            [
+                answer.tool,
+                f"{found_exact} of {n_exact}",
+                share(found, n),
+                n - found,
+                share(right, n_pairs),
+                n_pairs - right,
+                *answer.cost,
+            ]
+        )
+        for tally in near.tallies:
+            by_kind.setdefault(tally.kind, [tally.kind, tally.n]).append(f"{tally.found / tally.n:.2f}")
+    header = ["tool", "exact copies", "near copies: recall", "missed", "pairs: precision", "false pairs", "s", "MiB"]
+    results.write(f"Peers: planted copies, {origin}", _COMMAND, header, rows, MEMORY_METHOD)
+    tools = [answer.tool for answer in answers if not answer.error]
+    title = f"Peers: planted copies by kind, {origin}"
+    results.write(title, _COMMAND, ["kind", "n", *tools], list(by_kind.values()), "Share that was found.")
+
+
+def _write_broken(origin: str, truth: Truth, root: Path) -> None:
+    peer = _ask("CleanVision", "cleanvision_job.py", root / "lake", root / "cleanvision.json")
+    good = [*truth.odd_but_good, *truth.untouched]
+    rows: list[list[object]] = []
+    for answer in (_fledged(root), peer):
+        if answer.error:
+            rows.append([answer.tool, answer.error, "", "", *answer.cost])
+            continue
+        # CleanVision has no such finding: what it leaves out without a word does not count as found.
+        said = set(answer.found.get("unreadable", []))
+        found = len(said & set(truth.broken))
+        rows.append(
+            [
+                answer.tool,
+                share(found, len(truth.broken)),
+                len(truth.broken) - found,
+                len(said & set(good)),
+                *answer.cost,
+            ]
+        )
+    results.write(
+        f"Peers: planted unreadable files, {origin}",
+        _COMMAND,
+        ["tool", "found", "missed", f"false, of {len(good)}", "s", "MiB"],
+        rows,
+        f"{len(truth.broken)} unreadable files. CleanVision leaves them out or fails; it has no such finding.",
+    )
+
+
+def _write_outliers(origin: str, truth: Truth, root: Path) -> None:
+    answers = [
+        _fledged(root),
+        _ask("CleanVision", "cleanvision_job.py", root / "lake", root / "cleanvision.json"),
+    ]
+    rows: list[list[object]] = []
+    kinds = list(dict.fromkeys(truth.outliers.values()))
+    for kind in kinds:
+        paths = [path for path, planted in truth.outliers.items() if planted == kind]
+        rows.append([kind, len(paths), *(_flagged(answer, paths) for answer in answers)])
+    everything = list(truth.outliers)
+    rows.append(["all", len(everything), *(_flagged(answer, everything) for answer in answers)])
+    rows.append(["untouched photos", len(truth.untouched), *(_flagged(answer, truth.untouched) for answer in answers)])
+    rows.append(["s", "", *(answer.cost[0] for answer in answers)])
+    rows.append(["MiB", "", *(answer.cost[1] for answer in answers)])
+    results.write(
+        f"Peers: planted outliers, {origin}",
+        _COMMAND,
+        ["what", "n", *(answer.tool for answer in answers)],
+        rows,
+        "Photos that carry any finding but a duplicate, of those planted (found) and of those untouched (false,\n"
+        "unless the photo is bad by itself).",
+    )
+
+
+def _flagged(answer: Answer, paths: Sequence[str]) -> str:
+    if answer.error:
+        return answer.error
+    not_counted = {*COPY_KINDS, "exact_duplicates", "near_duplicates"}
+    flags = answer.found["flags"]
+    return str(sum(bool(set(flags.get(path, ())) - not_counted) for path in paths))
+
+
+def _write_mislabels(folder: Path) -> None:
+    rows: list[list[object]] = []
+    for name, noise, shown in SUBJECTS:
+        root = folder / f"{name}-{noise}"
+        truth = plant(name, noise, 1, root / "lake")
+        paths = list(truth.true_label)
+        labels = np.unique([path.partition("/")[0] for path in paths], return_inverse=True)[1]
+        groups = np.unique([truth.source_of[path] for path in paths], return_inverse=True)[1]
+        weights = WEIGHTS if WEIGHTS.is_file() else None
+        array = features([root / "lake" / path for path in paths], weights, folder / "features")
+        np.savez(root / "features.npz", features=array, labels=labels, groups=groups)
+        answers = [_fledged(root)]
+        for how, words in (("plain", "random folds"), ("grouped", "folds by source")):
+            tool = f"cleanlab, logistic regression, {words}"
+            answers.append(_ask(tool, "cleanlab_job.py", root / "features.npz", root / f"{how}.json", how))
+        for answer in answers:
+            ranked = [path if isinstance(path, str) else paths[path] for path in answer.found["ranked"]]
+            found = hits(ranked, truth, shown)
+            right, missed = found.n_right, found.n_flipped - found.n_right
+            precision = share(right, found.n_shown)
+            recall = share(right, found.n_flipped)
+            subject = f"{name}, {noise:.0%}, first {shown:.0%}"
+            rows.append([subject, answer.tool, recall, precision, missed, found.n_shown - right, *answer.cost])
+    results.write(
+        "Peers: mislabels",
+        _COMMAND,
+        ["lake", "tool", "recall", "precision", "missed", "false", "s", "MiB"],
+        rows,
+        "Whole sources mislabelled, seed 1. cleanlab is given the features (its seconds are those of the folds and\n"
+        "the ranking alone); fledged's are scan and review from the files, features included.",
+    )
+
+
+def _pair(pair: Sequence[str]) -> Pair:
+    return pair[0], pair[1]
