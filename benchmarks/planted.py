@@ -129,6 +129,8 @@ def _report_copies(origin: str, truth: Truth, outcome: Outcome, keep: Path | Non
     rows += [["near, all: recall", n, found, n - found, share(found, n)]]
     right, n_pairs = near.precision
     rows += [["pairs reported: precision", n_pairs, right, f"{n_pairs - right} false", share(right, n_pairs)]]
+    behind = {frozenset(truth.source_of[path] for path in pair) for pair in near.false_pairs}
+    rows += [["pairs of pictures behind the false ones", len(behind), "", "", ""]]
     rows += [["exact duplicates reported that are none", false_exact, "", "", ""]]
     _write(f"Planted copies, {origin}", "copies", rows, outcome, len(truth.source_of))
     if keep:

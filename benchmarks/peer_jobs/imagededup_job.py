@@ -44,7 +44,8 @@ def _own_model(weights: str) -> object:
             self.features = model.features
 
         def forward(self, batch: torch.Tensor) -> torch.Tensor:
-            return self.features(batch).mean((2, 3))
+            pooled: torch.Tensor = self.features(batch).mean((2, 3))
+            return pooled
 
     return CustomModel(name=Pooled.name, model=Pooled(), transform=Pooled.transform)
 
