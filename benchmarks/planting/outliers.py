@@ -122,7 +122,7 @@ def slide(photo: Rgb, rng: np.random.Generator) -> Rgb:
     draw.text((50, 40), _text(rng, 3).title(), _colour(rng, 0, 110), _font(44))
     draw.line((50, 105, 590, 105), _colour(rng), 4)
     for row in range(int(rng.integers(3, 6))):
-        draw.text((70, 140 + 60 * row), f"• {_text(rng, 5)}", (40, 40, 40), _font(26))
+        draw.text((70, 140 + 60 * row), f"- {_text(rng, 5)}", (40, 40, 40), _font(26))
     return image
 
 
