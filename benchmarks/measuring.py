@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -10,6 +11,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks.build import WEIGHTS
+from fledged.config import ReviewConfig
 
 _EVERY_S = 0.1
 MEMORY_METHOD = (
@@ -26,6 +30,7 @@ class Measured:
     stdout: str
     stderr: str
     seconds: float
+    cpu_s: float  # of all cores, user and system: hardly moved by what else the machine does
     peak_mib: float
 
 
@@ -36,7 +41,7 @@ def fledged(*arguments: str) -> list[str]:
 
 def run(command: Sequence[str], env: Mapping[str, str] | None = None, check: bool = True) -> Measured:
     """Run to the end. With `check`, a failure ends the benchmark and shows what the command said."""
-    start_s = time.monotonic()
+    start_s, start_cpu_s = time.monotonic(), _children_cpu_s()
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
     ) as process:
@@ -47,7 +52,26 @@ def run(command: Sequence[str], env: Mapping[str, str] | None = None, check: boo
         peak.stop()
     if check and process.returncode:
         sys.exit(f"{' '.join(command)}\nended with {process.returncode}:\n{stderr[-4000:]}")
-    return Measured(process.returncode, stdout, stderr, seconds, peak.bytes / 2**20)
+    return Measured(process.returncode, stdout, stderr, seconds, _children_cpu_s() - start_cpu_s, peak.bytes / 2**20)
+
+
+def no_page() -> list[str]:
+    """The flag that keeps the review from opening a page, where it has one."""
+    return ["--no-open"] if "--no-open" in run(fledged("review", "--help")).stdout else []
+
+
+def weights_flags(verb: str) -> list[str]:
+    """The flag or setting that names the weights, where the verb has one and the file is there."""
+    if not WEIGHTS.is_file():
+        return []
+    if "--weights" in run(fledged(verb, "--help")).stdout:
+        return ["--weights", str(WEIGHTS)]
+    return ["--set", f"review.weights={WEIGHTS}"] if verb == "review" and "weights" in ReviewConfig.model_fields else []
+
+
+def _children_cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 class _Peak(threading.Thread):

@@ -23,9 +23,9 @@ import numpy as np
 import polars as pl
 
 from benchmarks import results
-from benchmarks.build import DATA, WEIGHTS
-from benchmarks.measuring import fledged, run
-from benchmarks.planted import judge, no_page
+from benchmarks.build import DATA
+from benchmarks.measuring import fledged, no_page, run, weights_flags
+from benchmarks.planted import judge
 from benchmarks.planting.sources import real_files
 from benchmarks.planting.writing import Truth
 from benchmarks.scoring import share
@@ -104,23 +104,10 @@ def ranking(findings: pl.DataFrame) -> list[str]:
     return list(dict.fromkeys(likely["path"]))
 
 
-def weights_flags(verb: str) -> list[str]:
-    """The flag or setting that names the weights, where the verb has one and the file is there."""
-    if not WEIGHTS.is_file():
-        return []
-    words = run(fledged(verb, "--help")).stdout
-    if "--weights" in words:
-        return ["--weights", str(WEIGHTS)]
-    from fledged.config import ReviewConfig
-
-    known = verb == "review" and "weights" in ReviewConfig.model_fields
-    return ["--set", f"review.weights={WEIGHTS}"] if known else []
-
-
 def _rank(name: str, noise: float, shown: float, seed: int) -> list[object]:
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
         truth = plant(name, noise, seed, Path(folder) / "lake")
-        outcome = judge(Path(folder) / "lake", Path(folder) / "work", *weights_flags("review"))
+        outcome = judge(Path(folder) / "lake", Path(folder) / "work")
     found = hits(ranking(outcome.findings), truth, shown)
     return [
         f"{name} ({len(truth.true_label)})",

@@ -2,112 +2,63 @@
 
     python -m venv .venv-peers && .venv-peers/bin/pip install -r benchmarks/requirements-peers.txt
     FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks peers
+    FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks.peers copies --real    # one part
 
 Each does what its defaults do, in a process of its own; what one does not do is left empty.
 """
 
 from __future__ import annotations
 
-import json
-import os
+import argparse
+import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmarks import results
+from benchmarks.answers import PYTHON, Answer, ask, of_fledged, of_imagededup
 from benchmarks.build import DATA, WEIGHTS
 from benchmarks.features import features
 from benchmarks.known import ALIKE
-from benchmarks.measuring import MEMORY_METHOD, Measured, run
-from benchmarks.mislabels import SUBJECTS, hits, plant, ranking, weights_flags
-from benchmarks.planted import COPY_KINDS, PLANT, SEED, UNREADABLE_KINDS, judge, origins
+from benchmarks.measuring import MEMORY_METHOD, run
+from benchmarks.mislabels import SUBJECTS, hits, plant
+from benchmarks.planted import COPY_KINDS, PLANT, SEED, origins
 from benchmarks.planting.writing import Truth
 from benchmarks.scoring import Pair, score_copies, share
 
-PYTHON = os.environ.get("FLEDGED_PEERS", ".venv-peers/bin/python")
-JOBS = Path(__file__).with_name("peer_jobs")
+PARTS = ("copies", "broken", "outliers", "mislabels")
 _COMMAND = "FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks peers"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a tool said of a lake."""
-
-    tool: str
-    found: dict[str, Any]  # as the job wrote it
-    measured: Measured
-
-    @property
-    def cost(self) -> list[object]:
-        """Seconds and MiB, as the last columns of a table."""
-        return [f"{self.measured.seconds:.1f}", f"{self.measured.peak_mib:.0f}"]
-
-    @property
-    def error(self) -> str:
-        """Its last words where it failed."""
-        last = (self.measured.stderr.strip().splitlines() or [""])[-1]
-        return f"failed: {last[:150]}" if self.measured.code else ""
 
 
 def main() -> None:
     """All tables."""
+    measure(PARTS, (True, False))
+
+
+def measure(parts: Sequence[str], drawn: Sequence[bool]) -> None:
+    """The tables of some parts, from real photos (False), drawn ones (True) or both."""
     if run([PYTHON, "-c", "import cleanvision, cleanlab, imagededup"], check=False).code:
         print(
             f"skipped: {PYTHON} cannot import the peers; install benchmarks/requirements-peers.txt, name FLEDGED_PEERS"
         )
         return
     with tempfile.TemporaryDirectory() as folder:
-        for name, write in (("copies", _write_copies), ("broken", _write_broken), ("outliers", _write_outliers)):
+        for name in (name for name in parts if name in _WRITE):
             for origin, sources in origins(name, None, True):
-                root = Path(folder) / f"{name}-{origin.replace(' ', '-')}"
-                write(origin, PLANT[name](root / "lake", sources, SEED), root)
-        if DATA.is_dir():
+                if origin.startswith("drawn") in drawn:
+                    root = Path(folder) / f"{name}-{origin.replace(' ', '-')}"
+                    _WRITE[name](origin, PLANT[name](root / "lake", sources, SEED), root)
+        if "mislabels" in parts and DATA.is_dir():
             _write_mislabels(Path(folder))
-
-
-def _ask(tool: str, job: str, source: Path, out: Path, *arguments: str) -> Answer:
-    measured = run([PYTHON, str(JOBS / job), str(source), str(out), *arguments], check=False)
-    found = json.loads(out.read_text()) if measured.code == 0 else {}
-    return Answer(tool, found, measured)
-
-
-def _fledged(root: Path) -> Answer:
-    """As a peer's answer, with the seconds of scan and review together and the larger of their memories."""
-    outcome = judge(root / "lake", root / "work", *weights_flags("review"))
-    kinds = outcome.kinds_by_path()
-    both = Measured(
-        0, "", "", outcome.scan.seconds + outcome.review.seconds, max(outcome.scan.peak_mib, outcome.review.peak_mib)
-    )
-    found = {
-        "pairs": outcome.pairs(*COPY_KINDS),
-        "exact": outcome.pairs("exact_duplicate", "label_conflict"),
-        "flags": {path: sorted(found) for path, found in kinds.items()},
-        "unreadable": [path for path, found in kinds.items() if found & set(UNREADABLE_KINDS)],
-        "ranked": ranking(outcome.findings),
-    }
-    return Answer("fledged scan + review", found, both)
-
-
-def _dedup(root: Path) -> list[Answer]:
-    lake = root / "lake"
-    answers = [_ask("imagededup, PHash", "imagededup_job.py", lake, root / "phash.json", "phash")]
-    cnn = _ask("imagededup, CNN", "imagededup_job.py", lake, root / "cnn.json", "cnn")
-    if cnn.measured.code and WEIGHTS.is_file():
-        # Its own weights come from a hub, which not every machine reaches.
-        name = "imagededup, CNN with the weights of fledged's MobileNetV2"
-        cnn = _ask(name, "imagededup_job.py", lake, root / "cnn.json", "cnn", str(WEIGHTS))
-    return [*answers, cnn]
 
 
 def _write_copies(origin: str, truth: Truth, root: Path) -> None:
     answers = [
-        _fledged(root),
-        _ask("CleanVision", "cleanvision_job.py", root / "lake", root / "cleanvision.json"),
-        *_dedup(root),
+        of_fledged(root),
+        ask("CleanVision", "cleanvision_job.py", root / "lake", root / "cleanvision.json"),
+        *of_imagededup(root),
     ]
     rows: list[list[object]] = []
     by_kind: dict[str, list[object]] = {}
@@ -133,7 +84,17 @@ def _write_copies(origin: str, truth: Truth, root: Path) -> None:
         )
         for tally in near.tallies:
             by_kind.setdefault(tally.kind, [tally.kind, tally.n]).append(f"{tally.found / tally.n:.2f}")
-    header = ["tool", "exact copies", "near copies: recall", "missed", "pairs: precision", "false pairs", "s", "MiB"]
+    header = [
+        "tool",
+        "exact copies",
+        "near copies: recall",
+        "missed",
+        "pairs: precision",
+        "false pairs",
+        "s",
+        "CPU s",
+        "MiB",
+    ]
     results.write(f"Peers: planted copies, {origin}", _COMMAND, header, rows, MEMORY_METHOD)
     tools = [answer.tool for answer in answers if not answer.error]
     title = f"Peers: planted copies by kind, {origin}"
@@ -141,10 +102,10 @@ def _write_copies(origin: str, truth: Truth, root: Path) -> None:
 
 
 def _write_broken(origin: str, truth: Truth, root: Path) -> None:
-    peer = _ask("CleanVision", "cleanvision_job.py", root / "lake", root / "cleanvision.json")
+    peer = ask("CleanVision", "cleanvision_job.py", root / "lake", root / "cleanvision.json")
     good = [*truth.odd_but_good, *truth.untouched]
     rows: list[list[object]] = []
-    for answer in (_fledged(root), peer):
+    for answer in (of_fledged(root), peer):
         if answer.error:
             rows.append([answer.tool, answer.error, "", "", *answer.cost])
             continue
@@ -163,7 +124,7 @@ def _write_broken(origin: str, truth: Truth, root: Path) -> None:
     results.write(
         f"Peers: planted unreadable files, {origin}",
         _COMMAND,
-        ["tool", "found", "missed", f"false, of {len(good)}", "s", "MiB"],
+        ["tool", "found", "missed", f"false, of {len(good)}", "s", "CPU s", "MiB"],
         rows,
         f"{len(truth.broken)} unreadable files. CleanVision leaves them out or fails; it has no such finding.",
     )
@@ -171,8 +132,8 @@ def _write_broken(origin: str, truth: Truth, root: Path) -> None:
 
 def _write_outliers(origin: str, truth: Truth, root: Path) -> None:
     answers = [
-        _fledged(root),
-        _ask("CleanVision", "cleanvision_job.py", root / "lake", root / "cleanvision.json"),
+        of_fledged(root),
+        ask("CleanVision", "cleanvision_job.py", root / "lake", root / "cleanvision.json"),
     ]
     rows: list[list[object]] = []
     kinds = list(dict.fromkeys(truth.outliers.values()))
@@ -183,7 +144,8 @@ def _write_outliers(origin: str, truth: Truth, root: Path) -> None:
     rows.append(["all", len(everything), *(_flagged(answer, everything) for answer in answers)])
     rows.append(["untouched photos", len(truth.untouched), *(_flagged(answer, truth.untouched) for answer in answers)])
     rows.append(["s", "", *(answer.cost[0] for answer in answers)])
-    rows.append(["MiB", "", *(answer.cost[1] for answer in answers)])
+    rows.append(["CPU s", "", *(answer.cost[1] for answer in answers)])
+    rows.append(["MiB", "", *(answer.cost[2] for answer in answers)])
     results.write(
         f"Peers: planted outliers, {origin}",
         _COMMAND,
@@ -213,10 +175,10 @@ def _write_mislabels(folder: Path) -> None:
         weights = WEIGHTS if WEIGHTS.is_file() else None
         array = features([root / "lake" / path for path in paths], weights, folder / "features")
         np.savez(root / "features.npz", features=array, labels=labels, groups=groups)
-        answers = [_fledged(root)]
+        answers = [of_fledged(root)]
         for how, words in (("plain", "random folds"), ("grouped", "folds by source")):
             tool = f"cleanlab, logistic regression, {words}"
-            answers.append(_ask(tool, "cleanlab_job.py", root / "features.npz", root / f"{how}.json", how))
+            answers.append(ask(tool, "cleanlab_job.py", root / "features.npz", root / f"{how}.json", how))
         for answer in answers:
             ranked = [path if isinstance(path, str) else paths[path] for path in answer.found["ranked"]]
             found = hits(ranked, truth, shown)
@@ -228,12 +190,27 @@ def _write_mislabels(folder: Path) -> None:
     results.write(
         "Peers: mislabels",
         _COMMAND,
-        ["lake", "tool", "recall", "precision", "missed", "false", "s", "MiB"],
+        ["lake", "tool", "recall", "precision", "missed", "false", "s", "CPU s", "MiB"],
         rows,
         "Whole sources mislabelled, seed 1. cleanlab is given the features (its seconds are those of the folds and\n"
         "the ranking alone); fledged's are scan and review from the files, features included.",
     )
 
 
+_WRITE = {"copies": _write_copies, "broken": _write_broken, "outliers": _write_outliers}
+
+
 def _pair(pair: Sequence[str]) -> Pair:
     return pair[0], pair[1]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all without")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--real", action="store_true", help="from real photos alone")
+    only.add_argument("--drawn", action="store_true", help="from drawn photos alone")
+    given = parser.parse_args()
+    if unknown := set(given.parts) - set(PARTS):
+        sys.exit(f"error: there is no part {', '.join(sorted(unknown))}. Known: {', '.join(PARTS)}.")
+    measure(given.parts or PARTS, [True] * (not given.real) + [False] * (not given.drawn))

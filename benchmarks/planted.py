@@ -19,7 +19,7 @@ import polars as pl
 from benchmarks import results
 from benchmarks.build import DATA
 from benchmarks.known import ALIKE
-from benchmarks.measuring import MEMORY_METHOD, Measured, fledged, run
+from benchmarks.measuring import MEMORY_METHOD, Measured, fledged, no_page, run, weights_flags
 from benchmarks.planting.broken import plant_broken
 from benchmarks.planting.copies import plant_copies
 from benchmarks.planting.outliers import EXPECTED, plant_outliers
@@ -85,14 +85,9 @@ def measure(lakes: Sequence[str], photos: Path | None, drawn: bool, keep: Path |
 def judge(lake: Path, work: Path, *settings: str) -> Outcome:
     """`fledged scan` and `fledged review`, each in a process of its own, in an empty working folder."""
     scan = run(fledged("scan", str(lake), "--work", str(work)))
-    review = run(fledged("review", "--work", str(work), *no_page(), *settings))
+    review = run(fledged("review", "--work", str(work), *no_page(), *weights_flags("review"), *settings))
     workspace = Workspace(work)
     return Outcome(workspace.load(Review).findings(), workspace.load(Snapshot).photos(), scan, review)
-
-
-def no_page() -> list[str]:
-    """The flag that keeps the review from opening a page, where it has one."""
-    return ["--no-open"] if "--no-open" in run(fledged("review", "--help")).stdout else []
 
 
 def origins(name: str, photos: Path | None, drawn: bool) -> Iterable[tuple[str, list[Source]]]:

@@ -22,9 +22,7 @@ from PIL import Image
 
 from benchmarks import results
 from benchmarks.build import DATA
-from benchmarks.measuring import MEMORY_METHOD, fledged, run
-from benchmarks.mislabels import weights_flags
-from benchmarks.planted import no_page
+from benchmarks.measuring import MEMORY_METHOD, fledged, no_page, run, weights_flags
 from benchmarks.planting.sources import Source, drawn_sources, real_sources
 from fledged.products import Review, Snapshot
 from fledged.workspace import Workspace
