@@ -74,6 +74,8 @@ def measure(seeds: Sequence[int], accuracy: bool) -> None:
 def plant(name: str, noise: float, seed: int, lake: Path, keep_out: frozenset[str] = frozenset()) -> Truth:
     """A copy (hard links where the disk can) of the lake with that share of its sources in the wrong class."""
     files = [entry for entry in real_files(DATA / name) if entry[0] not in keep_out]
+    if not files:
+        raise ValueError(f"there are no photos in {DATA / name}")
     sources = sorted({source for source, _, _ in files})
     rng = np.random.default_rng([seed, round(noise * 100)])
     wrong = {sources[index] for index in rng.permutation(len(sources))[: round(noise * len(sources))]}

@@ -38,16 +38,17 @@ def _own_model(weights: str) -> object:
 
         def __init__(self) -> None:
             super().__init__()
-            model = mobilenet_v2()
-            state = {key: value for key, value in load_file(weights).items() if key.startswith("features.")}
-            model.load_state_dict(state, strict=False)
-            self.features = model.features
+            self.features = mobilenet_v2().features
+            prefix = "features."
+            found = {key: value for key, value in load_file(weights).items() if key.startswith(prefix)}
+            self.features.load_state_dict({key.removeprefix(prefix): value for key, value in found.items()})
 
         def forward(self, batch: torch.Tensor) -> torch.Tensor:
             pooled: torch.Tensor = self.features(batch).mean((2, 3))
             return pooled
 
-    return CustomModel(name=Pooled.name, model=Pooled(), transform=Pooled.transform)
+    # As its own models are: in training mode a photo's features would depend on its batch.
+    return CustomModel(name=Pooled.name, model=Pooled().eval(), transform=Pooled.transform)
 
 
 if __name__ == "__main__":
