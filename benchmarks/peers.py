@@ -126,7 +126,8 @@ def _write_broken(origin: str, truth: Truth, root: Path) -> None:
         _COMMAND,
         ["tool", "found", "missed", f"false, of {len(good)}", "s", "CPU s", "MiB"],
         rows,
-        f"{len(truth.broken)} unreadable files. CleanVision has no such finding; where it fails, it says nothing of the whole lake.",
+        f"{len(truth.broken)} unreadable files. CleanVision has no such finding; where it fails, it says nothing\n"
+        "of the whole lake.",
     )
 
 
@@ -196,8 +197,8 @@ def _write_mislabels(folder: Path) -> None:
         rows,
         "Whole sources mislabelled, seed 1. cleanlab is given the features (its seconds are those of the folds and\n"
         "the ranking alone); fledged's are scan and review from the files, features included. C, the inverse strength\n"
-        "of regularisation, is scikit-learn's default of 1, or chosen by log loss on the labels as given, which the truth\n"
-        "takes no part in.",
+        "of regularisation, is scikit-learn's default of 1, or chosen by log loss on the labels as given, in which\n"
+        "the truth takes no part.",
     )
 
 
