@@ -1,0 +1,164 @@
+"""Scan against the plain decode floor, and scan with overview and review of 20,000 photos.
+
+python -m benchmarks throughput                 # all of it
+python -m benchmarks.throughput --many 1000     # fewer photos in the second part
+python -m benchmarks.throughput --many 20000 --keep DIR --only many
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import statistics
+import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks import results
+from benchmarks.build import DATA
+from benchmarks.measuring import MEMORY_METHOD, fledged, no_page, run, weights_flags
+from benchmarks.planting.sources import Source, drawn_sources, real_sources
+from fledged.products import Review, Snapshot
+from fledged.workspace import Workspace
+
+N_MANY = 20_000
+_ROUNDS = 3
+_SEED = 20
+_BLOCK = 250  # photos that a process makes at once
+
+
+def main() -> None:
+    """Both parts."""
+    measure_floor()
+    measure_many(N_MANY, None)
+
+
+def measure_floor() -> None:
+    """The scan's share of the plain decode's speed, on small photos and on a phone's."""
+    cores = len(os.sched_getaffinity(0))
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, n, size_px in (("400 px", 2000, 400), ("12 megapixels", 64, 4000)):
+            lake = Path(folder) / name.replace(" ", "-")
+            make_many(lake, n, size_px)
+            n_bytes = sum(path.stat().st_size for path in lake.rglob("*.jpg"))
+            floors, scans = [], []
+            for turn in range(_ROUNDS):  # in turns, so that both see the same machine
+                floors.append(run([sys.executable, "-m", "benchmarks.floor", str(lake), str(cores)]).seconds)
+                work = Path(folder) / f"work-{n}-{turn}"
+                scans.append(run(fledged("scan", str(lake), "--work", str(work))).seconds)
+            floor_s, scan_s = statistics.median(floors), statistics.median(scans)
+            ratio = floor_s / scan_s
+            rows.append([name, n, f"{n_bytes / n / 1024:.0f}", f"{floor_s:.2f}", f"{scan_s:.2f}", f"{ratio:.2f}"])
+    results.write(
+        "Scan: against the plain decode",
+        "python -m benchmarks throughput",
+        ["photos", "n", "KiB each", "floor s", "scan s", "speed of the scan, floor = 1"],
+        rows,
+        f"Floor: Pillow opens and loads the same files in {cores} processes and does nothing with them. Both in fresh\n"
+        f"processes, start and imports included, in turns, median of {_ROUNDS}. Mosaics of real or drawn photos.",
+    )
+
+
+def measure_many(n: int, keep: Path | None) -> None:
+    """Seconds and memory of scan (with its overview) and review."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = keep or Path(folder)
+        lake, work = root / "lake", root / "work"
+        if not lake.is_dir():
+            make_many(lake, n, 400)
+        scan = run(fledged("scan", str(lake), "--work", str(work)))
+        review = run(fledged("review", "--work", str(work), *no_page(), *weights_flags("review")))
+        found = Workspace(work).load(Review).findings_by_kind
+        page = (Workspace(work).load(Snapshot).folder / "overview.html").exists()
+    rows = [
+        [what, f"{seconds:.1f}", f"{n / seconds:,.0f}", f"{mib:.0f}"]
+        for what, seconds, mib in (
+            (f"fledged scan, {'with' if page else 'without'} overview", scan.seconds, scan.peak_mib),
+            ("fledged review", review.seconds, review.peak_mib),
+            ("both", scan.seconds + review.seconds, max(scan.peak_mib, review.peak_mib)),
+        )
+    ]
+    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(found.items())) or "none"
+    results.write(
+        f"Scan and review: {n:,} photos",
+        f"python -m benchmarks.throughput --only many --many {n}",
+        ["what", "s", "photos/s", "MiB"],
+        rows,
+        f"JPEGs of 400 px, each a mosaic of crops of four photos, so that no two show one picture. Findings: {kinds}.\n"
+        f"{MEMORY_METHOD}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    lake: Path
+    first: int
+    n: int
+    size_px: int
+    sources: tuple[Source, ...]
+
+
+def make_many(lake: Path, n: int, size_px: int) -> None:
+    """`n` different JPEGs in four class folders, in seconds per thousand."""
+    folders = sorted(path for path in DATA.glob("*") if path.is_dir())
+    sources = [source for folder in folders for source in real_sources(folder, 400, _SEED)]
+    sources = sources or list(drawn_sources(120, _SEED))
+    rng = np.random.default_rng(_SEED)
+    block = min(_BLOCK, max(1, n // 8))
+    blocks = [
+        _Block(
+            lake, first, min(block, n - first), size_px, tuple(sources[i] for i in rng.permutation(len(sources))[:60])
+        )
+        for first in range(0, n, block)
+    ]
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        list(pool.map(_make_block, blocks))
+
+
+def _make_block(block: _Block) -> None:
+    images = [source.image() for source in block.sources]
+    for number in range(block.first, block.first + block.n):
+        rng = np.random.default_rng([_SEED, number])
+        mosaic = _mosaic(images, block.size_px, rng)
+        folder = block.lake / f"class_{number % 4}"
+        folder.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        mosaic.save(buffer, "JPEG", quality=int(rng.integers(75, 93)))
+        (folder / f"{number:06d}.jpg").write_bytes(buffer.getvalue())
+
+
+def _mosaic(images: list[Image.Image], size_px: int, rng: np.random.Generator) -> Image.Image:
+    """Crops of four photos, side by side at a random point: a picture that no other file shows."""
+    width, height = size_px, size_px * 3 // 4
+    x, y = int(width * rng.uniform(0.3, 0.7)), int(height * rng.uniform(0.3, 0.7))
+    mosaic = Image.new("RGB", (width, height))
+    for box in ((0, 0, x, y), (x, 0, width, y), (0, y, x, height), (x, y, width, height)):
+        photo = images[int(rng.integers(len(images)))]
+        share = rng.uniform(0.4, 0.9)
+        wide, high = photo.width * share, photo.height * share
+        left, top = rng.uniform(0, photo.width - wide), rng.uniform(0, photo.height - high)
+        size = (box[2] - box[0], box[3] - box[1])
+        part = photo.resize(size, Image.Resampling.BILINEAR, box=(left, top, left + wide, top + high))
+        if rng.random() < 0.5:
+            part = part.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        mosaic.paste(part, box)
+    return mosaic
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--many", type=int, default=N_MANY, help="photos of the second part")
+    parser.add_argument("--keep", type=Path, help="a folder for lake and work; a lake that lies there is used again")
+    parser.add_argument("--only", choices=("floor", "many"))
+    given = parser.parse_args()
+    if given.only != "many":
+        measure_floor()
+    if given.only != "floor":
+        measure_many(given.many, given.keep)
