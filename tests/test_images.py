@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
+from demo.drawing import draw_photo
 from fledged import images
 from fledged.images import BadPhoto
 from fledged.products import Preprocess
@@ -296,3 +297,13 @@ def test_a_shrunk_copy_carries_no_metadata() -> None:
 
 def test_a_small_picture_is_not_enlarged() -> None:
     assert images.shrink(halves((80, 60)), 256).size == (80, 60)
+
+
+def test_a_png_with_a_damaged_middle_is_bad() -> None:
+    buffer = io.BytesIO()
+    draw_photo("flying_bird", 2, (96, 72)).save(buffer, "PNG", compress_level=0)
+    data = bytearray(buffer.getvalue())
+    images.decode(bytes(data))
+    data[data.index(b"IDAT") + 2000] ^= 1
+    with pytest.raises(BadPhoto, match="checksum"):
+        images.decode(bytes(data))

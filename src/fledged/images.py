@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+import zlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -40,6 +41,8 @@ _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II
 
 # EXIF orientation (tag 0x0112) to what sets the photo upright. https://www.cipa.jp/std/documents/e/DC-008-2012_E.pdf
 _ORIENTATION_TAG = 0x0112
+# https://www.w3.org/TR/png-3/#5Chunk-layout
+_PNG_CRITICAL = (b"IHDR", b"PLTE", b"IDAT")
 _MAKE_TAG, _MODEL_TAG, _TAKEN_TAG = 0x010F, 0x0110, 0x9003
 _EXIF_TIME = re.compile(r"(\d{4})[:-](\d\d)[:-](\d\d) (\d\d:\d\d:\d\d)")
 _UPRIGHT = {
@@ -107,6 +110,8 @@ def decode(
             if at_least_px is not None:
                 image.draft(None, (at_least_px, at_least_px))
             image.load()
+            if header.format == "PNG" and _png_is_damaged(data):
+                raise OSError("a part of it is not what was written (checksum)")
             return header, _upright_rgb(image, header.orientation)
         except Exception as error:  # decoders of hostile files raise nearly anything
             raise BadPhoto(_reason(error)) from error
@@ -199,6 +204,20 @@ def _opened(data: bytes, max_pixels: int, max_bytes: int) -> Image.Image:
     if n_pixels > max_pixels:
         raise BadPhoto(f"{n_pixels / 1e6:.0f} million pixels, over the limit of {max_pixels / 1e6:.0f} million")
     return image
+
+
+def _png_is_damaged(data: bytes) -> bool:
+    """Whether a chunk that the picture is made of has a wrong checksum, over which Pillow passes in silence."""
+    view, at = memoryview(data), len(b"\x89PNG\r\n\x1a\n")
+    while at + 12 <= len(view):
+        end = at + 8 + int.from_bytes(view[at : at + 4])
+        kind = bytes(view[at + 4 : at + 8])
+        if kind == b"IEND" or end + 4 > len(view):  # where it ends too early, the decoder says so
+            return False
+        if kind in _PNG_CRITICAL and zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4]):
+            return True
+        at = end + 4
+    return False
 
 
 def _header(image: Image.Image) -> Header:

@@ -193,7 +193,7 @@ def test_ctrl_c_in_the_shell_is_no_traceback(clean_lake: Path, tmp_path: Path) -
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-@pytest.mark.parametrize("size_kib", [8, 40, 200, 700, 20_000])
+@pytest.mark.parametrize("size_kib", [8, 200, 20_000])
 def test_a_full_disk_at_any_step_is_one_line_and_the_next_try_succeeds(
     clean_lake: Path, tmp_path: Path, size_kib: int
 ) -> None:

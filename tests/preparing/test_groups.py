@@ -19,7 +19,7 @@ def photos(paths: list[str], **known: list[str | None]) -> pl.DataFrame:
         "path": [*paths],
         "sha256": [f"{i:016x}" if len(paths) > 16 else f"{i:x}" * 64 for i in range(len(paths))],
     }
-    for name in ("camera", "taken_at", "source_url", "user_group"):
+    for name in ("camera", "taken_at", "source_url", "original_name", "user_group"):
         values[name] = known.get(name, [None] * len(paths))
     return pl.DataFrame(values, schema=dict.fromkeys(values, pl.String))
 
@@ -164,3 +164,11 @@ def test_one_address_of_the_web_and_one_users_group_hold_together() -> None:
     groups, reasons = partition(photos([*"abcdef"], source_url=[*urls], user_group=["u", None, None, "u", None, None]))
     assert groups == [0, 0, 1, 0, 2, 3]
     assert reasons == ["source address; user's group", "source address", None, "user's group", None, None]
+
+
+def test_a_collected_photo_is_known_by_the_name_that_it_had() -> None:
+    names = ["gull_jpg.rf.aa.jpg", "owl_jpg.rf.bb.jpg", "gull_jpg.rf.cc.jpg", None]
+    groups, reasons = partition(photos([*"abcd"], original_name=names))
+    assert groups[0] == groups[2]
+    assert len(set(groups)) == 3
+    assert reasons[0] is not None

@@ -12,10 +12,12 @@ from fledged.errors import ConfigError, LakeError
 from fledged.preparing.members import choose_members, leaking_groups
 from fledged.reviewing.findings import TYPES as FINDING_TYPES
 
-NO_DECISIONS = pl.DataFrame(schema={"path": pl.String, "action": pl.String, "label": pl.String})
+NO_DECISIONS = pl.DataFrame(schema=dict.fromkeys(("path", "action", "label", "reviewer"), pl.String))
 
 
-NOTHING_KNOWN = dict.fromkeys(("camera", "taken_at", "source_url", "user_group"), pl.lit(None, pl.String))
+NOTHING_KNOWN = dict.fromkeys(
+    ("camera", "taken_at", "source_url", "original_name", "user_group"), pl.lit(None, pl.String)
+)
 
 
 def lake(n: int = 10, labels: str = "ab", lake_split: str | None = None) -> pl.DataFrame:
@@ -33,7 +35,7 @@ def findings(*rows: tuple[str, str, str]) -> pl.DataFrame:
 
 
 def decisions(*rows: tuple[str, str, str | None]) -> pl.DataFrame:
-    return pl.DataFrame(list(rows), schema=NO_DECISIONS.schema, orient="row")
+    return pl.DataFrame([(*row, "ana") for row in rows], schema=NO_DECISIONS.schema, orient="row")
 
 
 def reasons(members: pl.DataFrame) -> dict[str, str]:

@@ -26,8 +26,6 @@ COPY_KINDS = ("exact_duplicate", "near_duplicate", "label_conflict")
 # What is found of each kind with no exception; the others are measured by the benchmark.
 SURE_COPIES = {kind for kind in NEAR_KINDS if kind.startswith(("JPEG", "resize"))} | {"mirror", "greyscale"}
 SURE_OUTLIERS = {"dark, 6% of the light", "tiny, below 60 px", "strip of 1 to 8", "pale, 4% of the contrast", "blank"}
-# Read as good today: the pixels after the damage are silently lost.
-MISSED_BROKEN = {"PNG with a damaged middle"}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +57,7 @@ def test_what_cannot_be_read_is_found_and_what_can_is_left_alone(drawn: list[Sou
     assert set(truth.broken.values()) == set(BROKEN_KINDS)
     assert set(truth.odd_but_good.values()) == set(GOOD_KINDS)
     missed = {kind for path, kind in truth.broken.items() if path not in unreadable}
-    assert missed == MISSED_BROKEN
+    assert missed == set()
     assert unreadable <= set(truth.broken)
 
 

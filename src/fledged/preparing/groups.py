@@ -109,6 +109,8 @@ def hint(paths: Sequence[str]) -> str | None:
 
 def _ties(photos: pl.DataFrame, findings: pl.DataFrame, config: PrepareConfig) -> Iterator[tuple[str, Tie]]:
     paths = photos["path"].to_list()
+    # What `collect` gathered is named by its content; the name that it had says more.
+    names = [original or path for original, path in photos.select("original_name", "path").iter_rows()]
     position = {path: index for index, path in enumerate(paths)}
     alike = findings.filter(pl.col("kind").is_in(list(_SAME_PICTURE))).select("kind", "path", "related_path")
     for kind, path, related in alike.rows():
@@ -116,12 +118,12 @@ def _ties(photos: pl.DataFrame, findings: pl.DataFrame, config: PrepareConfig) -
     for tie in ties_by_key(photos["sha256"].to_list()):
         yield "exact duplicate", tie
     if config.group_by == AUTO:
-        known = [_known(_stem(path)) for path in paths]
+        known = [_known(_stem(name)) for name in names]
         for reason in sorted({match[0] for match in known if match}):
             for tie in ties_by_key([match[1] if match and match[0] == reason else None for match in known]):
                 yield reason, tie
     elif config.group_by:
-        for tie in ties_by_key(_name_keys(paths, config.group_by)):
+        for tie in ties_by_key(_name_keys(names, config.group_by)):
             yield "file name", tie
     if config.burst_s:
         for tie in bursts(photos["camera"].to_list(), photos["taken_at"].to_list(), config.burst_s):
@@ -141,7 +143,7 @@ def _stem(path: str) -> str:
     return path.rsplit("/", 1)[-1].rsplit(".", 1)[0]
 
 
-def _name_keys(paths: list[str], group_by: str) -> list[str | None]:
+def _name_keys(names: list[str], group_by: str) -> list[str | None]:
     """What `group_by` matches in each file name: its first group if it has one, else the whole match."""
     try:
         pattern = re.compile(group_by)
@@ -150,11 +152,11 @@ def _name_keys(paths: list[str], group_by: str) -> list[str | None]:
             f"`--group-by {group_by}` is no regular expression: {error}",
             remedy=r"Write, for example, '^(.+)\.rf\.' for names such as hawk.rf.1.jpg.",
         ) from error
-    matches = [pattern.search(path.rsplit("/", 1)[-1]) for path in paths]
+    matches = [pattern.search(name.rsplit("/", 1)[-1]) for name in names]
     if not any(matches):
         raise ConfigError(
             f"`--group-by {group_by}` matches no file name",
-            where=paths[0] if paths else None,
+            where=names[0] if names else None,
             remedy="It is searched in the name without its folders; take a part that photos of one group share.",
         )
     return [None if match is None else (match.group(1) if pattern.groups else match.group(0)) for match in matches]

@@ -58,7 +58,8 @@ def _with_labels(photos: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
     decided = decisions.rename({"label": "new_label"})
     return (
         photos.select(
-            "path", "sha256", "label", "lake_split", "error", "camera", "taken_at", "source_url", "user_group"
+            *("path", "sha256", "label", "lake_split", "error"),
+            *("camera", "taken_at", "source_url", "original_name", "user_group"),
         )
         .join(decided, on="path", how="left", maintain_order="left")
         .with_columns(label=pl.coalesce("new_label", "label"))
@@ -80,7 +81,11 @@ def _reasons(members: pl.DataFrame, findings: pl.DataFrame, config: PrepareConfi
         pl.when(pl.col("error").is_not_null())
         .then(pl.format("unreadable: {}", "error"))
         .when(pl.col("action") == "drop")
-        .then(pl.lit("dropped by a person"))
+        .then(
+            pl.when(pl.col("reviewer") == "advice")
+            .then(pl.lit("dropped as advised"))
+            .otherwise(pl.lit("dropped by a person"))
+        )
         .when(pl.col("label").is_in(config.drop_classes))
         .then(pl.lit("class dropped"))
         .when(pl.lit(config.keep_splits) & pl.col("lake_split").is_null())
@@ -137,7 +142,7 @@ def _check_classes(used: pl.DataFrame, members: pl.DataFrame, config: PrepareCon
             remedy="Add a folder with photos of what it is to be told from.",
         )
     # A class of which people dropped everything is gone by their will; one that lost its photos otherwise is missed.
-    given_up = pl.col("left_out").is_in(["class dropped", "dropped by a person"])
+    given_up = pl.col("left_out").is_in(["class dropped", "dropped by a person", "dropped as advised"])
     wanted = members.filter(pl.col("left_out").is_null() | given_up.not_())["label"].unique()
     counts = used.group_by("label").agg(photos=pl.len(), groups=pl.col("group").n_unique())
     counts = pl.DataFrame({"label": wanted}).join(counts, on="label", how="left").fill_null(0).sort("label")

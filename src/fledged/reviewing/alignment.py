@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 Float32Array = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
 
 OUTLINE_PX = 64
 
@@ -21,6 +22,7 @@ _BLOCK_PX = 8
 _ITERATIONS = 6
 # Laid over each other with a shift only, outlines of one picture correlate at least so much.
 _MIN_CORRELATION = 0.5
+_MIN_FITTED_CORRELATION = 0.6
 _MAX_SHIFT = 2  # pixels of 32, each way
 # Cropping, resizing and turning a little leave this much in common; wilder maps fit anything flat to anything.
 _MIN_OVERLAP = 0.7
@@ -53,20 +55,35 @@ def similarity(first_BHW: npt.NDArray[np.uint8], second_BHW: npt.NDArray[np.uint
 
 
 def _aligned(first_BHW: Float32Array, second_BHW: Float32Array, shift_B2: Float32Array) -> Float32Array:
+    scores = np.zeros(len(first_BHW), np.float32)
     maps = np.tile(np.eye(2, 3, dtype=np.float32), (len(first_BHW), 1, 1))
     maps[:, :, 2] = shift_B2
-    maps = _fit(_blurred(_half(first_BHW)), _blurred(_half(second_BHW)), maps)
+    small, other = _blurred(_half(first_BHW)), _blurred(_half(second_BHW))
+    maps = _fit(small, other, maps)
+    # What is not alike at 32 pixels by now will not be at 64, where a step costs four times as much.
+    likely = np.flatnonzero(_correlation(small, *_warp(other, maps)) >= _MIN_FITTED_CORRELATION)
+    if not len(likely):
+        return scores
+    first_BHW, second_BHW, maps = first_BHW[likely], second_BHW[likely], maps[likely]
     maps[:, :, 2] *= 2  # from 32 pixels to 64
     maps = _fit(_blurred(first_BHW), _blurred(second_BHW), maps)
     warped, inside = _warp(second_BHW, maps)
     area = np.abs(np.linalg.det(maps[:, :, :2]))
     tame = (inside.mean((1, 2)) >= _MIN_OVERLAP) & (area < _MAX_AREA_RATIO) & (area > 1 / _MAX_AREA_RATIO)
-    return np.where(tame, _edges_in_common(first_BHW, warped, inside), np.float32(0))
+    scores[likely] = np.where(tame, _edges_in_common(first_BHW, warped, inside), np.float32(0))
+    return scores
 
 
-def _edges_in_common(
-    first_BHW: Float32Array, second_BHW: Float32Array, inside_BHW: npt.NDArray[np.bool_] | None
-) -> Float32Array:
+def _correlation(first_BHW: Float32Array, second_BHW: Float32Array, inside_BHW: BoolArray) -> Float32Array:
+    """Pearson's, over the pixels inside (B,)."""
+    n = inside_BHW.sum((1, 2), keepdims=True) + 1
+    first = (first_BHW - (first_BHW * inside_BHW).sum((1, 2), keepdims=True) / n) * inside_BHW
+    second = (second_BHW - (second_BHW * inside_BHW).sum((1, 2), keepdims=True) / n) * inside_BHW
+    spread = np.sqrt((first * first).sum((1, 2)) * (second * second).sum((1, 2))) + 1e-3
+    return np.asarray((first * second).sum((1, 2)) / spread, np.float32)
+
+
+def _edges_in_common(first_BHW: Float32Array, second_BHW: Float32Array, inside_BHW: BoolArray | None) -> Float32Array:
     ax, ay = _gradients(_blurred(first_BHW))
     bx, by = _gradients(_blurred(second_BHW))
     mask = np.zeros(first_BHW.shape, bool)
@@ -130,7 +147,7 @@ def _matched(second_BP: Float32Array, first_BP: Float32Array, mask: Float32Array
     return result
 
 
-def _warp(image_BHW: Float32Array, maps_B23: Float32Array) -> tuple[Float32Array, npt.NDArray[np.bool_]]:
+def _warp(image_BHW: Float32Array, maps_B23: Float32Array) -> tuple[Float32Array, BoolArray]:
     """The image seen through the map (bilinear), and which of its pixels lie inside of it."""
     n_pairs, side, _ = image_BHW.shape
     half = np.float32((side - 1) / 2)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from fledged import engine
 from fledged.progress import Report
 from fledged.reviewing.alignment import similarity
 from fledged.reviewing.candidates import neighbours, pairs_by_hash
@@ -39,13 +42,7 @@ def near_duplicates(photos: pl.DataFrame, looks: Looks, threshold: float, report
     Time grows a little faster than the number of photos; memory by about a kilobyte a photo.
     """
     pairs = _candidates(photos, looks)
-    scores = np.zeros(len(pairs), np.float32)
-    report("Comparing photos", 0, len(pairs))
-    for start in range(0, len(pairs), _PAIRS):
-        part = pairs[start : start + _PAIRS]
-        first, second = looks.outlines_NHW[part[:, 0]], looks.outlines_NHW[part[:, 1]]
-        scores[start : start + len(part)] = similarity(first, second, threshold)
-        report("Comparing photos", start + len(part), len(pairs))
+    scores = _similarities(pairs, looks, threshold, report)
     same = scores >= threshold
     i, j = pairs[same, 0], pairs[same, 1]
     paths, labels = photos["path"], photos["label"]
@@ -58,6 +55,22 @@ def near_duplicates(photos: pl.DataFrame, looks: Looks, threshold: float, report
         },
         schema={"path": pl.String, "related_path": pl.String, "score": pl.Float64, "same_label": pl.Boolean},
     ).sort("path", "related_path")
+
+
+def _similarities(
+    pairs: npt.NDArray[np.int64], looks: Looks, threshold: float, report: Report
+) -> npt.NDArray[np.float32]:
+    def compare(part: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        return similarity(looks.outlines_NHW[part[:, 0]], looks.outlines_NHW[part[:, 1]], threshold)
+
+    step, done = "Comparing photos", [np.empty(0, np.float32)]
+    report(step, 0, len(pairs))
+    parts = [pairs[start : start + _PAIRS] for start in range(0, len(pairs), _PAIRS)]
+    with ThreadPoolExecutor(engine.n_workers(0)) as pool:
+        for scores in pool.map(compare, parts):
+            done.append(scores)
+            report(step, min((len(done) - 1) * _PAIRS, len(pairs)), len(pairs))
+    return np.concatenate(done)
 
 
 def duplicate_groups(photos: pl.DataFrame, near: pl.DataFrame) -> npt.NDArray[np.int64]:
