@@ -10,7 +10,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from demo.drawing import draw_photo
-from fledged.reviewing.alignment import OUTLINE_PX, similarity
+from fledged.reviewing.alignment import similarity
+from fledged.reviewing.outlines import OUTLINE_PX
 
 THRESHOLD = 0.8
 Edit = Callable[[Image.Image], Image.Image]

@@ -8,9 +8,9 @@ from PIL import Image, ImageOps
 
 from demo.drawing import draw_photo
 from fledged.progress import silent
-from fledged.reviewing.alignment import OUTLINE_PX
 from fledged.reviewing.duplicates import duplicate_groups, exact_duplicates, near_duplicates
 from fledged.reviewing.looks import Looks
+from fledged.reviewing.outlines import OUTLINE_PX
 from fledged.scanning.probe import perceptual_hashes
 
 

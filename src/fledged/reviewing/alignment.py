@@ -13,10 +13,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from fledged.reviewing.outlines import OUTLINE_PX
+
 Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
-
-OUTLINE_PX = 64
 
 _BLOCK_PX = 8
 _ITERATIONS = 6

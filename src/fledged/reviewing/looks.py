@@ -15,14 +15,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from PIL import Image
 
-from fledged import engine, images
+from fledged import engine
 from fledged.config import PrepareConfig, TrainConfig
-from fledged.copies import Gone, shrunk_image
 from fledged.products import Preprocess
 from fledged.progress import Report, silent
-from fledged.reviewing.alignment import OUTLINE_PX
+from fledged.reviewing.outlines import OUTLINE_PX, Look, look
 from fledged.training import backbones
 from fledged.training.features import Embedding, add_features, feature_parts, known_features
 from fledged.training.transfer import embedding_of
@@ -44,14 +42,6 @@ class Looks:
 
     features_NF: Float32Array  # standardised and turned to their directions of greatest spread
     outlines_NHW: npt.NDArray[np.uint8]  # on disk, so memory does not grow with the lake
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """One photo's shrunk copy and outline, or nothing: it vanished, changed or cannot be read."""
-
-    jpeg: bytes | None = None
-    outline: bytes | None = None
 
 
 def eyes_of(source: Source, train: TrainConfig, workspace: Workspace) -> Embedding:
@@ -91,16 +81,6 @@ def look_at(
         _compact(seen["copy"], eyes, workspace),
         _outlines(seen["sha256"], folder),
     )
-
-
-def look(path_and_sha256: tuple[str, str], shorter_side_px: int, jpeg_quality: int) -> Look:
-    """A photo's shrunk copy and outline. Runs in worker processes."""
-    try:
-        image = shrunk_image(*path_and_sha256, shorter_side_px)
-    except Gone:
-        return Look()
-    outline = image.convert("L").resize((OUTLINE_PX, OUTLINE_PX), Image.Resampling.BOX)
-    return Look(images.to_jpeg(image, jpeg_quality), outline.tobytes())
 
 
 def _keep(sha256s: list[str], looks: list[Look], eyes: Embedding, folder: Path, workspace: Workspace) -> None:
