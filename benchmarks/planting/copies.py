@@ -120,21 +120,23 @@ NEAR_KINDS: dict[str, tuple[Make, int]] = {
 def plant_copies(root: Path, sources: Sequence[Source], seed: int, copies_per_original: int = 3) -> Truth:
     """A lake of the photos, half of which have that many near copies each, and a tenth of which have exact copies.
 
-    The kinds take turns, so that each is there equally often (one more or less).
+    Each kind is there about equally often, on photos by chance; an original has no kind twice.
     """
     rng = np.random.default_rng(seed)
     lake = Lake(root)
     labels = sorted({source.label for source in sources})
     written = [(source, lake.write_source(source)) for source in sources]
     half = len(written) // 2
-    kinds = list(NEAR_KINDS)
-    turn = int(rng.integers(len(kinds)))
+    if not 0 < copies_per_original <= len(NEAR_KINDS):
+        raise ValueError(f"copies_per_original must lie in 1..{len(NEAR_KINDS)}, not {copies_per_original}")
+    deck: list[str] = []
     for source, original in written[:half]:
         image = source.image()
-        for _ in range(copies_per_original):
-            # A stride that has no factor in common with the number of kinds mixes them over the originals.
-            turn += 5
-            kind = kinds[turn % len(kinds)]
+        # A deck shuffled anew each time: kinds in a fixed turn would fall on photos of one class or one lake only.
+        if len(deck) < copies_per_original:
+            deck = [*deck, *_shuffled(set(NEAR_KINDS) - set(deck), rng), *_shuffled(set(deck), rng)]
+        kinds, deck = deck[:copies_per_original], deck[copies_per_original:]
+        for kind in kinds:
             make, quality = NEAR_KINDS[kind]
             label = _label(source, labels, rng)
             path = lake.write(label, _jpeg(make(image, rng), quality), ".jpg", source.name)
@@ -146,6 +148,10 @@ def plant_copies(root: Path, sources: Sequence[Source], seed: int, copies_per_or
         kind = "same class" if label == source.label else "another class"
         lake.truth.exact.append(Copy(path, original, kind, label == source.label))
     return lake.truth
+
+
+def _shuffled(kinds: set[str], rng: np.random.Generator) -> list[str]:
+    return [str(kind) for kind in rng.permutation(sorted(kinds))]
 
 
 def _label(source: Source, labels: Sequence[str], rng: np.random.Generator) -> str:

@@ -94,3 +94,16 @@ def test_a_false_pair_finds_nothing() -> None:
     seen_by_eye = score_copies(truth, copies, [("a", "c"), ("c", "b")], {frozenset(("1", "2"))})
     assert seen_by_eye.recall == (1, 1)
     assert seen_by_eye.precision == (2, 2)
+
+
+def test_each_kind_of_copy_falls_on_photos_of_every_class(drawn: list[Source], tmp_path: Path) -> None:
+    """Else a figure of a kind would be one of the photos that it happened to fall on."""
+
+    truth = plant_copies(tmp_path / "lake", drawn[:144], seed=2, copies_per_original=6)
+    classes: dict[str, set[str]] = {}
+    for copy in truth.near:
+        classes.setdefault(copy.kind, set()).add(truth.source_of[copy.original].split("/")[1])
+    assert {kind: len(of_kind) for kind, of_kind in classes.items()} == dict.fromkeys(NEAR_KINDS, 4)
+    counts = [sum(copy.kind == kind for copy in truth.near) for kind in NEAR_KINDS]
+    assert max(counts) - min(counts) <= 1
+    assert len({(copy.original, copy.kind) for copy in truth.near}) == len(truth.near)
