@@ -78,7 +78,7 @@ class ReviewConfig(Record):
         description="Mean brightness (0..1) below the first (dark) or above the second (bright) is a finding.",
     )
     blurry: float = Field(
-        0.2, ge=0, description="Edges weaker than this share of the contrast, at 128 pixels, are a finding."
+        0.17, ge=0, description="Edges weaker than this share of the contrast, at 128 pixels, are a finding."
     )
     low_information: float = Field(
         1.2, ge=0, le=8, description="Brightness that takes fewer bits than this to say is a finding: blanks and icons."

@@ -178,12 +178,13 @@ def test_later_steps_say_that_the_lake_has_changed(
 ) -> None:
     work = tmp_path / "work"
     snapshot = scan(lake, work=work)
-    first = review(work=work)
+    eyes = {"backbone": "efficientnet_lite0"}
+    first = review(work=work, train=eyes)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
     change(lake)
     # A rename and a move are a photo more and a photo less to somebody who opens none.
     assert since(snapshot) == Since(3, 1, 3)
-    for step in (lambda: review(work=work), lambda: prepare(review=first, work=work)):
+    for step in (lambda: review(work=work, train=eyes), lambda: prepare(review=first, work=work)):
         caplog.clear()
         step()
         warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]

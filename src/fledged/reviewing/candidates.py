@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 Int64Array = npt.NDArray[np.int64]
 
-MAX_BITS = 10
+MAX_BITS = 8
 _BANDS = 4
 _BAND_BITS = 16
 _MOST_PARTNERS = 10
@@ -36,9 +36,8 @@ def pairs_by_hash(
     in Hamming Space with Multi-Index Hashing, CVPR 2012): hashes that differ in up to 11 bits differ in at most 2 in
     one of their four bands of 16 bits.
     """
-    if not len(hashes):
-        return np.empty((0, 2), np.int64)
-    found = [_near(i, j, hashes, others, max_bits) for i, j in _sharing_a_band(hashes, others)]
+    found = [np.empty((0, 3), np.int64)]
+    found += [_near(i, j, hashes, others, max_bits) for i, j in _sharing_a_band(hashes, others)]
     nearest = np.unique(np.concatenate(found), axis=0)  # by photo, and for each the nearest first
     place = np.arange(len(nearest)) - np.searchsorted(nearest[:, 0], nearest[:, 0])
     kept = nearest[place < _MOST_PARTNERS]
