@@ -35,22 +35,23 @@ def similarity(first_BHW: npt.NDArray[np.uint8], second_BHW: npt.NDArray[np.uint
     Pairs that reach `enough` without being aligned are not aligned any more, which saves most of the time.
     """
     first, second = _standardised(first_BHW), _standardised(second_BHW)
-    small = _half(first)
-    scores = np.zeros(len(first), np.float32)
-    for flip in (False, True):
-        other = second[:, :, ::-1] if flip else second
-        undecided = np.flatnonzero(scores < enough)
-        if not len(undecided):
-            break
-        scores[undecided] = np.maximum(scores[undecided], _edges_in_common(first[undecided], other[undecided], None))
-        undecided = undecided[scores[undecided] < enough]
-        if not len(undecided):
-            break
-        correlation, shift_B2 = _best_shift(small[undecided], _half(other[undecided]))
-        likely = correlation >= _MIN_CORRELATION
-        if likely.any():
-            rest = undecided[likely]
-            scores[rest] = np.maximum(scores[rest], _aligned(first[rest], other[rest], shift_B2[likely]))
+    scores = _edges_in_common(first, second, None)
+    undecided = np.flatnonzero(scores < enough)
+    mirrored = second[undecided, :, ::-1]
+    scores[undecided] = np.maximum(scores[undecided], _edges_in_common(first[undecided], mirrored, None))
+    mirrored, undecided = mirrored[scores[undecided] < enough], undecided[scores[undecided] < enough]
+    if not len(undecided):
+        return scores
+    first, second = first[undecided], second[undecided]
+    straight, shift_B2 = _best_shift(_half(first), _half(second))
+    flipped, shift_of_flipped_B2 = _best_shift(_half(first), _half(mirrored))
+    # Only the likelier way round is aligned: that is where the time goes.
+    flip = flipped > straight
+    second[flip], shift_B2[flip] = mirrored[flip], shift_of_flipped_B2[flip]
+    likely = np.flatnonzero(np.maximum(straight, flipped) >= _MIN_CORRELATION)
+    if len(likely):
+        aligned = _aligned(first[likely], second[likely], shift_B2[likely])
+        scores[undecided[likely]] = np.maximum(scores[undecided[likely]], aligned)
     return scores
 
 
