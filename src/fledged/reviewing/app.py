@@ -12,13 +12,13 @@ import anyio
 import anyio.to_thread
 from pydantic import Field, ValidationError, field_validator
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fledged.config import Record
 from fledged.engine import n_workers
@@ -26,6 +26,7 @@ from fledged.errors import FledgedError, RequestError
 from fledged.images import BadPhoto
 from fledged.reviewing.desk import Desk
 from fledged.reviewing.pictures import SIZES_PX
+from fledged.serving.headers import with_headers
 from fledged.serving.uploads import read_body
 
 _PAGE = Path(__file__).parent / "page"
@@ -114,7 +115,7 @@ def create_app(desk: Desk, token: str) -> Starlette:
             _page_route("/", _PAGE / "index.html"),
             *(_page_route(path, file) for path, file in files.items()),
         ],
-        middleware=[Middleware(_with_security_headers), Middleware(_Guard, token=token)],
+        middleware=[Middleware(with_headers, headers=_SECURITY_HEADERS), Middleware(_Guard, token=token)],
         exception_handlers={
             FledgedError: _on_error,
             HTTPException: _on_http_exception,
@@ -232,17 +233,3 @@ async def _on_disconnect(request: Request, error: Exception) -> Response:
 async def _on_bug(request: Request, error: Exception) -> Response:
     headers = _SECURITY_HEADERS  # this answer is made outside of the middleware
     return JSONResponse({"error": "The server failed", "remedy": "Its terminal says more."}, 500, headers)
-
-
-def _with_security_headers(app: ASGIApp) -> ASGIApp:
-    async def with_headers(scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(_SECURITY_HEADERS)
-                headers.setdefault("Cache-Control", "no-store")
-            await send(message)
-
-        await app(scope, receive, send_with_headers)
-
-    return with_headers

@@ -10,17 +10,16 @@ import anyio
 import anyio.to_thread
 import onnxruntime
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fledged.config import ServeConfig
 from fledged.engine import n_workers
 from fledged.errors import RequestError
+from fledged.serving.headers import with_headers
 from fledged.serving.predictor import Predictor
 from fledged.serving.uploads import Upload, photos_in, read_body
 
@@ -92,7 +91,7 @@ def create_app(predictor: Predictor, config: ServeConfig) -> Starlette:
             Route("/model", model_facts),
             *(_page_route(path, *file) for path, file in _PAGE_FILES.items()),
         ],
-        middleware=[Middleware(_with_security_headers)],
+        middleware=[Middleware(with_headers, headers=_SECURITY_HEADERS)],
         exception_handlers={
             RequestError: _on_request_error,
             HTTPException: _on_http_exception,
@@ -180,17 +179,3 @@ async def _on_disconnect(request: Request, error: Exception) -> Response:
 async def _on_bug(request: Request, error: Exception) -> Response:
     headers = _SECURITY_HEADERS  # this answer is made outside of the middleware
     return JSONResponse(_problem("The server failed", "Try again; the server's log says more."), 500, headers)
-
-
-def _with_security_headers(app: ASGIApp) -> ASGIApp:
-    async def with_headers(scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(_SECURITY_HEADERS)
-                headers.setdefault("Cache-Control", "no-store")
-            await send(message)
-
-        await app(scope, receive, send_with_headers)
-
-    return with_headers
