@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from demo.drawing import Planted, draw_lake
+from tests.browsing import chromium
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -18,6 +20,13 @@ def _no_fledged_toml(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     os.chdir(tmp_path_factory.mktemp("cwd"))
     yield
     os.chdir(before)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real chromium; not for longer than a module, since its event loop stands in the way of asyncio.run."""
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from PIL import Image, ImageDraw
-from playwright.sync_api import Browser, sync_playwright
 
 from fledged.config import TrainConfig, resolve
 from fledged.evaluating.subject import Float32Array, Probabilities, Subject
@@ -25,14 +22,6 @@ HOW = Preprocess(size_px=32)
 BACKBONE = BackboneInfo(
     name="colour", n_features=3, n_parameters=9, weights_origin="Drawn <i>by hand</i>.", weights_sha256=""
 )
-CHROMIUM = shutil.which("chromium")
-_CHROMIUM_ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-]
 
 
 def draw(path: Path, colour: str, seed: int = 0, strength: float = 1.0) -> Path:
@@ -184,14 +173,3 @@ def subject_of(run: Run, load: Callable[[], Probabilities] | None = None) -> Sub
         load=load or (lambda: knows_colours(run.classes)),
         run=run,
     )
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """A real browser, closed at the end."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_CHROMIUM_ARGS)
-        try:
-            yield browser
-        finally:
-            browser.close()

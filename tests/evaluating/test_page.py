@@ -3,15 +3,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from axe_core_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 from fledged.config import EvaluateConfig, resolve
 from fledged.evaluating import drawings
@@ -22,7 +20,8 @@ from fledged.pages import words
 from fledged.products import Report, Run
 from fledged.progress import silent
 from fledged.workspace import Workspace
-from tests.evaluating.colours import CHROMIUM, CLASSES, chromium, draw, save_dataset, save_run, small_lake, subject_of
+from tests.browsing import barriers, open_file
+from tests.evaluating.colours import CLASSES, draw, save_dataset, save_run, small_lake, subject_of
 
 HOSTILE = (
     "<script>window.pwned=1</script>.jpg",
@@ -269,33 +268,6 @@ def test_headlines() -> None:
     assert words.question([str(n) for n in range(12)]) == "Can it tell 12 classes apart?"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    with chromium() as opened:
-        yield opened
-
-
-def opened(browser: Browser, report: Report, *, width: int = 1280, dark: bool = False) -> tuple[Page, list[str]]:
-    """The page in a browser, with everything that it asked for or complained about."""
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", offline=True
-    )
-    page, complaints = context.new_page(), list[str]()
-    url = (report.folder / "report.html").resolve().as_uri()
-    page.on("request", lambda request: complaints.append(request.url) if not _own(request.url, url) else None)
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: complaints.append(dialog.message))
-    page.goto(url)
-    return page, complaints
-
-
-def _own(requested: str, url: str) -> bool:
-    return requested == url or requested.startswith("data:")
-
-
 def _unescaped(text: str) -> str:
     import html
 
@@ -305,7 +277,7 @@ def _unescaped(text: str) -> str:
 @pytest.mark.browser
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False)])
 def test_in_a_real_browser(browser: Browser, report: Report, width: int, dark: bool) -> None:
-    page, complaints = opened(browser, report, width=width, dark=dark)
+    page, complaints = open_file(browser, report.folder / "report.html", width=width, dark=dark)
     page.evaluate("document.querySelectorAll('img').forEach(image => { image.loading = 'eager' })")
     page.wait_for_function("[...document.images].every(image => image.complete)")
     assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
@@ -314,15 +286,14 @@ def test_in_a_real_browser(browser: Browser, report: Report, width: int, dark: b
     assert page.title() == f"Can it tell blue, green, red and {HOSTILE_CLASS} apart? · fledged report"
     assert page.get_by_role("heading", level=1).count() == 1
     assert page.get_by_role("table").count() >= 3
-    found = Axe().run(page)["violations"]
-    assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
+    assert barriers(page, "serious", "critical") == []
     assert complaints == []
     page.context.close()
 
 
 @pytest.mark.browser
 def test_the_keyboard_reaches_the_figures(browser: Browser, report: Report) -> None:
-    page, _ = opened(browser, report)
+    page, _ = open_file(browser, report.folder / "report.html")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the figures by class"
     page.keyboard.press("Enter")
@@ -332,7 +303,7 @@ def test_the_keyboard_reaches_the_figures(browser: Browser, report: Report) -> N
 
 @pytest.mark.browser
 def test_it_prints_light_even_in_the_dark(browser: Browser, report: Report) -> None:
-    page, _ = opened(browser, report, dark=True)
+    page, _ = open_file(browser, report.folder / "report.html", dark=True)
     page.emulate_media(media="print", color_scheme="dark")
     assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
     assert len(page.pdf()) > 10_000

@@ -9,35 +9,19 @@ from typing import Any, Literal
 
 import polars as pl
 import pytest
-from axe_core_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from fledged.reviewing.decisions import read_decisions
 from fledged.workspace import Workspace, write_table
+from tests.browsing import DESKTOP, PHONE, barriers, context_of
 from tests.reviewing.conftest import BIRD, COPTER, DRONE, TOKEN, Place, Row, hashes, make_review, review_of, serving
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}
-PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    with browser.new_context(**DESKTOP, reduced_motion="reduce") as opened:
+    with context_of(browser, **DESKTOP) as opened:
         yield opened
 
 
@@ -48,8 +32,6 @@ def page(context: BrowserContext, url: str) -> Page:
 
 def opened(context: BrowserContext, url: str) -> Page:
     page = context.new_page()
-    page.on("pageerror", lambda error: pytest.fail(f"the page raised {error}"))
-    page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
     page.goto(f"{url}/?token={TOKEN}")
     expect(page.locator("#queue:visible, #gallery:visible")).to_be_visible()
     return page
@@ -266,6 +248,9 @@ def test_a_server_that_stopped_is_told_and_nothing_seems_saved(
     expect(page.locator("#notice")).to_contain_text("Not saved")
     at(page, 1, "Cannot be read")
     expect(page.locator("#n-decided")).to_have_text("0")
+    press(page, "g")
+    expect(page.locator("#status")).to_have_text("The photos of this class could not be fetched")
+    press(page, "g")
     context.set_offline(False)
     expect(page.locator("#trouble")).to_be_hidden(timeout=15_000)
     press(page, "d")
@@ -276,8 +261,14 @@ def test_a_server_that_stopped_is_told_and_nothing_seems_saved(
 def test_a_photo_that_vanished_says_so(context: BrowserContext, url: str, place: Place) -> None:
     (place.lake / COPTER / "tiny.jpg").unlink()
     page = opened(context, url)
-    page.locator('[data-kind="tiny"] button').click()
+    press(page, "ArrowRight ArrowRight ArrowRight ArrowRight")
+    at(page, 5, "Tiny")
     expect(page.locator(".sheet .blank")).to_have_text("Cannot be shown: vanished since the scan")
+    press(page, "d ArrowLeft")  # it can be decided about all the same
+    expect(page.locator(".sheet .blank")).to_be_visible()
+    expect(page.locator(".sheet .stamp")).to_have_text("Dropped")
+    press(page, "u")
+    expect(page.locator(".sheet .stamp")).to_have_text("")
 
 
 def test_names_are_never_markup_and_digits_name_classes(context: BrowserContext, place: Place) -> None:
@@ -342,12 +333,11 @@ def test_20000_findings_are_quick(context: BrowserContext, place: Place) -> None
 def test_it_is_accessible_and_fits(
     browser: Browser, url: str, scheme: Literal["light", "dark"], device: dict[str, Any]
 ) -> None:
-    with browser.new_context(**device, color_scheme=scheme, reduced_motion="reduce") as context:
+    with context_of(browser, **device, color_scheme=scheme) as context:
         page = opened(context, url)
 
         def check() -> None:
-            found = Axe().run(page)["violations"]
-            assert [(v["id"], [node["html"] for node in v["nodes"]]) for v in found] == []
+            assert barriers(page) == []
             assert page.evaluate("document.documentElement.scrollWidth") <= device["viewport"]["width"]
 
         check()
@@ -366,7 +356,7 @@ def test_it_is_accessible_and_fits(
 
 
 def test_a_finger_is_enough(browser: Browser, url: str, place: Place) -> None:
-    with browser.new_context(**PHONE, reduced_motion="reduce") as context:
+    with context_of(browser, **PHONE) as context:
         page = opened(context, url)
         page.locator("#acts .drop").tap()
         page.locator("#on").tap()

@@ -8,22 +8,20 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_core_python.sync_playwright import Axe
 from PIL import ExifTags, Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 from demo.drawing import CLASSES, Planted, draw_photo
 from fledged.products import Snapshot
 from fledged.scanning import samples
 from fledged.scanning.overview import steps
 from fledged.scanning.scan import scan
-from tests.evaluating.colours import CHROMIUM, chromium
+from tests.browsing import barriers, open_file
 
 HOSTILE = (
     "</script><script>window.pwned=1</script>.jpg",
@@ -219,59 +217,35 @@ def test_a_histogram_is_one_closed_path() -> None:
     assert steps((0, 0)) == "M0,100V100h1V100h1V100Z"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    with chromium() as opened:
-        yield opened
-
-
-def opened(browser: Browser, snapshot: Snapshot, width: int = 1280, dark: bool = False) -> tuple[Page, list[str]]:
-    """The page in a browser, with everything that it asked for or complained about."""
-    scheme = "dark" if dark else "light"
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)  # type: ignore[arg-type]
-    page, complaints = context.new_page(), list[str]()
-    url = (snapshot.folder / "overview.html").resolve().as_uri()
-    page.on("request", lambda r: complaints.append(r.url) if r.url != url and not r.url.startswith("data:") else None)
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: complaints.append(dialog.message))
-    page.goto(url)
-    return page, complaints
-
-
 @pytest.mark.browser
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False)])
 def test_in_a_real_browser(browser: Browser, snapshot: Snapshot, width: int, dark: bool) -> None:
-    page, complaints = opened(browser, snapshot, width, dark)
+    page, complaints = open_file(browser, snapshot.folder / "overview.html", width=width, dark=dark)
     page.evaluate("document.querySelectorAll('main img[src]').forEach(image => { image.loading = 'eager' })")
     page.wait_for_function("[...document.images].every(image => image.complete)")
     assert page.evaluate("[...document.querySelectorAll('main img[src]')].every(image => image.naturalWidth > 0)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("window.pwned") is None
-    found = Axe().run(page)["violations"]
-    assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
+    assert barriers(page, "serious", "critical") == []
     assert complaints == []
     page.context.close()
 
 
 @pytest.mark.browser
 def test_many_classes_in_a_real_browser(browser: Browser, many: Snapshot) -> None:
-    page, complaints = opened(browser, many, 390)
+    page, complaints = open_file(browser, many.folder / "overview.html", width=390)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     drawn = page.evaluate("document.querySelector('canvas').toDataURL()")
     page.get_by_label("Class of the chart").select_option(label="class 07")
     assert page.evaluate("document.querySelector('canvas').toDataURL()") != drawn
-    found = Axe().run(page)["violations"]
-    assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
+    assert barriers(page, "serious", "critical") == []
     assert complaints == []
     page.context.close()
 
 
 @pytest.mark.browser
 def test_pointing_at_a_dot_shows_its_photo(browser: Browser, snapshot: Snapshot) -> None:
-    page, complaints = opened(browser, snapshot)
+    page, complaints = open_file(browser, snapshot.folder / "overview.html")
     chart = page.locator(".scatter").filter(has_text="owl")
     canvas, tip = chart.locator("canvas"), chart.locator(".tip")
     assert tip.is_hidden()
@@ -296,7 +270,7 @@ def test_pointing_at_a_dot_shows_its_photo(browser: Browser, snapshot: Snapshot)
 
 @pytest.mark.browser
 def test_the_keyboard_goes_through_the_photos(browser: Browser, snapshot: Snapshot) -> None:
-    page, _ = opened(browser, snapshot)
+    page, _ = open_file(browser, snapshot.folder / "overview.html")
     chart = page.locator(".scatter").filter(has_text="owl")
     chart.locator("canvas").focus()
     seen = []
@@ -313,7 +287,7 @@ def test_the_keyboard_goes_through_the_photos(browser: Browser, snapshot: Snapsh
 
 @pytest.mark.browser
 def test_it_prints_light_even_in_the_dark(browser: Browser, snapshot: Snapshot) -> None:
-    page, _ = opened(browser, snapshot, dark=True)
+    page, _ = open_file(browser, snapshot.folder / "overview.html", dark=True)
     page.emulate_media(media="print", color_scheme="dark")
     assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
     assert len(page.pdf()) > 10_000

@@ -3,53 +3,27 @@
 from __future__ import annotations
 
 import base64
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from axe_core_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expect
 
 from fledged.serving.predictor import load
+from tests.browsing import DESKTOP, PHONE, barriers, context_of
 from tests.bundles import make_tiny_bundle
 from tests.serving.conftest import serving
 from tests.serving.photos import encoded, jpeg, picture
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-]
-DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}
-PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 EVIL = "<img src=x onerror=alert(1)>"
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    with browser.new_context(**DESKTOP, permissions=["camera", "clipboard-write", "clipboard-read"]) as opened:
+    with context_of(browser, **DESKTOP, permissions=["camera", "clipboard-write", "clipboard-read"]) as opened:
         yield opened
 
 
@@ -60,8 +34,6 @@ def page(context: BrowserContext, url: str) -> Page:
 
 def _opened(context: BrowserContext, url: str) -> Page:
     page = context.new_page()
-    page.on("pageerror", lambda error: pytest.fail(f"the page raised {error}"))
-    page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
     page.goto(url)
     expect(page.locator("#facts")).to_be_visible()
     return page
@@ -228,13 +200,12 @@ def test_nothing_is_asked_of_other_hosts_and_nothing_is_blocked(context: Browser
 def test_it_is_accessible_and_fits(
     browser: Browser, url: str, scheme: Literal["light", "dark"], device: dict[str, Any]
 ) -> None:
-    with browser.new_context(**device, color_scheme=scheme, reduced_motion="reduce") as context:
+    with context_of(browser, **device, color_scheme=scheme) as context:
         page = _opened(context, url)
         page.locator("#photos").set_input_files([_file("a.jpg", jpeg()), _file("b.txt", b"no photo")])
         expect(page.locator(".card.waiting")).to_have_count(0)
         page.get_by_text("Ask from your own program").click()
-        found = Axe().run(page)["violations"]
-        assert [(v["id"], [node["html"] for node in v["nodes"]]) for v in found] == []
+        assert barriers(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= device["viewport"]["width"]
         background = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert background == {"light": "rgb(247, 248, 245)", "dark": "rgb(14, 19, 17)"}[scheme]

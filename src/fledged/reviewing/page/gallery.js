@@ -48,9 +48,17 @@ export function openClass(label) {
 async function load() {
   const label = $("class").value;
   const ask = (asked += 1);
-  const response = await fetch(`photos?label=${encodeURIComponent(label)}`);
-  const answer = await response.json();
+  let answer;
+  try {
+    answer = await (await fetch(`photos?label=${encodeURIComponent(label)}`)).json();
+  } catch {
+    answer = {};
+  }
   if (ask !== asked) return; // another class was chosen meanwhile
+  if (!answer.photos) {
+    say("The photos of this class could not be fetched"); // why is in the banner: the ledger follows the server
+    return;
+  }
   photos = answer.photos;
   const kinds = [...new Set(photos.flatMap((photo) => [...(kindsOf.get(photo.row) ?? [])]))];
   $("class-kind").replaceChildren(

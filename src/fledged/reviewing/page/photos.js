@@ -55,5 +55,7 @@ function blank(frame, reason) {
   const words = document.createElement("p");
   words.className = "blank";
   words.textContent = `Cannot be shown: ${reason}`;
-  frame.replaceChildren(words);
+  const image = frame.querySelector("img");
+  if (image) image.replaceWith(words); // what else stands in the frame, such as the decision's stamp, stays
+  else frame.append(words);
 }
