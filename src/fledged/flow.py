@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
+import fledged
 from fledged import progress
 from fledged.config import SECTIONS, TrainConfig, resolve, suggestion
 from fledged.errors import ConfigError
-from fledged.evaluating.evaluate import evaluate
-from fledged.exporting.export import export
-from fledged.preparing.prepare import prepare
 from fledged.products import Bundle, Product
-from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
-from fledged.training.train import train
 from fledged.training.weights import locate
 from fledged.workspace import DEFAULT
 
@@ -41,13 +38,22 @@ def build(
     With `apply="advice"`, photos are dropped and relabelled as the review advises, where no person has decided.
     """
     of = _checked(settings or {})
-    made(snapshot := scan(lake, work=work, report=report, **of["scan"]))
-    made(findings := review(snapshot, apply=apply, work=work, report=report, train=of["train"], **of["review"]))
-    made(dataset := prepare(snapshot, findings, work=work, report=report, **of["prepare"]))
-    made(run := train(dataset, work=work, report=report, **of["train"]))
-    made(evaluate(run, work=work, report=report, **of["evaluate"]))
-    made(bundle := export(run, work=work, report=report, **of["export"]))
+    with ThreadPoolExecutor(1) as background:
+        # torch and what stands on it take seconds to import: meanwhile the scan's processes read photos.
+        rooms = background.submit(_import_rooms)
+        made(snapshot := scan(lake, work=work, report=report, **of["scan"]))
+        rooms.result()
+    made(findings := fledged.review(snapshot, apply=apply, work=work, report=report, train=of["train"], **of["review"]))
+    made(dataset := fledged.prepare(snapshot, findings, work=work, report=report, **of["prepare"]))
+    made(run := fledged.train(dataset, work=work, report=report, **of["train"]))
+    made(fledged.evaluate(run, work=work, report=report, **of["evaluate"]))
+    made(bundle := fledged.export(run, work=work, report=report, **of["export"]))
     return bundle
+
+
+def _import_rooms() -> None:
+    for verb in ("review", "prepare", "train", "evaluate", "export"):
+        getattr(fledged, verb)
 
 
 def _checked(settings: Settings) -> dict[str, dict[str, Any]]:

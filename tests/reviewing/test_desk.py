@@ -149,7 +149,7 @@ def test_build_applies_advice_when_it_is_told_to(place: Place, monkeypatch: pyte
     def stop(*_: object, **__: object) -> None:
         raise Far
 
-    monkeypatch.setattr("fledged.flow.prepare", stop)
+    monkeypatch.setattr("fledged.prepare", stop)
     with pytest.raises(Far):
         fledged.build(place.lake, work=place.work, apply="advice")
     assert set(read_decisions(place.log)["reviewer"]) == {"advice"}

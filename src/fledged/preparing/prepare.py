@@ -12,11 +12,12 @@ import polars as pl
 
 from fledged import progress
 from fledged.config import PrepareConfig, resolve
+from fledged.copies import copies_of
 from fledged.errors import LakeError
 from fledged.preparing.groups import AUTO, REASON_SEPARATOR, hint
 from fledged.preparing.members import choose_members, leaking_groups
 from fledged.preparing.memory import recall, remember
-from fledged.preparing.shards import PHOTOS_PER_SHARD, shrink_members, write_shard
+from fledged.preparing.shards import PHOTOS_PER_SHARD, write_shard
 from fledged.products import SPLITS, Dataset, Review, Snapshot, Split
 from fledged.scanning.changes import warn_of_changes
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
@@ -86,7 +87,7 @@ def _prepare(
         )
     classes = tuple(sorted(members.filter(pl.col("left_out").is_null())["label"].unique()))
     folder = workspace.folder("dataset", dataset_id)
-    members = _write_shards(members.drop("part"), classes, Path(snapshot.lake), folder, config, report)
+    members = _write_shards(members.drop("part"), classes, snapshot, folder, config, workspace, report)
     write_table(folder / "members.parquet", members)
     used = members.filter(pl.col("split").is_not_null())
     return workspace.save(
@@ -113,9 +114,10 @@ def _prepare(
 def _write_shards(
     members: pl.DataFrame,
     classes: tuple[str, ...],
-    lake: Path,
+    snapshot: Snapshot,
     folder: Path,
     config: PrepareConfig,
+    workspace: Workspace,
     report: progress.Report,
 ) -> pl.DataFrame:
     """The members, those without a shrunk copy now left out; every split's shards are written on the way."""
@@ -126,7 +128,9 @@ def _write_shards(
         )
     )
     used = members.filter(pl.col("split").is_not_null()).sort("split", "path")
-    shrunk = shrink_members(used, lake, config, report)
+    as_scanned = used.join(snapshot.photos(["path", "n_bytes", "mtime_ns"]), on="path", maintain_order="left")
+    size = (config.shorter_side_px, config.jpeg_quality)
+    shrunk = copies_of(as_scanned, Path(snapshot.lake), size, config.workers, workspace, report)
     errors: dict[str, str] = {}
     for split in sorted(SPLITS):
         part = used.filter(pl.col("split") == split)

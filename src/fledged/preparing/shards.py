@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 from pyarrow import parquet
 
-from fledged.config import PrepareConfig
-from fledged.copies import Shrunk, shrink_all
 from fledged.products import Split
-from fledged.progress import Report
 from fledged.workspace import write
 
 # About 100 MB of photos at a shorter side of 256 px.
 PHOTOS_PER_SHARD = 4096
-
-
-def shrink_members(members: pl.DataFrame, lake: Path, config: PrepareConfig, report: Report) -> Iterator[Shrunk]:
-    """The shrunk copy of each member, in order."""
-    files = [(str(lake / path), sha256) for path, sha256 in members.select("path", "sha256").iter_rows()]
-    size = (config.shorter_side_px, config.jpeg_quality)
-    return shrink_all(files, size, config.workers, "Shrinking photos", report)
 
 
 def write_shard(folder: Path, split: Split, number: int, rows: pl.DataFrame, classes: tuple[str, ...]) -> None:

@@ -77,11 +77,20 @@ def _aligned(first_BHW: Float32Array, second_BHW: Float32Array, shift_B2: Float3
 
 def _correlation(first_BHW: Float32Array, second_BHW: Float32Array, inside_BHW: BoolArray) -> Float32Array:
     """Pearson's, over the pixels inside (B,)."""
-    n = inside_BHW.sum((1, 2), keepdims=True) + 1
-    first = (first_BHW - (first_BHW * inside_BHW).sum((1, 2), keepdims=True) / n) * inside_BHW
-    second = (second_BHW - (second_BHW * inside_BHW).sum((1, 2), keepdims=True) / n) * inside_BHW
-    spread = np.sqrt((first * first).sum((1, 2)) * (second * second).sum((1, 2))) + 1e-3
-    return np.asarray((first * second).sum((1, 2)) / spread, np.float32)
+    shape = (len(first_BHW), -1)
+    mask = inside_BHW.reshape(shape).astype(np.float32)
+    n = mask.sum(1, keepdims=True) + 1
+    first, second = first_BHW.reshape(shape), second_BHW.reshape(shape)
+    first = (first - _dot(first, mask)[:, None] / n) * mask
+    second = (second - _dot(second, mask)[:, None] / n) * mask
+    spread = np.sqrt(_dot(first, first) * _dot(second, second)) + 1e-3
+    return np.asarray(_dot(first, second) / spread, np.float32)
+
+
+def _dot(first_BP: Float32Array, second_BP: Float32Array) -> Float32Array:
+    """The sum of the products, a pair (B,)."""
+    result: Float32Array = np.einsum("bp,bp->b", first_BP, second_BP)
+    return result
 
 
 def _edges_in_common(first_BHW: Float32Array, second_BHW: Float32Array, inside_BHW: BoolArray | None) -> Float32Array:
@@ -101,7 +110,8 @@ def _edges_in_common(first_BHW: Float32Array, second_BHW: Float32Array, inside_B
     n = OUTLINE_PX // _BLOCK_PX
 
     def by_block(values: Float32Array) -> Float32Array:
-        blocks: Float32Array = (values * mask).reshape(-1, n, _BLOCK_PX, n, _BLOCK_PX).sum((2, 4))
+        rows = (values * mask).reshape(-1, n, _BLOCK_PX, OUTLINE_PX).sum(2)  # in two steps: 3 times as fast
+        blocks: Float32Array = rows.reshape(-1, n, n, _BLOCK_PX).sum(3)
         return blocks
 
     common, a, b = by_block(ax * bx + ay * by), by_block(ax * ax + ay * ay), by_block(bx * bx + by * by)
@@ -117,7 +127,7 @@ def _fit(first_BHW: Float32Array, second_BHW: Float32Array, maps_B23: Float32Arr
     half = (side - 1) / 2
     y, x = (np.mgrid[0:side, 0:side].astype(np.float32) - half) / half
     gx, gy = _gradients(first_BHW)
-    jacobian_BP6 = np.stack([gx * x, gx * y, gx, gy * x, gy * y, gy], -1).reshape(n_pairs, -1, 6)
+    jacobian_B6P = np.stack([gx * x, gx * y, gx, gy * x, gy * y, gy], 1).reshape(n_pairs, 6, -1)
     first_BP = first_BHW.reshape(n_pairs, -1)
     damping = np.float32(1e-5) * np.eye(6, dtype=np.float32)
     for _ in range(_ITERATIONS):
@@ -126,9 +136,9 @@ def _fit(first_BHW: Float32Array, second_BHW: Float32Array, maps_B23: Float32Arr
         n = mask.sum(1, keepdims=True) + 1
         error = _matched(warped.reshape(n_pairs, -1), first_BP, mask, n)
         weight = mask / (1 + error * error)  # what differs much (a watermark, a moved hand) counts little
-        weighted = jacobian_BP6 * weight[:, :, None]
-        hessian = np.matmul(weighted.transpose(0, 2, 1), jacobian_BP6) + damping * n[:, :, None]
-        gradient = np.matmul(weighted.transpose(0, 2, 1), error[:, :, None])
+        weighted = jacobian_B6P * weight[:, None]
+        hessian = np.matmul(weighted, jacobian_B6P.transpose(0, 2, 1)) + damping * n[:, :, None]
+        gradient = np.matmul(weighted, error[:, :, None])
         step = np.linalg.solve(hessian, gradient)[:, :, 0]
         update = np.tile(np.eye(3, dtype=np.float32), (n_pairs, 1, 1))
         update[:, 0, :2] += step[:, 0:2] / half
@@ -141,10 +151,10 @@ def _fit(first_BHW: Float32Array, second_BHW: Float32Array, maps_B23: Float32Arr
 
 def _matched(second_BP: Float32Array, first_BP: Float32Array, mask: Float32Array, n: Float32Array) -> Float32Array:
     """Second minus first, after brightness and contrast of the second were set to those of the first."""
-    second = second_BP - (second_BP * mask).sum(1, keepdims=True) / n
-    first = first_BP - (first_BP * mask).sum(1, keepdims=True) / n
-    scale = np.sqrt(((first * mask) ** 2).sum(1, keepdims=True) / (((second * mask) ** 2).sum(1, keepdims=True) + 1e-3))
-    result: Float32Array = second * scale - first
+    second = second_BP - _dot(second_BP, mask)[:, None] / n
+    first = first_BP - _dot(first_BP, mask)[:, None] / n
+    scale = np.sqrt(_dot(first * mask, first) / (_dot(second * mask, second) + 1e-3))
+    result: Float32Array = second * scale[:, None] - first
     return result
 
 
@@ -157,12 +167,11 @@ def _warp(image_BHW: Float32Array, maps_B23: Float32Array) -> tuple[Float32Array
     v = maps_B23[:, 1, 0, None] * x + maps_B23[:, 1, 1, None] * y + maps_B23[:, 1, 2, None] + half
     inside = (u >= 0) & (u <= side - 1) & (v >= 0) & (v <= side - 1)
     u, v = np.clip(u, 0, side - 1.001), np.clip(v, 0, side - 1.001)
-    left, top = u.astype(np.int32), v.astype(np.int32)
+    left, top = np.floor(u), np.floor(v)
+    at = (top * side + left).astype(np.intp) + (np.arange(n_pairs) * side * side)[:, None]
     u, v = u - left, v - top
-    at = top * side + left
-    flat = image_BHW.reshape(n_pairs, -1)
-    top_left, top_right = np.take_along_axis(flat, at, 1), np.take_along_axis(flat, at + 1, 1)
-    low_left, low_right = np.take_along_axis(flat, at + side, 1), np.take_along_axis(flat, at + side + 1, 1)
+    flat = image_BHW.ravel()
+    top_left, top_right, low_left, low_right = (flat.take(at + step) for step in (0, 1, side, side + 1))
     upper, lower = top_left + (top_right - top_left) * u, low_left + (low_right - low_left) * u
     values = (upper + (lower - upper) * v).astype(np.float32)
     return values.reshape(image_BHW.shape), inside.reshape(image_BHW.shape)
@@ -180,9 +189,9 @@ def _best_shift(first_BHW: Float32Array, second_BHW: Float32Array) -> tuple[Floa
     for dy in range(2 * margin + 1):
         for dx in range(2 * margin + 1):
             window = second_BHW[:, dy : side - 2 * margin + dy, dx : side - 2 * margin + dx].reshape(n_pairs, -1)
-            variance = (window * window).sum(1) - window.sum(1) ** 2 / window.shape[1]
+            variance = _dot(window, window) - window.sum(1) ** 2 / window.shape[1]
             spread = np.sqrt(np.maximum(variance, 0)) + np.float32(1e-3)
-            correlation = np.asarray((core * window).sum(1) / (norm * spread), np.float32)
+            correlation = _dot(core, window) / (norm * spread)
             better = correlation > best
             best[better] = correlation[better]
             shift[better] = (dx - margin, dy - margin)
@@ -197,8 +206,8 @@ def _standardised(outlines_BHW: npt.NDArray[np.uint8]) -> Float32Array:
 
 
 def _half(image_BHW: Float32Array) -> Float32Array:
-    n_pairs, side, _ = image_BHW.shape
-    result: Float32Array = image_BHW.reshape(n_pairs, side // 2, 2, side // 2, 2).mean((2, 4))
+    rows = image_BHW[:, ::2] + image_BHW[:, 1::2]
+    result: Float32Array = (rows[:, :, ::2] + rows[:, :, 1::2]) * np.float32(0.25)
     return result
 
 

@@ -21,7 +21,7 @@ _MOST_PARTNERS = 10
 _MOST_IN_A_BUCKET = 64
 # Up to this many photos, nearest neighbours are found exactly; above, by an index that may miss a few.
 EXACT_BELOW = 50_000
-_ROWS = 2048
+_CELLS = 1 << 23  # of the table of similarities that are in memory at once
 
 
 def pairs_by_hash(
@@ -97,11 +97,12 @@ def neighbours(
         return index, cosine
     if n > exact_below:
         return _approximate(features_NF, k)
-    for start in range(0, n, _ROWS):
-        block = features_NF[start : start + _ROWS] @ features_NF.T
+    n_rows = max(1, _CELLS // n)
+    for start in range(0, n, n_rows):
+        block = features_NF[start : start + n_rows] @ features_NF.T
         rows = np.arange(len(block))
         block[rows, rows + start] = -2  # not its own neighbour
-        nearest = np.argpartition(-block, wanted - 1, axis=1)[:, :wanted]
+        nearest = np.argpartition(block, n - wanted, axis=1)[:, n - wanted :]
         similarity = np.take_along_axis(block, nearest, 1)
         order = np.argsort(-similarity, axis=1, kind="stable")
         index[start : start + len(block), :wanted] = np.take_along_axis(nearest, order, 1)

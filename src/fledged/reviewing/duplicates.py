@@ -20,7 +20,7 @@ from fledged.reviewing.looks import Looks
 _NEIGHBOURS = 6
 _MIN_COSINE = 0.35
 _DIRECTIONS = 128
-_PAIRS = 256  # that are aligned at once
+_PAIRS = 128  # that are aligned at once
 
 
 def exact_duplicates(photos: pl.DataFrame) -> pl.DataFrame:

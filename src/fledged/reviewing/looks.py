@@ -6,9 +6,7 @@ Both are computed once for each content and kept; training finds the same featur
 from __future__ import annotations
 
 import functools
-import hashlib
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +16,8 @@ import polars as pl
 
 from fledged import engine
 from fledged.config import PrepareConfig, TrainConfig
+from fledged.copies import kept_copies
+from fledged.parts import Parts
 from fledged.products import Preprocess
 from fledged.progress import Report, silent
 from fledged.reviewing.outlines import OUTLINE_PX, Look, look
@@ -25,7 +25,7 @@ from fledged.training import backbones
 from fledged.training.features import Embedding, add_features, feature_parts, known_features
 from fledged.training.transfer import embedding_of
 from fledged.training.weights import Source
-from fledged.workspace import Workspace, write_table
+from fledged.workspace import Workspace
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -33,7 +33,6 @@ Float32Array = npt.NDArray[np.float32]
 N_DIRECTIONS = 256
 
 _CHUNK = 1024  # photos between two writes: what a crash can cost
-_TYPES = {"sha256": pl.String, "copy": pl.String, "outline": pl.Binary}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +55,10 @@ def look_at(
 ) -> tuple[pl.DataFrame, Looks]:
     """Those of the photos (distinct by sha256) that can be seen, and their looks. `copies` says how they are shrunk."""
     size = (copies.shorter_side_px, copies.jpeg_quality)
-    folder = workspace.cache(f"looks/{size[0]}-{size[1]}")
-    keys = _known_keys(folder).join(known_features(eyes, 0, workspace), on="copy", how="semi")
-    missing = photos.join(keys, on="sha256", how="anti", maintain_order="left")
+    kept = kept_copies(size, workspace)
+    known = kept.known({"sha256": pl.String, "copy": pl.String})
+    known = known.join(known_features(eyes, 0, workspace), on="copy", how="semi")
+    missing = photos.join(known, on="sha256", how="anti", maintain_order="left")
     done = photos.height - missing.height
     step = "Looking at photos"
     files = [(str(lake / path), sha256) for path, sha256 in missing.select("path", "sha256").iter_rows()]
@@ -73,56 +73,32 @@ def look_at(
     for start in range(0, len(files), _CHUNK):
         report(step, done + start, photos.height)
         sha256s = [sha256 for _, sha256 in files[start : start + _CHUNK]]
-        _keep(sha256s, [found for _, found in zip(sha256s, looks, strict=False)], eyes, folder, workspace)
+        _keep(sha256s, [found for _, found in zip(sha256s, looks, strict=False)], eyes, kept, workspace)
     report(step, photos.height, photos.height)
-    keys = _known_keys(folder)
-    seen = photos.join(keys, on="sha256", how="inner", maintain_order="left")
-    return seen, Looks(
-        _compact(seen["copy"], eyes, workspace),
-        _outlines(seen["sha256"], folder),
-    )
+    known = kept.known({"sha256": pl.String, "copy": pl.String})
+    seen = photos.join(known, on="sha256", how="inner", maintain_order="left")
+    return seen, Looks(_compact(seen["copy"], eyes, workspace), _outlines(seen["sha256"], kept))
 
 
-def _keep(sha256s: list[str], looks: list[Look], eyes: Embedding, folder: Path, workspace: Workspace) -> None:
+def _keep(sha256s: list[str], looks: list[Look], eyes: Embedding, kept: Parts, workspace: Workspace) -> None:
     rows = [
         (sha256, found.jpeg, found.outline)
         for sha256, found in zip(sha256s, looks, strict=True)
         if found.jpeg is not None
     ]
-    if not rows:
-        return
-    table = pl.DataFrame(rows, {"sha256": pl.String, "jpeg": pl.Binary, "outline": pl.Binary}, orient="row")
-    table = table.with_columns(copy=add_features(table, eyes, 0, workspace, silent))
-    name = hashlib.sha256("".join(table["sha256"]).encode()).hexdigest()[:16]
-    write_table(folder / f"{name}.parquet", table.select(*_TYPES))
+    if rows:
+        table = pl.DataFrame(rows, {"sha256": pl.String, "jpeg": pl.Binary, "outline": pl.Binary}, orient="row")
+        kept.add(table.with_columns(copy=add_features(table, eyes, 0, workspace, silent)))
 
 
-def _parts(folder: Path) -> Iterator[pl.LazyFrame]:
-    for path in sorted(folder.glob("*.parquet")):
-        try:
-            part = pl.scan_parquet(path)
-            part.collect_schema()
-        except (OSError, pl.exceptions.PolarsError):
-            continue  # a cache that cannot be read costs time, not correctness
-        yield part
-
-
-def _known_keys(folder: Path) -> pl.DataFrame:
-    parts = [part.select("sha256", "copy") for part in _parts(folder)]
-    empty = pl.DataFrame(schema={"sha256": pl.String, "copy": pl.String})
-    return pl.concat(parts).collect().unique("sha256", keep="first", maintain_order=True) if parts else empty
-
-
-def _outlines(sha256s: pl.Series, folder: Path) -> npt.NDArray[np.uint8]:
+def _outlines(sha256s: pl.Series, kept: Parts) -> npt.NDArray[np.uint8]:
     """The outlines (N, 64, 64) in a file without a name, which is gone with its last reader."""
     shape = (len(sha256s), OUTLINE_PX, OUTLINE_PX)
     if not len(sha256s):
         return np.empty(shape, np.uint8)
     with tempfile.TemporaryFile() as file:
         outlines = np.memmap(file, np.uint8, "w+", shape=shape)
-    wanted = pl.DataFrame({"sha256": sha256s, "row": np.arange(len(sha256s), dtype=np.int64)})
-    for part in _parts(folder):
-        found = wanted.join(part.select("sha256", "outline").collect(), on="sha256", how="inner")
+    for found in kept.rows_of(sha256s, "outline"):
         for row, outline in found.select("row", "outline").iter_rows():
             outlines[row] = np.frombuffer(outline, np.uint8).reshape(OUTLINE_PX, OUTLINE_PX)
     return outlines
@@ -131,14 +107,12 @@ def _outlines(sha256s: pl.Series, folder: Path) -> npt.NDArray[np.uint8]:
 def _compact(keys: pl.Series, eyes: Embedding, workspace: Workspace) -> Float32Array:
     """Features, standardised and turned to their directions of greatest spread (N, F), part by part."""
     parts = feature_parts(eyes, 0, workspace)
-    wanted = pl.DataFrame({"copy": keys, "row": np.arange(len(keys), dtype=np.int64)})
     n = 0
     total: npt.NDArray[np.float64] = np.zeros(1)
     products: npt.NDArray[np.float64] = np.zeros((1, 1))
-    for part in parts:
-        values = wanted.join(part.collect(), on="copy", how="inner")["features"].to_numpy().astype(np.float64)
-        if len(values):
-            n, total, products = n + len(values), total + values.sum(0), products + values.T @ values
+    for found in parts.rows_of(keys, "features"):
+        values = found["features"].to_numpy().astype(np.float64)
+        n, total, products = n + len(values), total + values.sum(0), products + values.T @ values
     if not n:
         return np.empty((len(keys), 0), np.float32)
     mean = total / n
@@ -147,11 +121,9 @@ def _compact(keys: pl.Series, eyes: Embedding, workspace: Workspace) -> Float32A
     directions = _directions(covariance * np.outer(scale, scale), min(N_DIRECTIONS, n))
     turn = (scale[:, None] * directions).astype(np.float32)
     compact = np.zeros((len(keys), turn.shape[1]), np.float32)
-    for part in parts:
-        found = wanted.join(part.collect(), on="copy", how="inner")
-        if not found.is_empty():
-            values = found["features"].to_numpy() - mean.astype(np.float32)
-            compact[found["row"].to_numpy()] = values @ turn
+    for found in parts.rows_of(keys, "features"):
+        values = found["features"].to_numpy() - mean.astype(np.float32)
+        compact[found["row"].to_numpy()] = values @ turn
     return compact
 
 

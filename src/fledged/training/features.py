@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +17,12 @@ import onnxruntime
 import polars as pl
 
 from fledged import engine
+from fledged.parts import Parts
 from fledged.products import Preprocess
 from fledged.progress import Report
 from fledged.training import views
 from fledged.training.graph import INPUT
-from fledged.workspace import Workspace, write_table
+from fledged.workspace import Workspace
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -55,9 +55,7 @@ def add_features(
     missing = missing.join(known_features(embedding, number, workspace), on="copy", how="anti", maintain_order="left")
     if not missing.is_empty():
         fresh = pl.DataFrame({"copy": missing["copy"], "features": _compute(missing, embedding, number, report)})
-        # A part a call, named by what is in it: nothing that was computed is ever written again.
-        content = hashlib.sha256("".join(fresh["copy"]).encode()).hexdigest()[:16]
-        write_table(_folder(embedding, number, workspace) / f"{content}.parquet", fresh)
+        feature_parts(embedding, number, workspace).add(fresh)
     return keys
 
 
@@ -68,40 +66,25 @@ def copy_keys(jpegs: pl.Series) -> pl.Series:
 
 def known_features(embedding: Embedding, number: int, workspace: Workspace) -> pl.DataFrame:
     """The keys (column copy) of all photos whose features are in the cache."""
-    parts = [part.select("copy") for part in feature_parts(embedding, number, workspace)]
-    return pl.concat(parts).collect() if parts else pl.DataFrame(schema={"copy": pl.String})
+    return feature_parts(embedding, number, workspace).known({"copy": pl.String})
 
 
 def read_features(keys: pl.Series, embedding: Embedding, number: int, workspace: Workspace) -> Float32Array:
     """Features (N, F) of photos that are in the cache, in the order of `keys`."""
-    wanted = pl.DataFrame({"copy": keys, "row": np.arange(len(keys), dtype=np.int64)})
     features: Float32Array | None = None
-    for part in feature_parts(embedding, number, workspace):
-        found = wanted.join(part.collect(), on="copy", how="inner")
-        if not found.is_empty():
-            values = found["features"].to_numpy()
-            if features is None:
-                features = np.empty((len(keys), values.shape[1]), np.float32)
-            features[found["row"].to_numpy()] = values
+    for found in feature_parts(embedding, number, workspace).rows_of(keys, "features"):
+        values = found["features"].to_numpy()
+        if features is None:
+            features = np.empty((len(keys), values.shape[1]), np.float32)
+        features[found["row"].to_numpy()] = values
     return np.empty((0, 0), np.float32) if features is None else features
 
 
-def feature_parts(embedding: Embedding, number: int, workspace: Workspace) -> list[pl.LazyFrame]:
-    """The parts of the cache, each with the columns copy and features."""
-    parts = []
-    for path in sorted(_folder(embedding, number, workspace).glob("*.parquet")):
-        try:
-            part = pl.scan_parquet(path)
-            part.collect_schema()
-            parts.append(part)
-        except (OSError, pl.exceptions.PolarsError):
-            continue  # a cache that cannot be read costs time, not correctness
-    return parts
-
-
-def _folder(embedding: Embedding, number: int, workspace: Workspace) -> Path:
+def feature_parts(embedding: Embedding, number: int, workspace: Workspace) -> Parts:
+    """The cache, with the columns copy and features."""
     parts = [embedding.key, number, views.VERSION if number else 0, embedding.how.model_dump_json()]
-    return workspace.cache(f"features/{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}")
+    name = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    return Parts(workspace.cache(f"features/{name}"), "copy")
 
 
 def _compute(photos: pl.DataFrame, embedding: Embedding, number: int, report: Report) -> Float32Array:

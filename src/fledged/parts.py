@@ -1,0 +1,54 @@
+"""A table that only grows, in parts: what was computed for a photo once, and is asked for again by its key.
+
+Each part is a Parquet file named by the keys in it, so nothing is ever written twice and nobody waits for a writer. A
+part that cannot be read costs time, not correctness: what was in it is computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from fledged.workspace import write_table
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts in a folder; `key` is the column that tells photos apart."""
+
+    folder: Path
+    key: str
+
+    def known(self, types: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
+        """These columns of all parts, a row a key."""
+        parts = [part.select(*types) for part in self._scan()]
+        empty = pl.DataFrame(schema=dict(types))
+        return pl.concat(parts).collect().unique(self.key, keep="first", maintain_order=True) if parts else empty
+
+    def rows_of(self, keys: pl.Series, *columns: str) -> Iterator[pl.DataFrame]:
+        """Part by part, these columns of the keys that are in it, and `row`, their places in `keys`."""
+        wanted = pl.DataFrame({self.key: keys, "row": np.arange(len(keys), dtype=np.int64)})
+        for part in self._scan():
+            # The keys first: the other columns may be large, and most parts may hold nothing that is wanted.
+            found = wanted.join(part.select(self.key).collect(), on=self.key, how="semi")
+            if not found.is_empty():
+                yield found.join(part.select({self.key, *columns}).collect(), on=self.key).select("row", *columns)
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Keep these rows (one a key, none of which is known) as a new part."""
+        name = hashlib.sha256("".join(rows[self.key]).encode()).hexdigest()[:16]
+        write_table(self.folder / f"{name}.parquet", rows)
+
+    def _scan(self) -> Iterator[pl.LazyFrame]:
+        for path in sorted(self.folder.glob("*.parquet")):
+            try:
+                part = pl.scan_parquet(path)
+                part.collect_schema()
+            except (OSError, pl.exceptions.PolarsError):
+                continue
+            yield part
