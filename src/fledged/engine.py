@@ -12,6 +12,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import TypeVar
 
 from fledged.progress import Report
@@ -46,7 +47,9 @@ def map_photos(
     report(step, 0, len(items))
     if len(items) < _SERIAL_BELOW or workers == 1:
         for done, item in enumerate(items, start=1):
-            yield _quietly(function, item)
+            with _quiet_pillow():
+                result = function(item)
+            yield result
             report(step, done, len(items))
         return
     chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
@@ -95,10 +98,12 @@ def _outcome(
 
 
 def _run_chunk(function: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Result]:
-    return [_quietly(function, item) for item in chunk]
+    with _quiet_pillow():  # around the chunk: a fifth of a millisecond a photo otherwise
+        return [function(item) for item in chunk]
 
 
-def _quietly(function: Callable[[Item], Result], item: Item) -> Result:
+@contextmanager
+def _quiet_pillow() -> Iterator[None]:
     """Without Pillow's own words about damaged files: they name none, and the reason is in the photo's row."""
     pillow = logging.getLogger("PIL")
     level = pillow.level
@@ -106,6 +111,6 @@ def _quietly(function: Callable[[Item], Result], item: Item) -> Result:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")
-            return function(item)
+            yield
     finally:
         pillow.setLevel(level)

@@ -142,19 +142,19 @@ def _small(luma: Image.Image) -> Image.Image:
 def _light(histograms: npt.NDArray[np.float64]) -> tuple[list[float], list[float], float]:
     """Means and standard deviations (0..1) of (N, 256) histograms, and the entropy (bits) of the first."""
     shares = histograms / histograms.sum(1, keepdims=True)
-    means = shares @ _LEVELS
-    spreads = np.sqrt(np.maximum(shares @ _LEVELS**2 - means**2, 0))
+    means, squares = (shares @ _LEVELS).T
+    spreads = np.sqrt(np.maximum(squares - means**2, 0))
     present = shares[0][shares[0] > 0]
     return means.tolist(), spreads.tolist(), max(0.0, float(-(present @ np.log2(present))))
 
 
-_LEVELS = np.arange(256) / 255
+_LEVELS = np.stack([np.arange(256) / 255, (np.arange(256) / 255) ** 2], 1)
 
 
 def _sharpness(luma_HW: npt.NDArray[np.uint8]) -> float:
     if min(luma_HW.shape) < 3:
         return 0.0
-    luma = luma_HW.astype(np.float32)
+    luma = luma_HW.astype(np.int16)  # half the time of floating point
     laplacian = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * luma[1:-1, 1:-1]
-    flat = laplacian.ravel()
+    flat = laplacian.ravel().astype(np.float32)
     return float(np.sqrt(max(0.0, flat @ flat / flat.size - flat.mean() ** 2))) / 255
