@@ -7,6 +7,7 @@ the ends of the curve, both axes scaled to 0..1 (V. Satopää et al., Finding a 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -97,6 +98,7 @@ def _curve(logs_NC: FloatArray, most: int) -> tuple[list[float], list[FloatArray
     """Inertia and centres for 1, 2, … clusters, no more than there are different values."""
     # Seconds to import, which a scan that finds nothing new does not spend.
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
     if not len(logs_NC):
@@ -107,9 +109,12 @@ def _curve(logs_NC: FloatArray, most: int) -> tuple[list[float], list[FloatArray
     inertia, centres = [], []
     # On so few numbers a second thread costs more than it brings (40 times where cores are busy), and one adds up in
     # the same order each time.
-    with threadpool_limits(1):
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
         for k in range(1, min(most, len(different_KC)) + 1):
             model = KMeans(k, n_init=_RESTARTS, random_state=_SEED).fit(different_KC, sample_weight=weight)
+            if len(np.unique(model.labels_)) < k:  # what is left to tell apart is rounding
+                break
             inertia.append(float(model.inertia_) / len(fitted_NC))
             centres.append(np.asarray(model.cluster_centers_, dtype=np.float64))
     return inertia, centres
