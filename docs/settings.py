@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from fledged.config import SECTIONS
+from fledged.config import SECTIONS, Record, parts_of
 
 _HEAD = """# Settings
 
 Every knob of every verb, its default and its range. Written by `make docs` from `src/fledged/config.py`.
+
+A section with a dot is a table in another: `[train.optimize]` in the file, `--set train.optimize.schedule=step`, and
+`fledged.train(optimize={"schedule": "step"})`.
 
 A setting is given, the later winning over the earlier, in `fledged.toml` in the current folder
 
@@ -28,12 +32,18 @@ def text() -> str:
     """The page."""
     parts = [_HEAD]
     for section, config in SECTIONS.items():
-        parts.append(
-            f"\n## {section}\n\n{config.__doc__}\n\n| setting | default | range | what it is |\n|---|---|---|---|\n"
-        )
-        for name, field in config.model_fields.items():
-            parts.append(f"| `{name}` | `{field.default!r}` | {_range(field.metadata)} | {field.description} |\n")
+        parts += _section(section, config)
     return "".join(parts)
+
+
+def _section(section: str, config: type[Record]) -> Iterator[str]:
+    yield f"\n## {section}\n\n{config.__doc__}\n\n| setting | default | range | what it is |\n|---|---|---|---|\n"
+    tables = parts_of(config)
+    for name, field in config.model_fields.items():
+        if name not in tables:
+            yield f"| `{name}` | `{field.default!r}` | {_range(field.metadata)} | {field.description} |\n"
+    for name, table in tables.items():
+        yield from _section(f"{section}.{name}", table)
 
 
 def _range(bounds: list[object]) -> str:

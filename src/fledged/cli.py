@@ -77,7 +77,7 @@ def build(
 ) -> None:
     """From a folder of photos to a bundle to serve: scan, review, prepare, train, evaluate, export."""
     from fledged import summary
-    from fledged.config import parse_assignments
+    from fledged.config import overlaid, parse_assignments
 
     given: dict[str, dict[str, object]] = {
         "prepare": {
@@ -89,7 +89,7 @@ def build(
         "train": {"seed": seed, "backbone": backbone, "weights": weights, "mode": mode, "epochs": epochs},
     }
     assigned = parse_assignments(assign or [])
-    settings = {name: given.get(name, {}) | assigned.get(name, {}) for name in given.keys() | assigned.keys()}
+    settings = {name: overlaid(given.get(name, {}), assigned.get(name, {})) for name in given.keys() | assigned.keys()}
 
     def made(product: Product) -> None:
         if not as_json:
@@ -362,12 +362,12 @@ def main() -> None:
 
 def _settings(section: str, assign: list[str] | None, **flags: object) -> dict[str, Any]:
     """Flags, overlaid by --set; a section of another verb is a mistake worth a word."""
-    from fledged.config import parse_assignments
+    from fledged.config import overlaid, parse_assignments
 
     assigned = parse_assignments(assign or [])
     for other in assigned.keys() - {section}:
         raise ConfigError(f"`fledged {section}` takes no setting of `{other}`", remedy=f"Write --set {section}.…=…")
-    return flags | assigned.get(section, {})
+    return overlaid(flags, assigned.get(section, {}))
 
 
 def _subject_and_folder(words: list[str]) -> tuple[str | None, str | None]:

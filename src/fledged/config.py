@@ -11,9 +11,10 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 
 from fledged.errors import ConfigError
 
@@ -150,6 +151,45 @@ class PrepareConfig(Record):
         return keep_splits
 
 
+class HeadConfig(Record):
+    """What is put on the backbone's features."""
+
+    hidden: int = Field(0, ge=0, le=65_536, description="Units of a hidden layer with ReLU; 0 is a linear head.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Share of the inputs of the last layer that is left out.")
+
+
+class OptimizeConfig(Record):
+    """How the weights move."""
+
+    optimizer: Literal["adamw", "sgd", "sgd_nesterov"] = Field("adamw", description="How a step is made of gradients.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Of sgd and sgd_nesterov.")
+    weight_decay: float = Field(
+        -1.0, ge=-1, le=10, description="Of weights, not of biases and norms; -1 takes the mode's own."
+    )
+    l1: float = Field(0.0, ge=0, description="Times the sum of the absolute weights, added to the loss.")
+    schedule: Literal["one_cycle", "cosine", "step", "cyclic", "plateau", "constant"] = Field(
+        "one_cycle", description="How the learning rate goes, from its peak on."
+    )
+    clip_norm: float = Field(0.0, ge=0, description="Longer gradients are shortened to this length; 0 leaves them.")
+    accumulate: int = Field(1, ge=1, le=1024, description="Batches whose gradients are added up before a step.")
+    ema_decay: float = Field(
+        0.0, ge=0, lt=1, description="Validate and keep an exponential moving average of the weights; 0 keeps them."
+    )
+    patience: int = Field(0, ge=0, description="Epochs without a better one before it stops; 0 never stops early.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="Of the network's arithmetic; auto takes bf16 where the machine computes with it."
+    )
+
+
+class LossConfig(Record):
+    """What is made small."""
+
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of each label that is given to all classes.")
+    focal_gamma: float = Field(0.0, ge=0, le=10, description="Focal loss: photos that are easy by now count less.")
+    mixup: float = Field(0.0, ge=0, le=10, description="Alpha of mixup: photos are blended in pairs; 0 is none.")
+    cutmix: float = Field(0.0, ge=0, le=10, description="Alpha of CutMix: parts of photos change places; 0 is none.")
+
+
 class TrainConfig(Record):
     """How a classifier is trained."""
 
@@ -181,6 +221,10 @@ class TrainConfig(Record):
         "shows every class equally often. Either makes rare classes more probable than they are.",
     )
     seed: int = Field(42, ge=0, description="The same seed gives the same weights on the same machine.")
+
+    head: HeadConfig = Field(HeadConfig(), description="What is put on the backbone's features.")
+    optimize: OptimizeConfig = Field(OptimizeConfig(), description="How the weights move.")
+    loss: LossConfig = Field(LossConfig(), description="What is made small.")
 
     @field_validator("backbone")
     @classmethod
@@ -239,36 +283,80 @@ def resolve(config: type[Config], settings: Mapping[str, object]) -> Config:
     Raises ConfigError that names the setting, its range and the nearest known name.
     """
     section = next(name for name, known in SECTIONS.items() if known is config)
-    given = _from_file(section) | {name: value for name, value in settings.items() if value is not None}
-    for name in given:
-        if name not in config.model_fields:
-            raise ConfigError(f"`{section}` has no setting `{name}`", remedy=suggestion(name, config.model_fields))
+    given = overlaid(_from_file(section), settings)
+    _check_names(section, config, given)
     try:
         return config.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else section
-        field = config.model_fields[name]
+        path, field = _field(config, first["loc"])
         raise ConfigError(
-            f"`{section}.{name}` is {first.get('input')!r}: {first['msg']}",
-            remedy=f"{field.description} The default is {field.default!r}.",
+            f"`{'.'.join((section, *path))}` is {first.get('input')!r}: {first['msg']}",
+            remedy=f"{field.description} The default is {field.default!r}." if field else "Take it out.",
         ) from error
 
 
+def overlaid(settings: Mapping[str, object], by: Mapping[str, object]) -> dict[str, object]:
+    """The settings with those of `by` in their place; None is none, and tables are overlaid setting by setting."""
+    result = dict(settings)
+    for name, value in by.items():
+        below = result.get(name)
+        if isinstance(value, Mapping) and isinstance(below, Mapping | None):
+            result[name] = overlaid(below or {}, value)
+        elif value is not None:
+            result[name] = value
+    return result
+
+
+def parts_of(config: type[Record]) -> dict[str, type[Record]]:
+    """The settings of a section that are tables of settings themselves."""
+    return {
+        name: field.annotation
+        for name, field in config.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Record)
+    }
+
+
+def _check_names(section: str, config: type[Record], given: Mapping[str, object]) -> None:
+    parts = parts_of(config)
+    for name, value in given.items():
+        if name not in config.model_fields:
+            raise ConfigError(f"`{section}` has no setting `{name}`", remedy=suggestion(name, config.model_fields))
+        if name in parts and isinstance(value, Mapping):
+            _check_names(f"{section}.{name}", parts[name], value)
+
+
+def _field(config: type[Record], path: tuple[int | str, ...]) -> tuple[tuple[str, ...], FieldInfo | None]:
+    """The setting that pydantic's path leads to, and its names on the way."""
+    if not path or str(path[0]) not in config.model_fields:
+        return (), None
+    name = str(path[0])
+    part = parts_of(config).get(name)
+    if part is not None and (below := _field(part, path[1:]))[1] is not None:
+        return (name, *below[0]), below[1]
+    return (name,), config.model_fields[name]
+
+
 def parse_assignments(assignments: list[str]) -> dict[str, dict[str, object]]:
-    """`--set train.seed=7` as {"train": {"seed": 7}}; values are read as TOML, else as text."""
+    """`--set train.seed=7` as {"train": {"seed": 7}}; values are read as TOML, else as text.
+
+    More dots lead into tables: `train.optimize.schedule=step`.
+    """
     parsed: dict[str, dict[str, object]] = {}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
-        section, dot, name = path.partition(".")
-        if not (equals and dot and name):
+        section, *names = path.split(".")
+        if not (equals and names and all(names)):
             raise ConfigError(
                 f"`--set {assignment}` is not of the form section.name=value",
                 remedy="Write, for example, --set train.seed=7.",
             )
         if section not in SECTIONS:
             raise ConfigError(f"There is no section `{section}`", where="--set", remedy=suggestion(section, SECTIONS))
-        parsed.setdefault(section, {})[name] = _toml_value(text)
+        value = _toml_value(text)
+        for name in reversed(names):
+            value = {name: value}
+        parsed = {**parsed, section: overlaid(parsed.get(section, {}), cast(dict[str, object], value))}
     return parsed
 
 
