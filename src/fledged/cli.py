@@ -239,7 +239,10 @@ def train(
     epochs: Epochs = None,
     batch_size: Annotated[int | None, typer.Option(help="Photos a step; 0 takes the mode's own.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak rate; 0 takes the mode's own.")] = None,
-    views: Annotated[int | None, typer.Option(help="Versions of a photo in transfer mode.")] = None,
+    unfreeze: Annotated[int | None, typer.Option(help="Last blocks to train as well; 0 none, -1 all.")] = None,
+    views: Annotated[
+        int | None, typer.Option(help="Versions of a photo where frozen blocks are computed once.")
+    ] = None,
     seed: Seed = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
 ) -> None:
@@ -253,6 +256,7 @@ def train(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        unfreeze=unfreeze,
         views=views,
         seed=seed,
     )

@@ -190,13 +190,26 @@ class LossConfig(Record):
     cutmix: float = Field(0.0, ge=0, le=10, description="Alpha of CutMix: parts of photos change places; 0 is none.")
 
 
+class CacheConfig(Record):
+    """What is computed once."""
+
+    limit_gigabytes: float = Field(
+        20.0, ge=0, description="For activations of frozen blocks; those that were used least recently go first."
+    )
+
+
 class TrainConfig(Record):
     """How a classifier is trained."""
 
     backbone: str = Field("auto", description="mobilenet_v2, resnet18, vgg11, efficientnet_lite0, timm:NAME, or auto.")
     weights: str = Field("", description="A safetensors file with the backbone's weights.")
     mode: Literal["transfer", "finetune", "scratch"] = Field(
-        "transfer", description="transfer trains a head on the frozen backbone; finetune and scratch train all of it."
+        "transfer",
+        description="transfer trains a head on the frozen backbone; finetune trains all of it, or its last blocks; "
+        "scratch begins without weights.",
+    )
+    unfreeze: int = Field(
+        -1, ge=-1, le=1000, description="Last blocks of the backbone that finetune trains; 0 is none, -1 is all."
     )
     size_px: int = Field(224, ge=32, le=1024, description="Side of the square that the model sees.")
     resize: Literal["crop", "pad", "squash"] = Field("crop", description="How a photo becomes a square.")
@@ -212,8 +225,8 @@ class TrainConfig(Record):
         0,
         ge=0,
         le=64,
-        description="Versions of each training photo in transfer mode: itself, and augmented ones. "
-        "0 takes up to 4, as long as they are no more than 600 together.",
+        description="Versions of each training photo where frozen blocks are computed once: itself, and augmented "
+        "ones. 0 takes 4 to train blocks, and for a head up to 4, as long as they are no more than 600 together.",
     )
     balance: Literal["none", "weights", "sampling"] = Field(
         "none",
@@ -225,6 +238,7 @@ class TrainConfig(Record):
     head: HeadConfig = Field(HeadConfig(), description="What is put on the backbone's features.")
     optimize: OptimizeConfig = Field(OptimizeConfig(), description="How the weights move.")
     loss: LossConfig = Field(LossConfig(), description="What is made small.")
+    cache: CacheConfig = Field(CacheConfig(), description="What is computed once.")
 
     @field_validator("backbone")
     @classmethod

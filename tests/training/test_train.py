@@ -13,12 +13,15 @@ import pytest
 import safetensors.torch
 import torch
 
+from fledged.config import TrainConfig
 from fledged.errors import ConfigError, ProductError
 from fledged.products import Dataset, Run
 from fledged.progress import silent
 from fledged.training import checkpoints
+from fledged.training.backbones import _in_timm_names, empty, read
 from fledged.training.inference import run_probabilities
 from fledged.training.train import train
+from fledged.training.weights import locate
 from fledged.workspace import Workspace
 
 SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "size_px": 64, "views": 2, "epochs": 6}
@@ -158,3 +161,31 @@ def test_balance_changes_the_weights_and_is_part_of_the_run(own_work: Path, data
     assert runs[0].id != runs[1].id
     assert runs[1].settings.balance == "sampling"
     assert weights_of(runs[0]) != weights_of(runs[1])
+
+
+def test_the_last_blocks_alone_can_be_trained(own_work: Path, dataset: Dataset) -> None:
+    settings = SMALL | {"epochs": 2, "unfreeze": 2}
+    run = train(dataset, work=own_work, report=silent, **settings)
+    assert (run.mode, run.settings.unfreeze, run.n_epochs) == ("finetune", 2, 2)
+    before = read(locate(TrainConfig(backbone="efficientnet_lite0")))
+    named = _in_timm_names(empty("efficientnet_lite0"), before, locate(TrainConfig(backbone="efficientnet_lite0")))
+    after = safetensors.torch.load_file(run.folder / "weights.safetensors")
+    moved = {name for name, tensor in named.items() if not torch.equal(tensor, after[f"embed.backbone.{name}"])}
+    assert moved
+    # Frozen is frozen, statistics of BatchNorm included.
+    assert all(name.startswith(("blocks.6.", "conv_head", "bn2")) for name in moved)
+    assert any("running_mean" in name for name in moved)
+
+
+def test_unfreezing_none_is_a_head_alone(own_work: Path, run: Run, dataset: Dataset) -> None:
+    again = train(dataset, work=own_work, report=silent, **SMALL | {"mode": "finetune", "unfreeze": 0})
+    assert (again.mode, again.id) == ("transfer", run.id)
+
+
+def test_the_last_blocks_go_on_after_ctrl_c_to_the_same_bytes(own_work: Path, dataset: Dataset) -> None:
+    settings = SMALL | {"epochs": 3, "unfreeze": 1}
+    whole = weights_of(train(dataset, work=own_work, report=silent, **settings))
+    shutil.rmtree(own_work / "runs")
+    stopped = train(dataset, work=own_work, report=stop_after(1), **settings)
+    assert stopped.interrupted
+    assert weights_of(train(work=own_work, report=silent, resume=True)) == whole

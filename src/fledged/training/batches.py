@@ -79,13 +79,20 @@ class FeatureBatches:
     def __call__(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, which counts from 1."""
         n_views, n_photos, _ = self.features_KNF.shape
-        random = np.random.default_rng([self.seed, epoch])
-        labels_N = self.labels_N.numpy()
-        order = torch.from_numpy(draw(labels_N, self.balanced, random) if self.shuffle else np.arange(n_photos))
-        view = torch.from_numpy(random.integers(n_views, size=n_photos))
+        photos, views_ = epoch_of(self.labels_N.numpy(), n_views, self.shuffle, self.balanced, (self.seed, epoch))
+        order, view = torch.from_numpy(photos), torch.from_numpy(views_)
         for start in range(0, n_photos, self.batch_size):
-            chosen = order[start : start + self.batch_size]
-            yield self.features_KNF[view[chosen], chosen], self.labels_N[chosen]
+            chosen = slice(start, start + self.batch_size)
+            yield self.features_KNF[view[chosen], order[chosen]], self.labels_N[order[chosen]]
+
+
+def epoch_of(
+    labels_N: IntArray, n_views: int, shuffle: bool, balanced: bool, seed_and_epoch: tuple[int, int]
+) -> tuple[IntArray, IntArray]:
+    """The photos (positions) of an epoch in their order, and which view of each is shown."""
+    random = np.random.default_rng(seed_and_epoch)
+    order = draw(labels_N, balanced, random) if shuffle else np.arange(len(labels_N))
+    return order, random.integers(n_views, size=len(labels_N))[order]
 
 
 @dataclass(frozen=True, slots=True)

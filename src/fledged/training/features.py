@@ -87,23 +87,31 @@ def feature_parts(embedding: Embedding, number: int, workspace: Workspace) -> Pa
     return Parts(workspace.cache(f"features/{name}"), "copy")
 
 
-def _compute(photos: pl.DataFrame, embedding: Embedding, number: int, report: Report) -> Float32Array:
+def open_session(embedding: Embedding) -> onnxruntime.InferenceSession:
+    """The graph, to be run by several threads at once, each run on one."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(embedding.onnx, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(embedding.onnx, options, providers=["CPUExecutionProvider"])
 
-    def embed(rows: Sequence[tuple[bytes, str]]) -> Float32Array:
-        # One photo at a time: its activations stay in the core's cache, and its features depend on nothing else.
-        photos = (views.view(jpeg, sha256, embedding.how, number)[None] for jpeg, sha256 in rows)
-        return np.concatenate([session.run(None, {INPUT: photo})[0] for photo in photos])
 
+def embed(
+    session: onnxruntime.InferenceSession, photos: Sequence[tuple[bytes, str]], how: Preprocess, number: int
+) -> Float32Array:
+    """What the graph makes of view `number` of each photo (jpeg and sha256)."""
+    # One photo at a time: its activations stay in the core's cache, and its features depend on nothing else.
+    inputs = (views.view(jpeg, sha256, how, number)[None] for jpeg, sha256 in photos)
+    return np.concatenate([session.run(None, {INPUT: photo})[0] for photo in inputs])
+
+
+def _compute(photos: pl.DataFrame, embedding: Embedding, number: int, report: Report) -> Float32Array:
+    session = open_session(embedding)
     rows = photos.select("jpeg", "sha256").rows()
     batches = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
     step = "Computing features" if number == 0 else f"Computing features, view {number + 1}"
     report(step, 0, len(rows))
     done: list[Float32Array] = []
     with ThreadPoolExecutor(engine.n_workers(0)) as pool:
-        for features in pool.map(embed, batches):
+        for features in pool.map(lambda some: embed(session, some, embedding.how, number), batches):
             done.append(features)
             report(step, min(len(done) * _CHUNK, len(rows)), len(rows))
     return np.concatenate(done)

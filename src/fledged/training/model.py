@@ -69,3 +69,17 @@ class Embedder(nn.Module):
         batch_NCHW = photos_NHWC.permute(0, 3, 1, 2).float()
         features: torch.Tensor = self.backbone((batch_NCHW - self.mean) / self.std)
         return features
+
+
+class Tail(nn.Module):
+    """What is trained of a backbone that is cut: activations (N, *) of its frozen blocks to logits (N, C)."""
+
+    def __init__(self, blocks: nn.Module, head: Head) -> None:
+        super().__init__()
+        self.embed = blocks
+        self.head = head
+
+    def forward(self, activations: torch.Tensor) -> torch.Tensor:
+        """Logits (N, C)."""
+        logits: torch.Tensor = self.head(self.embed(activations.float()))
+        return logits

@@ -7,13 +7,13 @@ import io
 import os
 import platform
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import safetensors.torch
 import torch
 from accelerate import Accelerator
+from torch import nn
 
 import fledged
 from fledged import progress
@@ -22,11 +22,13 @@ from fledged.errors import ConfigError, ProductError
 from fledged.products import BackboneInfo, Dataset, Environment, Preprocess, Run
 from fledged.training import backbones, checkpoints
 from fledged.training.backbones import Backbone
-from fledged.training.batches import PhotoBatches, read_split
+from fledged.training.batches import Batches, PhotoBatches, read_split
+from fledged.training.blocks import chain, cut
 from fledged.training.inference import WEIGHTS_FILE
 from fledged.training.loop import Epoch, Plan, Progress, class_weights, fit
-from fledged.training.model import Classifier, Head
-from fledged.training.transfer import embedding_of, feature_batches, fit_head
+from fledged.training.model import Classifier, Head, Tail
+from fledged.training.tail import tail_batches
+from fledged.training.transfer import embedding_of, feature_batches
 from fledged.training.weights import Source, locate
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_bytes
 
@@ -100,6 +102,15 @@ def train(
         return _train(_Job(run_id, dataset, config, source, workspace, report or progress.default()), so_far)
 
 
+@dataclass(frozen=True, slots=True)
+class _Pupil:
+    """What is trained, and what it is fed."""
+
+    module: nn.Module
+    batches: tuple[Batches, Batches]  # of train and of val
+    accelerator: Accelerator
+
+
 def _train(job: _Job, so_far: Progress) -> Run:
     start_s = saved_s = time.monotonic()
     config = job.config
@@ -109,7 +120,8 @@ def _train(job: _Job, so_far: Progress) -> Run:
     model = Classifier(backbone.module, Head(backbone.n_features, len(job.dataset.classes)), how)
     interrupted = False
     try:
-        for _ in _epochs(job, backbone, model, how, so_far):  # each epoch adds to so_far
+        pupil = _pupil(job, backbone, model, bool(so_far.history))
+        for _ in fit(pupil.module, *pupil.batches, job.plan, so_far, pupil.accelerator):  # adds to so_far
             job.report("Training epochs", len(so_far.history), config.epochs)
             if time.monotonic() - saved_s > _CHECKPOINT_EVERY_S and len(so_far.history) < config.epochs:
                 checkpoints.save(so_far, job.run_id, job.dataset.id, config, job.workspace)
@@ -119,31 +131,54 @@ def _train(job: _Job, so_far: Progress) -> Run:
             raise
         checkpoints.save(so_far, job.run_id, job.dataset.id, config, job.workspace)
         interrupted = True
-    (model.head if config.mode == "transfer" else model).load_state_dict(so_far.best)
+    pupil.module.load_state_dict(so_far.best)  # which shares its weights with the model
     run = _save(job, model, backbone, so_far, interrupted, time.monotonic() - start_s)
     if not interrupted:
         checkpoints.remove(job.run_id, job.workspace)
     return run
 
 
-def _epochs(job: _Job, backbone: Backbone, model: Classifier, how: Preprocess, so_far: Progress) -> Iterator[Progress]:
-    plan = job.plan
-    if job.config.mode != "scratch" and not (job.config.mode == "finetune" and so_far.history):
-        head_plan = plan if job.config.mode == "transfer" else _plan(_resolved_for_head(job.config), job.dataset)
-        views = job.config.views if job.config.mode == "transfer" else 1
-        embedding = embedding_of(backbone.name, backbone.module, how, job.workspace)
-        batches = feature_batches(job.dataset, embedding, head_plan, views, job.workspace, job.report)
-        if job.config.mode == "transfer":
-            return fit_head(model.head, batches, plan, so_far)
-        # A head that already fits keeps fine-tuning from tearing up the features (A. Kumar et al., Fine-Tuning can
-        # Distort Pretrained Features, 2022).
-        for of_head in fit_head(model.head, batches, head_plan, Progress()):
-            model.head.load_state_dict(of_head.best)
+def _pupil(job: _Job, backbone: Backbone, model: Classifier, has_begun: bool) -> _Pupil:
+    config, plan, dataset, workspace = job.config, job.plan, job.dataset, job.workspace
+    how = model.embed.how
+    if config.mode == "transfer":
+        embedding = embedding_of(backbone.name, backbone.module, how, workspace)
+        batches = feature_batches(dataset, embedding, plan, config.views, workspace, job.report)
+        model.head.standardise_by(batches[0].features_KNF[0])
+        # Features of thousands of photos fit a CPU; moving them to an accelerator costs more than it saves.
+        return _Pupil(model.head, batches, Accelerator(cpu=True))
+    if config.mode == "finetune" and not has_begun:
+        _fit_head_first(job, backbone, model)
+    if config.mode == "finetune" and config.unfreeze >= 0:
+        blocks = chain(backbone.name, backbone.module)
+        frozen, trained = cut(blocks, config.unfreeze, backbone.name)
+        if len(list(frozen.children())):
+            name = f"{backbone.name}[:-{config.unfreeze}]"
+            limit_bytes = int(config.cache.limit_gigabytes * 1e9)
+            onnx = embedding_of(name, frozen, how, workspace)
+            of_tail = tail_batches(dataset, onnx, plan, config.views, limit_bytes, workspace, job.report)
+            return _Pupil(Tail(trained, model.head), of_tail, Accelerator())
     balanced = plan.balance == "sampling"
-    train = PhotoBatches(read_split(job.dataset, "train"), how, plan.batch_size, plan.seed, True, balanced)
-    val = PhotoBatches(read_split(job.dataset, "val"), how, plan.batch_size, plan.seed, augment=False)
+    train = PhotoBatches(read_split(dataset, "train"), how, plan.batch_size, plan.seed, True, balanced)
+    val = PhotoBatches(read_split(dataset, "val"), how, plan.batch_size, plan.seed, augment=False)
     model.to(memory_format=torch.channels_last)
-    return fit(model, train, val, plan, so_far, Accelerator())
+    return _Pupil(model, (train, val), Accelerator())
+
+
+def _fit_head_first(job: _Job, backbone: Backbone, model: Classifier) -> None:
+    """A head that already fits keeps fine-tuning from tearing up the features.
+
+    A. Kumar et al., Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution, 2022.
+    """
+    head_only = {"mode": "transfer", "epochs": 0, "batch_size": 0, "learning_rate": 0.0}
+    plan = _plan(job.config.model_copy(update=head_only), job.dataset)
+    embedding = embedding_of(backbone.name, backbone.module, model.embed.how, job.workspace)
+    train, val = feature_batches(job.dataset, embedding, plan, 1, job.workspace, job.report)
+    model.head.standardise_by(train.features_KNF[0])
+    so_far = Progress()
+    for _ in fit(model.head, train, val, plan, so_far, Accelerator(cpu=True)):
+        pass
+    model.head.load_state_dict(so_far.best)
 
 
 def _plan(config: TrainConfig, dataset: Dataset) -> Plan:
@@ -164,20 +199,24 @@ def _plan(config: TrainConfig, dataset: Dataset) -> Plan:
     )
 
 
-def _resolved_for_head(config: TrainConfig) -> TrainConfig:
-    return config.model_copy(update={"mode": "transfer", "epochs": 0, "batch_size": 0, "learning_rate": 0.0})
-
-
 def _resolved(config: TrainConfig, source: Source, dataset: Dataset) -> TrainConfig:
+    """The settings with nothing left to be decided."""
+    if config.unfreeze > 0 and config.mode == "transfer":
+        config = config.model_copy(update={"mode": "finetune"})
+    if config.unfreeze == 0 and config.mode == "finetune":
+        config = config.model_copy(update={"mode": "transfer"})
     plan = _plan(config, dataset)
-    views = config.views or max(1, min(_MAX_VIEWS, _VIEWED_PHOTOS // dataset.n_in("train")))
+    usual_views = max(1, min(_MAX_VIEWS, _VIEWED_PHOTOS // dataset.n_in("train")))
+    if config.mode == "finetune" and config.unfreeze > 0:
+        usual_views = _MAX_VIEWS
     return config.model_copy(
         update={
             "backbone": source.backbone,
+            "unfreeze": 0 if config.mode == "transfer" else config.unfreeze,
             "epochs": plan.epochs,
             "batch_size": plan.batch_size,
             "learning_rate": plan.learning_rate,
-            "views": views,
+            "views": config.views or usual_views,
         }
     )
 

@@ -1,0 +1,187 @@
+"""The frozen blocks, computed once: what leaves them for each photo and view, kept on disk in half precision.
+
+Training the blocks after the cut then reads these activations instead of photos: the frozen part, which is most of the
+work, is not computed again in any epoch, seed, fold or learning-rate range test. They are memory-mapped, so that memory
+does not grow with their number. A part is named by what is in it, and its list of keys is written last: what a crash
+leaves behind is computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from fledged import engine
+from fledged.errors import WorkspaceError
+from fledged.progress import Report
+from fledged.training import views
+from fledged.training.features import Embedding, copy_keys, embed, open_session
+from fledged.training.graph import INPUT
+from fledged.workspace import Workspace, disk_errors, write, write_bytes
+
+_LOG = logging.getLogger("fledged")
+
+Float16Array = npt.NDArray[np.float16]
+
+_PART_BYTES = 32 * 2**20
+_SPARE_BYTES = 2**30  # of the disk, that are left alone
+_KEYS = ".keys"
+
+
+class NoRoom(Exception):
+    """The activations cannot be kept; the message is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activations:
+    """What leaves the frozen blocks: of each view and photo the place where it lies."""
+
+    parts: tuple[Float16Array, ...]  # memory-mapped, (n, *shape) each
+    place_KN2: npt.NDArray[np.int64]  # of view k of photo n: the part, and the row in it
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one photo's."""
+        return self.parts[0].shape[1:]
+
+    def take(self, view_B: npt.NDArray[np.int64], photo_B: npt.NDArray[np.int64]) -> Float16Array:
+        """Those of these views of these photos (B, *shape)."""
+        batch = np.empty((len(photo_B), *self.shape), np.float16)
+        for place, (part, row) in enumerate(self.place_KN2[view_B, photo_B]):
+            batch[place] = self.parts[part][row]
+        return batch
+
+
+def n_bytes(n_photos: int, n_views: int, shape: tuple[int, ...]) -> int:
+    """What the activations of so many photos take on disk."""
+    return n_photos * n_views * int(np.prod(shape)) * np.dtype(np.float16).itemsize
+
+
+def activations_of(
+    photos: pl.DataFrame, frozen: Embedding, n_views: int, limit_bytes: int, workspace: Workspace, report: Report
+) -> Activations:
+    """The activations of views 0 to n_views - 1 of the photos (columns sha256 and jpeg): cached ones, or computed now.
+
+    Of other frozen blocks, those that were used least recently are removed where all together would take more than
+    `limit_bytes`. Raises NoRoom where these alone would, or where the disk is full.
+    """
+    photos = photos.with_columns(copy=copy_keys(photos["jpeg"]))
+    distinct = photos.unique("copy", keep="first", maintain_order=True)
+    folders = [_folder(frozen, number, workspace) for number in range(n_views)]
+    try:
+        for folder in folders:
+            with disk_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+        missing = [distinct.filter(~pl.col("copy").is_in(_known(folder).keys())) for folder in folders]
+        if wanted := sum(some.height for some in missing) * n_bytes(1, 1, _shape(frozen)):
+            _make_room(folders, wanted, limit_bytes)
+            _LOG.info("Activations of the frozen blocks: %.0f MB in %s", wanted / 2**20, folders[0].parent)
+        for number, (folder, some) in enumerate(zip(folders, missing, strict=True)):
+            if not some.is_empty():
+                _compute(some, frozen, number, folder, report)
+            os.utime(folder)  # used now, says the order in which folders are removed
+    except WorkspaceError as error:
+        raise NoRoom(str(error)) from error
+    return _opened(photos["copy"], folders)
+
+
+def _opened(keys: pl.Series, folders: Sequence[Path]) -> Activations:
+    parts: list[Float16Array] = []
+    places = np.empty((len(folders), len(keys), 2), np.int64)
+    for number, folder in enumerate(folders):
+        known = _known(folder)
+        opened: dict[Path, int] = {}
+        for photo, key in enumerate(keys):
+            path, row = known[key]
+            if path not in opened:
+                opened[path] = len(parts)
+                parts.append(np.load(path, mmap_mode="r", allow_pickle=False))
+            places[number, photo] = opened[path], row
+    return Activations(tuple(parts), places)
+
+
+def _folder(frozen: Embedding, number: int, workspace: Workspace) -> Path:
+    parts = [frozen.key, number, views.VERSION if number else 0, frozen.how.model_dump_json()]
+    return workspace.cache(f"activations/{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}")
+
+
+def _known(folder: Path) -> dict[str, tuple[Path, int]]:
+    """Where the activations of each key lie. A part without its list is one that was never finished."""
+    known: dict[str, tuple[Path, int]] = {}
+    for listed in sorted(folder.glob(f"*{_KEYS}")):
+        path = listed.with_suffix(".npy")
+        keys = listed.read_text().split()
+        try:
+            intact = np.load(path, mmap_mode="r", allow_pickle=False).shape[0] == len(keys)
+        except (OSError, ValueError):
+            intact = False  # a cache that cannot be read costs time, not correctness
+        if intact:
+            known |= {key: (path, row) for row, key in enumerate(keys)}
+    return known
+
+
+def _make_room(needed: Sequence[Path], wanted: int, limit_bytes: int) -> None:
+    """Remove the folders that were used least recently, but for the needed ones, until the wanted bytes fit."""
+    root = needed[0].parent
+    sizes = {folder: sum(file.stat().st_size for file in folder.iterdir()) for folder in root.iterdir()}
+    oldest_first = sorted((folder for folder in sizes if folder not in needed), key=lambda f: f.stat().st_mtime_ns)
+    room = limit_bytes - sum(sizes.values())
+    for folder in oldest_first:
+        if wanted <= room:
+            break
+        shutil.rmtree(folder)
+        room += sizes[folder]
+    if wanted > room:
+        raise NoRoom(f"{wanted / 2**20:,.0f} MB are more than the limit of {limit_bytes / 2**20:,.0f} MB allows")
+    if wanted > (free := shutil.disk_usage(root).free - _SPARE_BYTES):
+        raise NoRoom(f"the disk has no room for {wanted / 2**20:,.0f} MB, only for {max(0, free) / 2**20:,.0f} MB")
+
+
+def _shape(frozen: Embedding) -> tuple[int, ...]:
+    """Of what leaves the frozen blocks for one photo, such as (160, 7, 7)."""
+    blank = np.zeros((1, frozen.how.size_px, frozen.how.size_px, 3), np.uint8)
+    shape: tuple[int, ...] = open_session(frozen).run(None, {INPUT: blank})[0].shape[1:]
+    return shape
+
+
+def _compute(photos: pl.DataFrame, frozen: Embedding, number: int, folder: Path, report: Report) -> None:
+    step = "Computing frozen blocks" if number == 0 else f"Computing frozen blocks, view {number + 1}"
+    a_part = max(16, _PART_BYTES // n_bytes(1, 1, _shape(frozen)))
+    session = open_session(frozen)
+    report(step, 0, photos.height)
+    with ThreadPoolExecutor(engine.n_workers(0)) as pool:
+        for start in range(0, photos.height, a_part):
+            rows = photos.slice(start, a_part)
+            done: list[Float16Array] = []
+            for some in pool.map(lambda rows: embed(session, rows, frozen.how, number), _chunks(rows)):
+                done.append(half(some))
+                report(step, start + sum(map(len, done)), photos.height)
+            _keep(rows["copy"].to_list(), np.concatenate(done), folder)
+
+
+def _chunks(photos: pl.DataFrame) -> Iterator[Sequence[tuple[bytes, str]]]:
+    rows = photos.select("jpeg", "sha256").rows()
+    for start in range(0, len(rows), 16):
+        yield rows[start : start + 16]
+
+
+def half(activations: npt.NDArray[np.float32]) -> Float16Array:
+    """In half precision; what that cannot hold becomes its greatest number, not infinite."""
+    greatest = np.finfo(np.float16).max
+    return np.clip(activations, -greatest, greatest).astype(np.float16)
+
+
+def _keep(keys: list[str], activations: Float16Array, folder: Path) -> None:
+    name = hashlib.sha256("".join(keys).encode()).hexdigest()[:16]
+    write(folder / f"{name}.npy", lambda file: np.save(file, activations, allow_pickle=False))
+    write_bytes(folder / f"{name}{_KEYS}", "\n".join(keys).encode())

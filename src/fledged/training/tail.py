@@ -1,0 +1,103 @@
+"""Training the last blocks of a backbone: the frozen ones before them are computed once for each photo and view."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime
+import polars as pl
+import torch
+
+from fledged import engine
+from fledged.products import Dataset
+from fledged.progress import Report
+from fledged.training.activations import Activations, NoRoom, activations_of, half
+from fledged.training.batches import Batch, Batches, IntArray, epoch_of, read_split
+from fledged.training.features import Embedding, embed, open_session
+from fledged.training.loop import Plan
+from fledged.workspace import Workspace
+
+_LOG = logging.getLogger("fledged")
+
+_AHEAD = 4  # batches that are made while the network works
+
+
+@dataclass(frozen=True, slots=True)
+class TailBatches:
+    """Activations (B, *shape) of frozen blocks; an epoch shows each photo once, in a view drawn at random."""
+
+    take: Activations | Frozen
+    labels_N: IntArray
+    n_views: int
+    batch_size: int
+    seed: int
+    shuffle: bool
+    balanced: bool = False
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches an epoch."""
+        return -(-len(self.labels_N) // self.batch_size)
+
+    def __call__(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch, which counts from 1."""
+        order, view = epoch_of(self.labels_N, self.n_views, self.shuffle, self.balanced, (self.seed, epoch))
+        starts = iter(range(0, len(order), self.batch_size))
+        ahead: deque[Future[Batch]] = deque()
+        with ThreadPoolExecutor(engine.n_workers(0)) as pool:
+            while True:
+                while len(ahead) < _AHEAD and (start := next(starts, None)) is not None:
+                    chosen = slice(start, start + self.batch_size)
+                    ahead.append(pool.submit(self._batch, view[chosen], order[chosen]))
+                if not ahead:
+                    return
+                yield ahead.popleft().result()
+
+    def _batch(self, view_B: IntArray, photo_B: IntArray) -> Batch:
+        return torch.from_numpy(self.take.take(view_B, photo_B)), torch.from_numpy(self.labels_N[photo_B])
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """Activations computed anew each time, where there is no room to keep them: the same numbers, only slower."""
+
+    session: onnxruntime.InferenceSession
+    embedding: Embedding
+    photos: tuple[tuple[bytes, str], ...]  # jpeg and sha256
+
+    def take(self, view_B: IntArray, photo_B: IntArray) -> np.ndarray[tuple[int, ...], np.dtype[np.float16]]:
+        """Those of these views of these photos (B, *shape)."""
+        each = zip(view_B.tolist(), photo_B.tolist(), strict=True)
+        made = [embed(self.session, [self.photos[photo]], self.embedding.how, view) for view, photo in each]
+        return half(np.concatenate(made))
+
+
+def tail_batches(
+    dataset: Dataset,
+    frozen: Embedding,
+    plan: Plan,
+    n_views: int,
+    limit_bytes: int,
+    workspace: Workspace,
+    report: Report,
+) -> tuple[Batches, Batches]:
+    """Batches of train (`n_views` views a photo) and of val (as served), from the cache where it has room."""
+    train, val = read_split(dataset, "train"), read_split(dataset, "val")
+
+    def batches(photos: pl.DataFrame, n_views: int, shuffle: bool) -> TailBatches:
+        try:
+            take: Activations | Frozen = activations_of(photos, frozen, n_views, limit_bytes, workspace, report)
+        except NoRoom as reason:
+            _LOG.warning("Activations are not kept, but computed in each epoch: %s", reason)
+            rows = tuple(photos.select("jpeg", "sha256").rows())
+            take = Frozen(open_session(frozen), frozen, rows)
+        labels_N = photos["label"].to_numpy().astype(np.int64)
+        balanced = shuffle and plan.balance == "sampling"
+        return TailBatches(take, labels_N, n_views, plan.batch_size, plan.seed, shuffle, balanced)
+
+    return batches(train, n_views, True), batches(val, 1, False)

@@ -1,0 +1,141 @@
+"""Activations of frozen blocks: what the network computes, computed once, bounded on disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from demo.drawing import draw_photo
+from fledged import images
+from fledged.config import TrainConfig
+from fledged.products import Preprocess
+from fledged.progress import silent
+from fledged.training import activations, backbones
+from fledged.training.activations import NoRoom, activations_of, n_bytes
+from fledged.training.blocks import chain, cut
+from fledged.training.features import Embedding
+from fledged.training.model import Embedder
+from fledged.training.transfer import embedding_of
+from fledged.training.views import view
+from fledged.training.weights import locate
+from fledged.workspace import Workspace
+
+HOW = Preprocess(size_px=64)
+LIMIT = 10**9
+
+
+@pytest.fixture(scope="module")
+def frozen_blocks() -> torch.nn.Module:
+    module = backbones.build(locate(TrainConfig(backbone="efficientnet_lite0"))).module
+    return cut(chain("efficientnet_lite0", module), 3, "efficientnet_lite0")[0]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+@pytest.fixture
+def frozen(frozen_blocks: torch.nn.Module, workspace: Workspace) -> Embedding:
+    return embedding_of("efficientnet_lite0[:-3]", frozen_blocks, HOW, workspace)
+
+
+def photos(*seeds: int) -> pl.DataFrame:
+    jpegs = [images.to_jpeg(draw_photo("flying_bird", seed, (96, 72)), 90) for seed in seeds]
+    return pl.DataFrame({"jpeg": jpegs, "sha256": [f"{seed:064x}" for seed in seeds]})
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """What was computed: (view, photos)."""
+    seen: list[tuple[int, int]] = []
+    original = activations._compute
+
+    def counted(some: pl.DataFrame, frozen: Embedding, number: int, *rest: object) -> None:
+        seen.append((number, some.height))
+        original(some, frozen, number, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(activations, "_compute", counted)
+    return seen
+
+
+def test_they_are_what_torch_computes(
+    frozen_blocks: torch.nn.Module, frozen: Embedding, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activations, "_PART_BYTES", 1)  # several parts
+    some = photos(*range(40))
+    found = activations_of(some, frozen, 2, LIMIT, workspace, silent)
+    assert (found.shape, len(found.parts)) == ((192, 2, 2), 6)
+    view_B, photo_B = np.array([0, 1, 1, 0]), np.array([39, 3, 17, 3])
+    rows = some.select("jpeg", "sha256").rows()
+    batch = np.stack([view(*rows[photo], HOW, number) for number, photo in zip(view_B, photo_B, strict=True)])
+    with torch.inference_mode():
+        direct = Embedder(frozen_blocks, HOW).eval()(torch.from_numpy(batch)).numpy()
+    taken = found.take(view_B, photo_B)
+    assert taken.dtype == np.float16
+    np.testing.assert_allclose(taken, direct, atol=2e-3 * np.abs(direct).max())
+    assert n_bytes(1, 1, found.shape) == taken[0].nbytes
+
+
+def test_only_new_photos_and_views_are_computed(
+    frozen: Embedding, workspace: Workspace, computed: list[tuple[int, int]]
+) -> None:
+    first = activations_of(photos(1, 2, 3, 3), frozen, 1, LIMIT, workspace, silent)
+    again = activations_of(photos(4, 3, 2), frozen, 2, LIMIT, workspace, silent)
+    assert computed == [(0, 3), (0, 1), (1, 3)]
+    zero = np.zeros(2, np.int64)
+    np.testing.assert_array_equal(first.take(zero, np.array([1, 2])), again.take(zero, np.array([2, 1])))
+
+
+def test_what_a_crash_or_a_bad_disk_left_is_computed_again(
+    frozen: Embedding, workspace: Workspace, computed: list[tuple[int, int]]
+) -> None:
+    first = activations_of(photos(1, 2), frozen, 1, LIMIT, workspace, silent)
+    (part,) = workspace.cache("activations").glob("*/*.npy")
+    part.write_bytes(part.read_bytes()[:100])
+    zero, both = np.zeros(2, np.int64), np.arange(2)
+    before = np.asarray(activations_of(photos(1, 2), frozen, 1, LIMIT, workspace, silent).take(zero, both))
+    part.with_suffix(".keys").unlink()
+    after = activations_of(photos(1, 2), frozen, 1, LIMIT, workspace, silent).take(zero, both)
+    assert computed == [(0, 2)] * 3
+    np.testing.assert_array_equal(before, after)
+    del first
+
+
+def test_the_least_recently_used_go_first(
+    frozen_blocks: torch.nn.Module, frozen: Embedding, workspace: Workspace, computed: list[tuple[int, int]]
+) -> None:
+    other = embedding_of("other", frozen_blocks, HOW, workspace)
+    third = embedding_of("third", frozen_blocks, HOW, workspace)
+    some, size = photos(1, 2), n_bytes(2, 1, (192, 2, 2))
+    limit = size * 5 // 2
+    for number, each in enumerate((frozen, other)):
+        activations_of(some, each, 1, limit, workspace, silent)
+        for folder in workspace.cache("activations").iterdir():
+            os.utime(folder, (number, number))
+    activations_of(some, frozen, 1, limit, workspace, silent)  # used again: now `other` is the oldest
+    activations_of(some, third, 1, limit, workspace, silent)
+    assert len(computed) == 3
+    activations_of(some, frozen, 1, limit, workspace, silent)
+    assert len(computed) == 3
+    activations_of(some, other, 1, limit, workspace, silent)
+    assert len(computed) == 4
+
+
+def test_more_than_the_limit_or_the_disk_can_take_is_refused(
+    frozen: Embedding, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(NoRoom, match="more than the limit of 0 MB"):
+        activations_of(photos(1), frozen, 1, 0, workspace, silent)
+    monkeypatch.setattr(activations, "_SPARE_BYTES", 2**60)
+    with pytest.raises(NoRoom, match="the disk has no room for 0 MB, only for 0 MB"):
+        activations_of(photos(1), frozen, 1, LIMIT, workspace, silent)
+
+
+def test_half_precision_never_makes_infinite() -> None:
+    assert np.isfinite(activations.half(np.array([1e9, -1e9], np.float32))).all()
