@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,7 +15,9 @@ from demo.drawing import CLASSES, draw_photo
 from fledged.exporting.export import _graph
 from fledged.images import to_square
 from fledged.products import Run
-from fledged.training.inference import run_probabilities
+from fledged.progress import silent
+from fledged.training.inference import load_classifier, run_probabilities
+from fledged.training.train import train
 from fledged.workspace import Workspace
 
 
@@ -24,6 +28,18 @@ def served(run: Run, work: Path) -> bytes:
 
 @pytest.mark.parametrize("n", [1, 3, 8])
 def test_the_graph_answers_as_torch(served: bytes, run: Run, n: int) -> None:
+    _assert_same_answers(served, run, n)
+
+
+def test_a_head_with_a_hidden_layer_is_served_as_well(work: Path, tmp_path: Path) -> None:
+    shutil.copytree(work, tmp_path / "work")
+    settings: dict[str, Any] = {"backbone": "efficientnet_lite0", "size_px": 64, "views": 1, "epochs": 3}
+    run = train(work=tmp_path / "work", report=silent, **settings, head={"hidden": 16, "dropout": 0.2})
+    assert [tuple(layer.weight.shape) for layer in load_classifier(run).head.layers] == [(16, 1280), (4, 16)]
+    _assert_same_answers(_graph(run, Workspace(tmp_path / "work")), run, 3)
+
+
+def _assert_same_answers(served: bytes, run: Run, n: int) -> None:
     photos = np.stack([to_square(draw_photo(CLASSES[i % 4], i, (96, 72)), run.preprocess) for i in range(n)])
     session = onnxruntime.InferenceSession(served, providers=["CPUExecutionProvider"])
     answers = session.run(["probabilities"], {"photos": photos})[0]

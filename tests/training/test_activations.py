@@ -73,7 +73,8 @@ def test_they_are_what_torch_computes(
     assert (found.shape, len(found.parts)) == ((192, 2, 2), 6)
     view_B, photo_B = np.array([0, 1, 1, 0]), np.array([39, 3, 17, 3])
     rows = some.select("jpeg", "sha256").rows()
-    batch = np.stack([view(*rows[photo], HOW, number) for number, photo in zip(view_B, photo_B, strict=True)])
+    wanted = zip(view_B.tolist(), photo_B.tolist(), strict=True)
+    batch = np.stack([view(rows[photo][0], rows[photo][1], HOW, number) for number, photo in wanted])
     with torch.inference_mode():
         direct = Embedder(frozen_blocks, HOW).eval()(torch.from_numpy(batch)).numpy()
     taken = found.take(view_B, photo_B)

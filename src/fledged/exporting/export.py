@@ -69,8 +69,8 @@ def _graph(run: Run, workspace: Workspace) -> bytes:
     classifier = load_classifier(run)
     embedding = embedding_of(run.backbone.name, classifier.embed.backbone, run.preprocess, workspace)
     head = classifier.head
-    linear = (head.linear.weight.detach().numpy(), head.linear.bias.detach().numpy())
-    return compose(embedding.onnx, head.centre.numpy(), head.scale.numpy(), linear)
+    layers = [(layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in head.layers]
+    return compose(embedding.onnx, head.centre.numpy(), head.scale.numpy(), layers)
 
 
 def _report_of(run: Run, workspace: Workspace) -> Report:

@@ -24,7 +24,7 @@ WEIGHTS_FILE = "weights.safetensors"
 def load_classifier(run: Run) -> Classifier:
     """The run's network with its weights, in evaluation mode, on the CPU."""
     backbone = backbones.empty(run.backbone.name)
-    head = Head(run.backbone.n_features, len(run.classes))
+    head = Head(run.backbone.n_features, len(run.classes), hidden=run.settings.head.hidden)
     model = Classifier(backbone, head, run.preprocess)
     model.load_state_dict(safetensors.torch.load_file(run.folder / WEIGHTS_FILE))
     return model.eval()

@@ -1,4 +1,4 @@
-"""The classifier: a backbone, and a linear head on its standardised features."""
+"""The classifier: a backbone, and a head on its standardised features."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from fledged.products import Preprocess
 
 
 class Head(nn.Module):
-    """(N, F) features to (N, C) logits.
+    """(N, F) features to (N, C) logits, in one linear layer, or by way of a hidden one with ReLU.
 
     Features are centred and scaled by their statistics over the training photos, so that one learning rate and one
     weight decay suit every backbone. Both live in buffers and travel with the weights.
     """
 
-    def __init__(self, n_features: int, n_classes: int, dropout: float = 0.0) -> None:
+    def __init__(self, n_features: int, n_classes: int, dropout: float = 0.0, hidden: int = 0) -> None:
         super().__init__()
         self.register_buffer("centre", torch.zeros(n_features))
         self.register_buffer("scale", torch.ones(n_features))
+        self.hidden = nn.Linear(n_features, hidden) if hidden else None
         self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(n_features, n_classes)
+        self.linear = nn.Linear(hidden or n_features, n_classes)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
@@ -33,8 +34,16 @@ class Head(nn.Module):
 
     def forward(self, features_NF: torch.Tensor) -> torch.Tensor:
         """Logits (N, C)."""
-        logits: torch.Tensor = self.linear(self.dropout((features_NF - self.centre) * self.scale))
+        values = (features_NF - self.centre) * self.scale
+        if self.hidden is not None:
+            values = self.hidden(values).relu()
+        logits: torch.Tensor = self.linear(self.dropout(values))
         return logits
+
+    @property
+    def layers(self) -> tuple[nn.Linear, ...]:
+        """One after the other, with ReLU between them."""
+        return (self.linear,) if self.hidden is None else (self.hidden, self.linear)
 
 
 class Classifier(nn.Module):

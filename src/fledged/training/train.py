@@ -117,7 +117,8 @@ def _train(job: _Job, so_far: Progress) -> Run:
     torch.manual_seed(config.seed)
     backbone = backbones.build(job.source)
     how = Preprocess(size_px=config.size_px, resize=config.resize, mean=backbone.mean, std=backbone.std)
-    model = Classifier(backbone.module, Head(backbone.n_features, len(job.dataset.classes)), how)
+    head = Head(backbone.n_features, len(job.dataset.classes), config.head.dropout, config.head.hidden)
+    model = Classifier(backbone.module, head, how)
     interrupted = False
     try:
         pupil = _pupil(job, backbone, model, bool(so_far.history))
