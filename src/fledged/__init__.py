@@ -24,6 +24,7 @@ from fledged.errors import FledgedError
 
 if TYPE_CHECKING:
     from fledged.collecting.collect import collect
+    from fledged.evaluating.compare import compare
     from fledged.evaluating.evaluate import evaluate
     from fledged.exporting.export import export
     from fledged.flow import build
@@ -50,6 +51,7 @@ _HOMES = {
     "copy": "fledged.preparing.copy",
     "train": "fledged.training.train",
     "evaluate": "fledged.evaluating.evaluate",
+    "compare": "fledged.evaluating.compare",
     "export": "fledged.exporting.export",
     "build": "fledged.flow",
     "load": "fledged.serving.predictor",
@@ -90,6 +92,7 @@ __all__ = [
     "Snapshot",
     "build",
     "collect",
+    "compare",
     "copy",
     "evaluate",
     "export",

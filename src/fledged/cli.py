@@ -281,6 +281,43 @@ def evaluate(
 
 
 @app.command()
+def compare(
+    subjects: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN|BUNDLE]... [FOLDER]",
+            help="run:ID, bundle:ID or a bundle's folder; a folder of labelled photos.",
+        ),
+    ] = None,
+    work: Work = DEFAULT,
+    as_json: AsJson = False,
+    assign: Assign = None,
+    backbones: Annotated[str, typer.Option(metavar="A,B,…", help="Backbones to train with each of the modes.")] = "",
+    modes: Annotated[str, typer.Option(metavar="A,B,…", help="transfer, finetune, scratch: modes to train with.")] = "",
+    weights: Weights = None,
+) -> None:
+    """Judge models on the same photos, side by side: all runs of a dataset, named ones, or ones trained now."""
+    folders = [word for word in subjects or [] if Path(word).is_dir() and not (Path(word) / "bundle.json").exists()]
+    if len(folders) > 1:
+        raise ConfigError("Give one folder of photos at most", where=" ".join(folders))
+    compared = fledged.compare(
+        *[word for word in subjects or [] if word not in folders],
+        folder=folders[0] if folders else None,
+        backbones=_listed(backbones),
+        modes=_listed(modes),
+        work=work,
+        settings=_settings("train", assign, weights=weights),
+    )
+    if as_json:
+        print(compared.model_dump_json(indent=2))
+        return
+    from fledged import summary
+
+    for line in summary.comparison_lines(compared):
+        print(line + (_at(work) if "Next: " in line else ""))
+
+
+@app.command()
 def export(
     run: Annotated[str | None, typer.Argument(help="A run's id; the newest without.")] = None,
     work: Work = DEFAULT,
@@ -372,6 +409,10 @@ def _settings(section: str, assign: list[str] | None, **flags: object) -> dict[s
     for other in assigned.keys() - {section}:
         raise ConfigError(f"`fledged {section}` takes no setting of `{other}`", remedy=f"Write --set {section}.…=…")
     return overlaid(flags, assigned.get(section, {}))
+
+
+def _listed(words: str) -> list[str]:
+    return [word.strip() for word in words.split(",") if word.strip()]
 
 
 def _subject_and_folder(words: list[str]) -> tuple[str | None, str | None]:

@@ -207,6 +207,9 @@ class Environment(Record):
     device: str
 
 
+WEIGHTS_FILE = "weights.safetensors"  # of a run
+
+
 class Run(Product):
     """A trained classifier: weights, and how they came about."""
 

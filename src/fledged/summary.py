@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fledged.collecting.tally import Collected
+from fledged.evaluating.comparison import Comparison
 from fledged.products import SPLITS, Bundle, Dataset, Product, Report, Review, Run, Snapshot
 
 # A class of this many times the photos of another is worth a line.
@@ -122,6 +123,41 @@ def collected_lines(collected: Collected) -> list[str]:
         told.append(f"Why, one by one: {_from_here(collected.refused_table)}")
     lake = _from_here(collected.lake)
     return [*told, f"Saved {lake}    Next: fledged scan {shlex.quote(lake)}"]
+
+
+def comparison_lines(compared: Comparison) -> list[str]:
+    """The models in a table, the best first, then how sure each difference is."""
+    rows = [("model", "accuracy (95% interval)", "macro F1", "MB", "parameters", "trained", "GFLOPs", "train s", "ms")]
+    for model in compared.contenders:
+        accuracy = model.accuracy
+        rows.append(
+            (
+                " ".join(filter(None, (model.name, model.backbone, model.mode))),
+                f"{accuracy.value:.1%} ({accuracy.low:.1%} to {accuracy.high:.1%})",
+                f"{model.macro_f1:.3f}",
+                f"{model.megabytes:.1f}",
+                _or_dash(model.n_parameters, ","),
+                _or_dash(model.n_trained, ","),
+                _or_dash(model.gflops, ".2f"),
+                _or_dash(model.train_s, ".1f"),
+                f"{model.ms_a_photo:.1f}",
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    told = [f"On {compared.source} ({compared.contenders[0].accuracy.n:,} photos); ms: median of one photo at a time"]
+    for row in rows:
+        others = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        told.append("  ".join([row[0].ljust(widths[0]), *others]))
+    for pair in compared.pairs:
+        told.append(
+            f"{pair.first} against {pair.second}: {pair.only_first} photos right with the first alone, "
+            f"{pair.only_second} with the second alone (McNemar p = {pair.p_value:.2g}, n = {pair.n:,})"
+        )
+    return [*told, f"Next: fledged export {compared.contenders[0].name}"]
+
+
+def _or_dash(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
 
 
 def _from_here(path: str) -> str:

@@ -14,13 +14,14 @@ from fledged import errors
 from fledged.cli import app
 from fledged.config import SECTIONS
 
-VERBS = ["build", "collect", "copy", "evaluate", "export", "prepare", "review", "scan", "serve", "train"]
+VERBS = ["build", "collect", "compare", "copy", "evaluate", "export", "prepare", "review", "scan", "serve", "train"]
 
 # Frozen: a flag that goes away or changes its name breaks people's scripts. Add to it knowingly.
 FLAGS = {
     "build": "--apply --backbone --drop-classes --epochs --group-by --json --keep-splits --mode --seed --set --weights "
     "--work",
     "collect": "--json --label --retry-failed --set",
+    "compare": "--backbones --json --modes --set --weights --work",
     "copy": "--format --work",
     "evaluate": "--json --set --work",
     "export": "--json --set --work",

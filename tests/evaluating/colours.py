@@ -171,5 +171,6 @@ def subject_of(run: Run, load: Callable[[], Probabilities] | None = None) -> Sub
         dataset_id=run.dataset_id,
         backbone=run.backbone,
         load=load or (lambda: knows_colours(run.classes)),
+        file=run.folder / "run.json",
         run=run,
     )

@@ -124,3 +124,17 @@ def _share(part: IntArray, whole: IntArray) -> FloatArray:
 
 def _mean(values: FloatArray) -> float:
     return float(values.mean()) if values.size else 0.0
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """How probable so uneven a count is, or a more uneven one, if two models are equally good.
+
+    `only_first` photos were right with the first model alone, `only_second` with the second alone. The exact test: Q.
+    McNemar, "Note on the sampling error of the difference between correlated proportions or percentages", Psychometrika
+    12 (1947), 153-157, by the binomial distribution.
+    """
+    n = only_first + only_second
+    if n == 0:
+        return 1.0
+    as_uneven = sum(math.comb(n, k) for k in range(min(only_first, only_second) + 1))
+    return min(1.0, 2 * as_uneven / int(2**n))

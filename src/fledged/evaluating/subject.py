@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fledged.images import UInt8Array
-from fledged.products import BackboneInfo, Bundle, Preprocess, Run
+from fledged.products import WEIGHTS_FILE, BackboneInfo, Bundle, Preprocess, Run
 from fledged.workspace import Workspace, open_product
 
 Float32Array = npt.NDArray[np.float32]
@@ -30,6 +30,7 @@ class Subject:
     dataset_id: str  # that it was trained on
     backbone: BackboneInfo
     load: Callable[[], Probabilities]  # called only if there is something to answer
+    file: Path  # with its weights
     run: Run | None = None
 
 
@@ -66,6 +67,7 @@ def _of_run(run: Run) -> Subject:
         dataset_id=run.dataset_id,
         backbone=run.backbone,
         load=load,
+        file=run.folder / WEIGHTS_FILE,
         run=run,
     )
 
@@ -84,4 +86,5 @@ def _of_bundle(bundle: Bundle) -> Subject:
         dataset_id=bundle.dataset_id,
         backbone=bundle.backbone,
         load=load,
+        file=bundle.folder / "model.onnx",
     )

@@ -26,7 +26,7 @@ def chain(name: str, module: nn.Module) -> tuple[nn.Module, ...]:
     return (module,)
 
 
-def cut(blocks: tuple[nn.Module, ...], unfreeze: int, name: str) -> tuple[nn.Module, nn.Module]:
+def cut(blocks: tuple[nn.Module, ...], unfreeze: int, name: str) -> tuple[nn.Sequential, nn.Sequential]:
     """The frozen blocks, and the last `unfreeze` ones, which are trained. Raises ConfigError if there are fewer."""
     n_blocks = len(blocks)
     if not 0 <= unfreeze <= n_blocks:

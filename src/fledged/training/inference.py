@@ -12,13 +12,11 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from fledged.products import Run
+from fledged.products import WEIGHTS_FILE, Run
 from fledged.training import backbones
 from fledged.training.model import Classifier, Head
 
 Probabilities = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-
-WEIGHTS_FILE = "weights.safetensors"
 
 
 def load_classifier(run: Run) -> Classifier:

@@ -19,12 +19,11 @@ import fledged
 from fledged import progress
 from fledged.config import TrainConfig, resolve
 from fledged.errors import ConfigError, ProductError
-from fledged.products import BackboneInfo, Dataset, Environment, Preprocess, Run
+from fledged.products import WEIGHTS_FILE, BackboneInfo, Dataset, Environment, Preprocess, Run
 from fledged.training import backbones, checkpoints
 from fledged.training.backbones import Backbone
 from fledged.training.batches import Batches, PhotoBatches, read_split
 from fledged.training.blocks import chain, cut
-from fledged.training.inference import WEIGHTS_FILE
 from fledged.training.loop import Epoch, Plan, Progress, class_weights, fit
 from fledged.training.model import Classifier, Head, Tail
 from fledged.training.tail import tail_batches
@@ -153,7 +152,7 @@ def _pupil(job: _Job, backbone: Backbone, model: Classifier, has_begun: bool) ->
     if config.mode == "finetune" and config.unfreeze >= 0:
         blocks = chain(backbone.name, backbone.module)
         frozen, trained = cut(blocks, config.unfreeze, backbone.name)
-        if len(list(frozen.children())):
+        if len(frozen):
             name = f"{backbone.name}[:-{config.unfreeze}]"
             limit_bytes = int(config.cache.limit_gigabytes * 1e9)
             onnx = embedding_of(name, frozen, how, workspace)

@@ -1,0 +1,115 @@
+"""Models side by side on the same photos."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fledged
+from demo.drawing import draw_photo
+from fledged.errors import ConfigError, LakeError
+from fledged.evaluating.comparison import Comparison
+from fledged.evaluating.metrics import mcnemar
+from fledged.products import Run
+from fledged.progress import silent
+from fledged.summary import comparison_lines
+
+SMALL: dict[str, Any] = {"size_px": 64, "views": 1, "epochs": 3}
+
+
+@pytest.fixture(scope="module")
+def work(clean_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs on one dataset."""
+    folder = tmp_path_factory.mktemp("comparing")
+    fledged.scan(clean_lake, work=folder)
+    fledged.review(work=folder)
+    fledged.prepare(work=folder, shorter_side_px=64)
+    for seed in (1, 2):
+        fledged.train(work=folder, report=silent, backbone="efficientnet_lite0", seed=seed, **SMALL)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def compared(work: Path) -> Comparison:
+    return fledged.compare(work=work, report=silent)
+
+
+def test_all_runs_of_the_dataset_the_best_first(compared: Comparison) -> None:
+    assert [model.backbone for model in compared.contenders] == ["efficientnet_lite0"] * 2
+    values = [model.accuracy.value for model in compared.contenders]
+    assert values == sorted(values, reverse=True)
+    for model in compared.contenders:
+        assert (model.mode, model.n_trained) == ("transfer", 1280 * 4 + 4)
+        assert model.n_parameters is not None
+        assert model.gflops is not None
+        assert 3_300_000 < model.n_parameters < 3_500_000
+        assert 0.05 < model.gflops < 0.08  # 0.8 at 224 px
+        assert model.megabytes == pytest.approx(13.6, abs=0.5)
+        assert model.ms_a_photo > 0
+
+
+def test_each_pair_is_tested_on_the_photos_of_both(compared: Comparison) -> None:
+    (pair,) = compared.pairs
+    assert (pair.first, pair.second) == tuple(model.name for model in compared.contenders)
+    first, second = (model.accuracy for model in compared.contenders)
+    assert pair.n == first.n
+    assert pair.only_first - pair.only_second == round((first.value - second.value) * first.n)
+    assert pair.p_value == mcnemar(pair.only_first, pair.only_second)
+
+
+def test_a_bundle_from_elsewhere_and_a_run_on_a_folder(work: Path, tmp_path: Path) -> None:
+    run = fledged.train(work=work, report=silent, backbone="efficientnet_lite0", seed=1, **SMALL)
+    fledged.evaluate(run, work=work, report=silent)
+    bundle = fledged.export(run, work=work, report=silent)
+    shutil.copytree(bundle.folder, tmp_path / "bundle")
+    for label in run.classes:
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        draw_photo(label, 99, (96, 72)).save(tmp_path / "photos" / label / "a.jpg")
+    compared = fledged.compare(run, tmp_path / "bundle", folder=tmp_path / "photos", work=work, report=silent)
+    assert {model.name for model in compared.contenders} == {f"run:{run.id}", f"bundle:{bundle.id}"}
+    assert compared.pairs[0].p_value == 1
+    told = "\n".join(comparison_lines(compared))
+    assert "On folder photos (4 photos)" in told
+    assert "McNemar p = 1, n = 4" in told
+    assert told.endswith(f"Next: fledged export {compared.contenders[0].name}")
+
+
+def test_backbones_and_modes_are_trained_once(work: Path) -> None:
+    n_before = len(list((work / "runs").iterdir()))
+    for _ in range(2):
+        compared = fledged.compare(
+            backbones=["efficientnet_lite0"],
+            modes=["transfer", "scratch"],
+            work=work,
+            report=silent,
+            settings={**SMALL, "seed": 2, "epochs": 1},
+        )
+        assert {model.mode for model in compared.contenders} == {"transfer", "scratch"}
+        assert len(list((work / "runs").iterdir())) == n_before + 2
+
+
+def test_there_must_be_two_and_of_one_test_split(work: Path, clean_lake: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"only one model to compare.*Name two"):
+        fledged.compare(fledged.train(work=work, report=silent, backbone="efficientnet_lite0", **SMALL), work=work)
+    fledged.prepare(work=work, shorter_side_px=64, seed=7)
+    other = fledged.train(work=work, report=silent, backbone="efficientnet_lite0", **SMALL)
+    first = next(run for run in _runs(work) if run.dataset_id != other.dataset_id)
+    with pytest.raises(LakeError, match=r"2 different test splits.*Name a folder"):
+        fledged.compare(first, other, work=work)
+
+
+def _runs(work: Path) -> list[Run]:
+    from fledged.workspace import Workspace
+
+    return list(Workspace(work).all(Run))
+
+
+def test_mcnemar_is_the_exact_binomial_test() -> None:
+    assert mcnemar(0, 0) == 1
+    assert mcnemar(3, 3) == 1
+    assert mcnemar(0, 5) == mcnemar(5, 0) == 2 / 32
+    assert mcnemar(1, 7) == pytest.approx(2 * 9 / 256)
+    assert mcnemar(400, 600) == pytest.approx(2.7e-10, rel=0.05)
