@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 
 import torch
-from accelerate import Accelerator
 from torch import nn
 
 from fledged.products import Dataset, Preprocess
@@ -14,8 +12,8 @@ from fledged.progress import Report
 from fledged.training import graph
 from fledged.training.batches import FeatureBatches, read_split
 from fledged.training.features import Embedding, features_of
-from fledged.training.loop import Plan, Progress, fit
-from fledged.training.model import Embedder, Head
+from fledged.training.loop import Plan
+from fledged.training.model import Embedder
 from fledged.workspace import Workspace, write_bytes
 
 _VAL_BATCH = 4096
@@ -36,8 +34,8 @@ def embedding_of(name: str, module: nn.Module, how: Preprocess, workspace: Works
 def feature_batches(
     dataset: Dataset, embedding: Embedding, plan: Plan, n_views: int, workspace: Workspace, report: Report
 ) -> tuple[FeatureBatches, FeatureBatches]:
-    """Batches of train (`n_views` views a photo) and of val (as served)."""
-    train, val = read_split(dataset, "train"), read_split(dataset, "val")
+    """Batches of train (`n_views` views a photo) and of what it is judged on (as served)."""
+    train, val = read_split(dataset, "train"), read_split(dataset, plan.judged_on)
     views = [features_of(train, embedding, number, workspace, report) for number in range(n_views)]
     train_KNF = torch.stack([torch.from_numpy(features) for features in views])
     val_KNF = torch.from_numpy(features_of(val, embedding, 0, workspace, report))[None]
@@ -52,13 +50,3 @@ def feature_batches(
         ),
         FeatureBatches(val_KNF, val["label"].to_torch(), _VAL_BATCH, plan.seed, shuffle=False),
     )
-
-
-def fit_head(
-    head: Head, batches: tuple[FeatureBatches, FeatureBatches], plan: Plan, so_far: Progress
-) -> Iterator[Progress]:
-    """Train the head; yields after each epoch."""
-    train, val = batches
-    head.standardise_by(train.features_KNF[0])
-    # Features of thousands of photos fit a CPU; moving them to an accelerator costs more than it saves.
-    return fit(head, train, val, plan, so_far, Accelerator(cpu=True))
