@@ -246,6 +246,26 @@ class TrainConfig(Record):
         return loss
 
 
+class FindLrConfig(Record):
+    """How learning rates are tried."""
+
+    low: float = Field(1e-6, gt=0, le=1000, description="The first rate.")
+    high: float = Field(10.0, gt=0, le=1000, description="The last rate, unless the loss runs away before.")
+    steps: int = Field(100, ge=20, le=10_000, description="Rates from low to high, one a step.")
+    growth: Literal["exponential", "linear"] = Field(
+        "exponential", description="Each rate is so many times the one before, or so much more."
+    )
+    smoothing: float = Field(0.9, ge=0, lt=1, description="Share of the smoothed loss that stays from step to step.")
+    runaway: float = Field(4.0, gt=1, description="It stops where the smoothed loss is this many times its lowest.")
+
+    @field_validator("high")
+    @classmethod
+    def _above_low(cls, high: float, info: ValidationInfo) -> float:
+        if high <= info.data.get("low", 0):
+            raise ValueError("must be above low")
+        return high
+
+
 class EvaluateConfig(Record):
     """How a model is judged."""
 
@@ -280,6 +300,7 @@ SECTIONS: dict[str, type[Record]] = {
     "scan": ScanConfig,
     "review": ReviewConfig,
     "prepare": PrepareConfig,
+    "find_lr": FindLrConfig,
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
     "export": ExportConfig,
