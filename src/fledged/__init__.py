@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from fledged.flow import build
     from fledged.preparing.copy import copy
     from fledged.preparing.prepare import prepare
-    from fledged.products import Bundle, Dataset, Prediction, Report, Review, Run, Snapshot
+    from fledged.products import Bundle, Dataset, Prediction, RangeTest, Report, Review, Run, Snapshot
     from fledged.reviewing.review import review
     from fledged.scanning.scan import scan
     from fledged.serving.predictor import load
     from fledged.serving.server import serve
+    from fledged.training.lr_finder import find_lr
     from fledged.training.train import train
 
 __version__ = "0.1.0"
@@ -49,6 +50,7 @@ _HOMES = {
     "review": "fledged.reviewing.review",
     "prepare": "fledged.preparing.prepare",
     "copy": "fledged.preparing.copy",
+    "find_lr": "fledged.training.lr_finder",
     "train": "fledged.training.train",
     "evaluate": "fledged.evaluating.evaluate",
     "compare": "fledged.evaluating.compare",
@@ -56,7 +58,9 @@ _HOMES = {
     "build": "fledged.flow",
     "load": "fledged.serving.predictor",
     "serve": "fledged.serving.server",
-} | dict.fromkeys(("Snapshot", "Review", "Dataset", "Run", "Report", "Bundle", "Prediction"), "fledged.products")
+} | dict.fromkeys(
+    ("Snapshot", "Review", "Dataset", "RangeTest", "Run", "Report", "Bundle", "Prediction"), "fledged.products"
+)
 
 # Which extra brings what, for the one line that says how to install it.
 _EXTRAS = {
@@ -86,6 +90,7 @@ __all__ = [
     "Dataset",
     "FledgedError",
     "Prediction",
+    "RangeTest",
     "Report",
     "Review",
     "Run",
@@ -96,6 +101,7 @@ __all__ = [
     "copy",
     "evaluate",
     "export",
+    "find_lr",
     "load",
     "prepare",
     "review",

@@ -52,6 +52,9 @@ Backbone = Annotated[
 Weights = Annotated[str | None, typer.Option(metavar="FILE", help="The backbone's weights, safetensors.")]
 Mode = Annotated[str | None, typer.Option(help="transfer, finetune or scratch.")]
 Epochs = Annotated[int | None, typer.Option(help="Rounds through the photos; 0 takes the mode's own.")]
+BatchSize = Annotated[int | None, typer.Option(help="Photos a step; 0 takes the mode's own.")]
+Views = Annotated[int | None, typer.Option(help="Versions of a photo where frozen blocks are computed once.")]
+Unfreeze = Annotated[int | None, typer.Option(help="Last blocks to train as well; 0 none, -1 all.")]
 Apply = Annotated[
     Literal["advice"] | None,
     typer.Option(help="advice: drop and relabel what the findings advise, where nobody has decided."),
@@ -227,6 +230,43 @@ def copy(
     print(f"Copied {copied.n_photos:,} photos as {copied.format} to {copied.to}{left_out}")
 
 
+@app.command("find-lr")
+def find_lr(
+    dataset: Annotated[str | None, typer.Argument(help="A dataset's id; the newest without.")] = None,
+    work: Work = DEFAULT,
+    as_json: AsJson = False,
+    assign: Assign = None,
+    backbone: Backbone = None,
+    weights: Weights = None,
+    mode: Mode = None,
+    batch_size: BatchSize = None,
+    unfreeze: Unfreeze = None,
+    views: Views = None,
+    seed: Seed = None,
+    low: Annotated[float | None, typer.Option(help="The first rate.")] = None,
+    high: Annotated[float | None, typer.Option(help="The last rate, unless the loss runs away before.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Rates from low to high, one a step.")] = None,
+) -> None:
+    """Try learning rates on training photos, before training: a RangeTest, and its page."""
+    from fledged.config import overlaid, parse_assignments
+
+    assigned = parse_assignments(assign or [])
+    for other in assigned.keys() - {"train", "find_lr"}:
+        raise ConfigError(f"`fledged find-lr` takes no setting of `{other}`", remedy="Write --set train.…=…")
+    training = {
+        "backbone": backbone,
+        "weights": weights,
+        "mode": mode,
+        "batch_size": batch_size,
+        "unfreeze": unfreeze,
+        "views": views,
+        "seed": seed,
+    }
+    tried: dict[str, Any] = overlaid({"low": low, "high": high, "steps": steps}, assigned.get("find_lr", {}))
+    made = fledged.find_lr(dataset, work=work, train=overlaid(training, assigned.get("train", {})), **tried)
+    _tell(made, work, as_json)
+
+
 @app.command()
 def train(
     dataset: Annotated[str | None, typer.Argument(help="A dataset's id; the newest without.")] = None,
@@ -237,12 +277,10 @@ def train(
     weights: Weights = None,
     mode: Mode = None,
     epochs: Epochs = None,
-    batch_size: Annotated[int | None, typer.Option(help="Photos a step; 0 takes the mode's own.")] = None,
+    batch_size: BatchSize = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak rate; 0 takes the mode's own.")] = None,
-    unfreeze: Annotated[int | None, typer.Option(help="Last blocks to train as well; 0 none, -1 all.")] = None,
-    views: Annotated[
-        int | None, typer.Option(help="Versions of a photo where frozen blocks are computed once.")
-    ] = None,
+    unfreeze: Unfreeze = None,
+    views: Views = None,
     seed: Seed = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
 ) -> None:

@@ -168,7 +168,7 @@ class OptimizeConfig(Record):
     )
     l1: float = Field(0.0, ge=0, description="Times the sum of the absolute weights, added to the loss.")
     schedule: Literal["one_cycle", "cosine", "step", "cyclic", "plateau", "constant"] = Field(
-        "one_cycle", description="How the learning rate goes, from its peak on."
+        "one_cycle", description="How the learning rate goes up to its peak and down, or stays there."
     )
     clip_norm: float = Field(0.0, ge=0, description="Longer gradients are shortened to this length; 0 leaves them.")
     accumulate: int = Field(1, ge=1, le=1024, description="Batches whose gradients are added up before a step.")
@@ -177,7 +177,8 @@ class OptimizeConfig(Record):
     )
     patience: int = Field(0, ge=0, description="Epochs without a better one before it stops; 0 never stops early.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="Of the network's arithmetic; auto takes bf16 where the machine computes with it."
+        "auto",
+        description="Of the network's arithmetic; auto takes bf16 where photos go through and the machine has it.",
     )
 
 
@@ -220,7 +221,7 @@ class TrainConfig(Record):
         le=4096,
         description="0 takes an eighth of the training photos (256 at most) for transfer, 32 for finetune and scratch.",
     )
-    learning_rate: float = Field(0.0, ge=0, description="Peak of the one-cycle schedule; 0 takes the mode's own.")
+    learning_rate: float = Field(0.0, ge=0, description="Peak of the schedule; 0 takes the mode's own.")
     views: int = Field(
         0,
         ge=0,
@@ -246,6 +247,37 @@ class TrainConfig(Record):
         if name not in ("auto", *BACKBONES) and not name.startswith("timm:"):
             raise ValueError("there is no such backbone")
         return name
+
+    @field_validator("loss")
+    @classmethod
+    def _fits_the_mode(cls, loss: LossConfig, info: ValidationInfo) -> LossConfig:
+        if loss.cutmix and info.data.get("mode") == "transfer":
+            raise ConfigError(
+                "CutMix cuts boxes out of photos, and the features that transfer learns from have no height and width",
+                where="train.loss.cutmix",
+                remedy="Take --set train.loss.mixup=0.2, which blends features too, or --mode finetune.",
+            )
+        return loss
+
+
+class FindLrConfig(Record):
+    """How learning rates are tried."""
+
+    low: float = Field(1e-6, gt=0, le=1000, description="The first rate.")
+    high: float = Field(10.0, gt=0, le=1000, description="The last rate, unless the loss runs away before.")
+    steps: int = Field(100, ge=20, le=10_000, description="Rates from low to high, one a step.")
+    growth: Literal["exponential", "linear"] = Field(
+        "exponential", description="Each rate is so many times the one before, or so much more."
+    )
+    smoothing: float = Field(0.9, ge=0, lt=1, description="Share of the smoothed loss that stays from step to step.")
+    runaway: float = Field(4.0, gt=1, description="It stops where the smoothed loss is this many times its lowest.")
+
+    @field_validator("high")
+    @classmethod
+    def _above_low(cls, high: float, info: ValidationInfo) -> float:
+        if high <= info.data.get("low", 0):
+            raise ValueError("must be above low")
+        return high
 
 
 class EvaluateConfig(Record):
@@ -282,6 +314,7 @@ SECTIONS: dict[str, type[Record]] = {
     "scan": ScanConfig,
     "review": ReviewConfig,
     "prepare": PrepareConfig,
+    "find_lr": FindLrConfig,
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
     "export": ExportConfig,

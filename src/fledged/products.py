@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr
 
-from fledged.config import PrepareConfig, Record, TrainConfig
+from fledged.config import FindLrConfig, PrepareConfig, Record, TrainConfig
 
 if TYPE_CHECKING:
     import polars as pl
@@ -234,6 +234,23 @@ class Run(Product):
         import polars as pl
 
         return pl.read_csv(self.folder / "history.csv")
+
+
+class RangeTest(Product):
+    """What learning rates do to the training loss of a model before its first step, and which ones that suggests."""
+
+    kind: ClassVar[str] = "range_test"
+    format_version: ClassVar[int] = 1
+
+    dataset_id: str
+    settings: TrainConfig  # of the training that it is for, as resolved
+    tried: FindLrConfig
+    rates: tuple[float, ...]  # of the steps that were taken, each higher than the one before
+    losses: tuple[float, ...]  # of each step's batch: plain cross entropy
+    smoothed: tuple[float, ...]
+    ran_away: bool  # it stopped before the highest rate
+    valley: float  # the suggested rate: in the middle of the longest fall
+    steepest: float  # where the loss falls fastest
 
 
 class ClassFigures(Record):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fledged.collecting.tally import Collected
 from fledged.evaluating.comparison import Comparison
-from fledged.products import SPLITS, Bundle, Dataset, Product, Report, Review, Run, Snapshot
+from fledged.products import SPLITS, Bundle, Dataset, Product, RangeTest, Report, Review, Run, Snapshot
 
 # A class of this many times the photos of another is worth a line.
 _IMBALANCE = 3
@@ -25,13 +25,21 @@ _NEXT = {
 
 def one_line(product: Product) -> str:
     """What was made, in a line without its place."""
-    return f"{product.kind.capitalize():<9}{product.id}  {_facts(product)}"
+    return f"{product.kind.capitalize().replace('_', ' '):<8} {product.id}  {_facts(product)}"
 
 
 def lines(product: Product, next_command: str | None = None) -> list[str]:
     """What was made, details that matter, where it is, and the next command."""
-    place = f"Saved {product.folder}    Next: {next_command or _NEXT[product.kind]}"
+    place = f"Saved {product.folder}    Next: {next_command or _next(product)}"
     return [one_line(product), *_details(product), place]
+
+
+def _next(product: Product) -> str:
+    if isinstance(product, RangeTest):
+        from fledged.training.range_page import train_command
+
+        return train_command(product)
+    return _NEXT[product.kind]
 
 
 def _facts(product: Product) -> str:
@@ -52,6 +60,12 @@ def _facts(product: Product) -> str:
             splits = " · ".join(f"{split} {product.n_in(split):,}" for split in SPLITS)
             n_photos = sum(product.n_in(split) for split in SPLITS)
             return f"{n_photos:,} photos in {product.n_groups:,} groups, {len(product.classes)} classes ({splits})"
+        case RangeTest():
+            end = f"; it ran away at {product.rates[-1]:.2g}" if product.ran_away else ""
+            return (
+                f"learning rate {product.valley:.2g} by the valley of the loss, {product.steepest:.2g} by its steepest "
+                f"fall ({len(product.rates)} rates from {product.rates[0]:.2g}{end})"
+            )
         case Run():
             stopped = ", interrupted" if product.interrupted else ""
             return (
@@ -87,6 +101,8 @@ def _details(product: Product) -> list[str]:
             return [f"Decisions that do not count: {because}"] if because else []
         case Dataset():
             return _of_dataset(product)
+        case RangeTest():
+            return [f"Page: {product.folder / 'range_test.html'}"]
         case Report():
             told = [
                 f"  {c.label:<24} precision {c.precision:.3f}  recall {c.recall.value:.3f}  F1 {c.f1:.3f}  "

@@ -46,6 +46,7 @@ MAKERS = {
     "snapshot": "fledged scan PHOTOS/",
     "review": "fledged review",
     "dataset": "fledged prepare",
+    "range_test": "fledged find-lr",
     "run": "fledged train",
     "report": "fledged evaluate",
     "bundle": "fledged export",

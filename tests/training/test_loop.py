@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import functools
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import pytest
 import torch
 from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
-from fledged.errors import TrainingError
+from fledged.config import LossConfig, OptimizeConfig
+from fledged.errors import ConfigError, TrainingError
 from fledged.training.batches import FeatureBatches
-from fledged.training.loop import Plan, Progress, class_weights, fit, one_cycle
+from fledged.training.loop import Plan, Progress, class_weights, fit
 from fledged.training.model import Head
+from fledged.training.precision import accelerator
+from fledged.training.schedules import Length, share
 
-PLAN = Plan(epochs=8, batch_size=16, learning_rate=0.05, weight_decay=0.01, seed=3)
+PLAN = Plan(
+    epochs=8,
+    batch_size=16,
+    learning_rate=0.05,
+    seed=3,
+    optimize=OptimizeConfig(weight_decay=0.01, precision="fp32"),
+)
 
 
 def data(n: int = 80, n_views: int = 2) -> tuple[FeatureBatches, FeatureBatches]:
@@ -31,10 +41,15 @@ def data(n: int = 80, n_views: int = 2) -> tuple[FeatureBatches, FeatureBatches]
 def run(so_far: Progress | None = None, plan: Plan = PLAN, stop_after: int = 99) -> Progress:
     train, val = data()
     progress = so_far or Progress()
-    for _ in fit(Head(6, 3, dropout=0.2), train, val, plan, progress, Accelerator(cpu=True)):
+    for progress in fit(Head(6, 3, dropout=0.2), train, val, plan, progress, Accelerator(cpu=True)):  # noqa: B020
         if len(progress.history) == stop_after:
             break
     return progress
+
+
+def planned(optimize: dict[str, Any] | None = None, loss: dict[str, Any] | None = None, **how: Any) -> Plan:
+    settings = PLAN.optimize.model_copy(update=optimize or {})
+    return replace(PLAN, optimize=settings, loss=LossConfig(**(loss or {})), **how)
 
 
 def figures(progress: Progress) -> list[tuple[float, ...]]:
@@ -44,7 +59,7 @@ def figures(progress: Progress) -> list[tuple[float, ...]]:
 
 
 def test_it_learns_and_the_best_epoch_is_kept() -> None:
-    progress = run(plan=Plan(epochs=30, batch_size=16, learning_rate=0.05, weight_decay=0.01, seed=3))
+    progress = run(plan=replace(PLAN, epochs=30))
     assert progress.history[-1].val_accuracy > 0.9
     assert progress.best_epoch.val_loss == min(epoch.val_loss for epoch in progress.history)
 
@@ -55,32 +70,43 @@ def test_the_same_seed_gives_the_same_bits() -> None:
     assert all(torch.equal(one.best[key], two.best[key]) for key in one.best)
 
 
+RESUMED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "adamw and one cycle": ({}, {}),
+    "sgd, plateau and EMA": ({"optimizer": "sgd", "schedule": "plateau", "ema_decay": 0.9}, {}),
+    "Nesterov, cosine and mixup": ({"optimizer": "sgd_nesterov", "schedule": "cosine"}, {"mixup": 0.4}),
+    "cyclic, clipped, accumulated": ({"schedule": "cyclic", "clip_norm": 0.1, "accumulate": 2}, {"focal_gamma": 1}),
+    "patience": ({"schedule": "constant", "patience": 2}, {"label_smoothing": 0.2}),
+}
+
+
 @pytest.mark.parametrize("stop_after", [1, 4, 7])
-def test_resumed_training_ends_in_the_same_bits(stop_after: int) -> None:
-    whole, part = run(), run(stop_after=stop_after)
-    resumed = run(Progress(dict(part.model), dict(part.optimizer), dict(part.best), list(part.history)))
+@pytest.mark.parametrize("how", RESUMED, ids=RESUMED.keys())
+def test_resumed_training_ends_in_the_same_bits(stop_after: int, how: str) -> None:
+    plan = planned(*RESUMED[how], learning_rate=0.3 if "plateau" in how else 0.05, epochs=14 if "plateau" in how else 8)
+    whole, part = run(plan=plan), run(plan=plan, stop_after=stop_after)
+    resumed = run(part, plan)
     assert figures(resumed) == figures(whole)
-    for name in ("model", "optimizer", "best"):
+    for name in ("model", "optimizer", "average", "best"):
         ours, theirs = getattr(resumed, name), getattr(whole, name)
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    if "plateau" in how:
+        assert len({epoch.learning_rate for epoch in whole.history}) > 1  # so there was a state to keep
+
+
+def test_the_rate_in_the_history_is_that_of_the_last_step() -> None:
+    for schedule in ("one_cycle", "step"):
+        rates = [epoch.learning_rate for epoch in run(plan=planned({"schedule": schedule})).history]
+        steps = 5  # 80 photos, 16 a batch
+        ends = [(epoch * steps - 1) for epoch in range(1, 9)]
+        assert rates == [0.05 * share(schedule, step, Length(8, steps)) for step in ends]
+        assert len(set(rates)) > 1
 
 
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_divergence_is_an_error_with_advice() -> None:
     with pytest.raises(TrainingError, match=r"diverged in epoch \d.*--learning-rate"):
-        run(plan=Plan(epochs=8, batch_size=16, learning_rate=1e38, weight_decay=0, seed=3))
-
-
-@given(total=st.integers(1, 500))
-def test_the_rate_rises_to_its_peak_and_falls_to_nothing(total: int) -> None:
-    rates = [one_cycle(step, total) for step in range(total)]
-    assert all(0 < rate <= 1 for rate in rates)
-    if total >= 8:
-        peak = rates.index(max(rates))
-        assert rates[: peak + 1] == sorted(rates[: peak + 1])
-        assert rates[peak:] == sorted(rates[peak:], reverse=True)
-        assert rates[-1] < 1e-3
+        run(plan=replace(PLAN, learning_rate=1e38))
 
 
 Balance = Literal["none", "weights", "sampling"]
@@ -95,9 +121,8 @@ def imbalanced(balance: Balance) -> tuple[list[float], Progress]:
     plan = replace(PLAN, epochs=15, learning_rate=0.1, balance=balance, class_weights=class_weights([90, 10]))
     train = FeatureBatches(features, labels, 20, 3, shuffle=True, balanced=balance == "sampling")
     val = FeatureBatches(features, labels, 100, 3, shuffle=False)
-    progress, head = Progress(), Head(2, 2)
-    for _ in fit(head, train, val, plan, progress, Accelerator(cpu=True)):
-        pass
+    head = Head(2, 2)
+    *_, progress = fit(head, train, val, plan, Progress(), Accelerator(cpu=True))
     head.load_state_dict(progress.best)
     named = head.eval()(features[0]).argmax(1)
     return [float((named[labels == label] == label).float().mean()) for label in (0, 1)], progress
@@ -130,3 +155,148 @@ def test_class_weights_give_every_class_the_same_and_a_photo_one_on_average(coun
     assert sums == pytest.approx([sum(counts) / len(sums)] * len(sums))
     assert sum(sums) == pytest.approx(sum(counts))
     assert all(weight == 0 for weight, n in zip(weights, counts, strict=True) if not n)
+
+
+def blobs(n: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    random = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % 3
+    return torch.randn(1, n, 6, generator=random) + 2 * nn.functional.one_hot(labels, 6), labels
+
+
+def trained(plan: Plan, module: nn.Module, n: int = 90) -> Progress:
+    train = FeatureBatches(*blobs(n), plan.batch_size, plan.seed, shuffle=True)
+    val = FeatureBatches(*blobs(60, seed=1), 60, plan.seed, shuffle=False)
+    *_, progress = fit(module, train, val, plan, Progress(), accelerator(plan.optimize.precision, on_cpu=True))
+    return progress
+
+
+ACCUMULATED: list[tuple[Balance, dict[str, Any]]] = [
+    ("none", {}),
+    ("weights", {"optimizer": "sgd"}),
+    ("none", {"optimizer": "sgd_nesterov", "l1": 0.01, "clip_norm": 0.05}),
+]
+
+
+@pytest.mark.parametrize(("balance", "how"), ACCUMULATED)
+def test_batches_added_up_are_one_large_batch(balance: Balance, how: dict[str, Any]) -> None:
+    """Also the last step of an epoch, of fewer photos: 97 are three batches of 32, and a single photo."""
+    weights = (0.5, 1.0, 1.5)
+    large = planned(how, batch_size=64, balance=balance, class_weights=weights)
+    small = planned(how | {"accumulate": 4}, batch_size=16, balance=balance, class_weights=weights)
+    one, other = trained(large, Head(6, 3), 97), trained(small, Head(6, 3), 97)
+    for key, tensor in one.model.items():
+        torch.testing.assert_close(other.model[key], tensor, atol=1e-5, rtol=1e-4)
+    assert one.history[-1].train_loss == pytest.approx(other.history[-1].train_loss, rel=1e-4)
+
+
+def test_clipped_gradients_move_the_weights_no_further_than_their_length() -> None:
+    how = {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0, "schedule": "constant", "clip_norm": 1e-3}
+    progress = trained(planned(how, epochs=1, batch_size=90), Head(6, 3))
+    moved = torch.cat([progress.model[name].flatten() for name in ("linear.weight", "linear.bias")])  # from 0
+    assert float(moved.norm()) == pytest.approx(0.05 * 1e-3, rel=1e-3)
+
+
+def test_the_l1_penalty_makes_weights_small() -> None:
+    sizes = [float(trained(planned({"l1": l1}), Head(6, 3)).model["linear.weight"].abs().sum()) for l1 in (0, 0.05)]
+    assert sizes[1] < 0.8 * sizes[0]
+
+
+def test_the_average_is_what_is_judged_and_kept() -> None:
+    progress = trained(planned({"ema_decay": 0.99}, epochs=4), Head(6, 3))
+    assert not torch.equal(progress.average["linear.weight"], progress.model["linear.weight"])
+    head = Head(6, 3)
+    head.load_state_dict(progress.best)
+    features, labels = blobs(60, seed=1)
+    with torch.no_grad():
+        loss = nn.functional.cross_entropy(head.eval()(features[0]), labels)
+    assert progress.best_epoch.val_loss == pytest.approx(loss.item(), rel=1e-5)
+
+
+def test_it_stops_when_patience_is_at_its_end_and_says_so_by_its_history() -> None:
+    plan = planned({"patience": 3, "schedule": "constant"}, learning_rate=2.0, epochs=500)
+    progress = trained(plan, Head(6, 3))
+    assert len(progress.history) == progress.best_epoch.epoch + 3 < 500
+    train, val = data()
+    assert list(fit(Head(6, 3), train, val, plan, progress, Accelerator(cpu=True))) == []  # over is over
+
+
+@pytest.mark.parametrize("loss", [{"label_smoothing": 0.3}, {"focal_gamma": 2}, {"mixup": 0.4}])
+def test_every_loss_learns_and_reports_plain_cross_entropy(loss: dict[str, float]) -> None:
+    progress = trained(planned({}, loss, epochs=20), Head(6, 3))
+    first, last = progress.history[0], progress.history[-1]
+    assert last.val_accuracy > 0.8
+    assert last.train_loss < first.train_loss
+    head = Head(6, 3)
+    head.load_state_dict(progress.model)
+    features, labels = blobs(90)
+    with torch.no_grad():
+        plain = nn.functional.cross_entropy(head.eval()(features[0]), labels).item()
+    if "mixup" not in loss:  # of mixed photos another thing is asked
+        assert last.train_loss == pytest.approx(plain, rel=0.1)
+
+
+def test_bf16_computes_in_bf16_and_keeps_weights_in_fp32() -> None:
+    seen: list[torch.dtype] = []
+
+    class Watched(Head):
+        def forward(self, features_NF: torch.Tensor) -> torch.Tensor:
+            logits = super().forward(features_NF)
+            seen.append(logits.dtype)
+            return logits
+
+    progress = trained(planned({"precision": "bf16"}, epochs=12), Watched(6, 3))
+    assert set(seen) == {torch.bfloat16}
+    assert progress.model["linear.weight"].dtype == torch.float32
+    assert progress.history[-1].val_accuracy > 0.8
+
+
+class Normed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.linear = nn.BatchNorm1d(6), nn.Linear(6, 3)
+
+    def forward(self, features_NF: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.linear(self.norm(features_NF))
+        return logits
+
+
+def test_a_last_batch_of_one_is_left_out_only_where_batch_norm_cannot_have_it() -> None:
+    counted = []
+    for module in (Normed(), Head(6, 3)):
+        calls: list[int] = []
+        module.register_forward_hook(lambda m, args, out, calls=calls: calls.append(len(out)) if m.training else None)  # type: ignore[misc]
+        trained(planned(epochs=1, batch_size=16), module, n=33)
+        counted.append(calls)
+    assert counted == [[16, 16], [16, 16, 1]]
+
+
+def test_batches_of_one_are_an_error_for_batch_norm_and_fine_without() -> None:
+    with pytest.raises(ConfigError, match=r"single photo.*--batch-size 2"):
+        trained(planned(epochs=1, batch_size=1), Normed())
+    assert len(trained(planned(epochs=1, batch_size=1), Head(6, 3), n=12).history) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        MemoryError(),
+    ],
+)
+def test_where_memory_runs_out_a_way_to_learn_the_same_is_named(error: Exception) -> None:
+    class Large(Head):
+        def forward(self, features_NF: torch.Tensor) -> torch.Tensor:
+            raise error
+
+    with pytest.raises(TrainingError, match=r"--batch-size 8; with --set train\.optimize\.accumulate=2 a step"):
+        trained(planned(), Large(6, 3))
+
+
+def test_another_error_is_not_taken_for_a_lack_of_memory() -> None:
+    class Broken(Head):
+        def forward(self, features_NF: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        trained(planned(), Broken(6, 3))

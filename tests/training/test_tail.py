@@ -12,6 +12,7 @@ import torch
 from fledged.products import Dataset, Preprocess
 from fledged.progress import silent
 from fledged.training import backbones
+from fledged.training.activations import Store
 from fledged.training.batches import Batch
 from fledged.training.blocks import chain, cut
 from fledged.training.loop import Plan
@@ -21,13 +22,13 @@ from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
 HOW = Preprocess(size_px=64)
-PLAN = Plan(epochs=2, batch_size=8, learning_rate=1e-3, weight_decay=0.0, seed=3)
+PLAN = Plan(epochs=2, batch_size=8, learning_rate=1e-3, seed=3)
 
 
 def batches(module: torch.nn.Module, dataset: Dataset, folder: Path, limit_bytes: int) -> list[list[Batch]]:
     workspace = Workspace(folder)
     frozen = embedding_of("mobilenet_v2[:-3]", cut(chain("mobilenet_v2", module), 3, "mobilenet_v2")[0], HOW, workspace)
-    train, val = tail_batches(dataset, frozen, PLAN, 2, limit_bytes, workspace, silent)
+    train, val = tail_batches(dataset, frozen, PLAN, 2, Store(workspace, limit_bytes, silent))
     assert train.per_epoch == len(list(train(1)))
     return [list(train(1)), list(train(2)), list(val(1))]
 

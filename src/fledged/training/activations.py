@@ -62,33 +62,40 @@ class Activations:
         return batch
 
 
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where activations are kept, and how many bytes all of them may take there."""
+
+    workspace: Workspace
+    limit_bytes: int
+    report: Report
+
+
 def n_bytes(n_photos: int, n_views: int, shape: tuple[int, ...]) -> int:
     """What the activations of so many photos take on disk."""
     return n_photos * n_views * int(np.prod(shape)) * np.dtype(np.float16).itemsize
 
 
-def activations_of(
-    photos: pl.DataFrame, frozen: Embedding, n_views: int, limit_bytes: int, workspace: Workspace, report: Report
-) -> Activations:
+def activations_of(photos: pl.DataFrame, frozen: Embedding, n_views: int, store: Store) -> Activations:
     """The activations of views 0 to n_views - 1 of the photos (columns sha256 and jpeg): cached ones, or computed now.
 
-    Of other frozen blocks, those that were used least recently are removed where all together would take more than
-    `limit_bytes`. Raises NoRoom where these alone would, or where the disk is full.
+    Of other frozen blocks, those that were used least recently are removed where all together would take more than the
+    store's limit. Raises NoRoom where these alone would, or where the disk is full.
     """
     photos = photos.with_columns(copy=copy_keys(photos["jpeg"]))
     distinct = photos.unique("copy", keep="first", maintain_order=True)
-    folders = [_folder(frozen, number, workspace) for number in range(n_views)]
+    folders = [_folder(frozen, number, store.workspace) for number in range(n_views)]
     try:
         for folder in folders:
             with disk_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
         missing = [distinct.filter(~pl.col("copy").is_in(_known(folder).keys())) for folder in folders]
         if wanted := sum(some.height for some in missing) * n_bytes(1, 1, _shape(frozen)):
-            _make_room(folders, wanted, limit_bytes)
+            _make_room(folders, wanted, store.limit_bytes)
             _LOG.info("Activations of the frozen blocks: %.0f MB in %s", wanted / 2**20, folders[0].parent)
         for number, (folder, some) in enumerate(zip(folders, missing, strict=True)):
             if not some.is_empty():
-                _compute(some, frozen, number, folder, report)
+                _compute(some, frozen, number, folder, store.report)
             os.utime(folder)  # used now, says the order in which folders are removed
     except WorkspaceError as error:
         raise NoRoom(str(error)) from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 from pathlib import Path
 
 import safetensors.torch
@@ -11,46 +13,71 @@ from pydantic import ValidationError
 
 from fledged.config import Record, TrainConfig
 from fledged.errors import ProductError
+from fledged.products import Environment
+from fledged.training.environment import differences, environment
 from fledged.training.loop import Epoch, Progress
 from fledged.workspace import Workspace, sha256_of_file, write_bytes
 
-_PARTS = ("model", "optimizer", "best")
+_LOG = logging.getLogger("fledged")
+
+_PARTS = ("model", "optimizer", "average", "best")
 
 
 class Checkpoint(Record):
-    """Which run was under way, and where its tensors are."""
+    """Which run was under way, what with, and where its tensors are."""
 
     run_id: str
     dataset_id: str
     settings: TrainConfig
+    environment: Environment
     history: tuple[Epoch, ...]
-    file: str
+    file: str  # "" before the first epoch was kept
     sha256: str
 
 
-def save(progress: Progress, run_id: str, dataset_id: str, settings: TrainConfig, workspace: Workspace) -> None:
-    """Write the tensors, then the record, then remove the earlier tensors."""
-    folder = _folder(workspace)
+def begin(run_id: str, dataset_id: str, settings: TrainConfig, workspace: Workspace) -> Checkpoint:
+    """The record of a run before its first epoch: from now on `--resume` knows what was asked for."""
+    checkpoint = Checkpoint(
+        run_id=run_id,
+        dataset_id=dataset_id,
+        settings=settings,
+        environment=environment(),
+        history=(),
+        file="",
+        sha256="",
+    )
+    _write(checkpoint, workspace)
+    return checkpoint
+
+
+def save(progress: Progress, checkpoint: Checkpoint, workspace: Workspace) -> None:
+    """Write the tensors, then the record that names them, then remove the earlier tensors: whatever is killed
+    whenever, the record that is there names tensors that are there."""
     tensors = {
         f"{part}/{name}": tensor.cpu().contiguous().clone()
         for part in _PARTS
         for name, tensor in getattr(progress, part).items()
     }
     data = safetensors.torch.save(tensors)
-    name = f"{run_id}-{len(progress.history)}.safetensors"
-    write_bytes(folder / name, data)
-    checkpoint = Checkpoint(
-        run_id=run_id,
-        dataset_id=dataset_id,
-        settings=settings,
-        history=tuple(progress.history),
-        file=name,
-        sha256=sha256_of_file(folder / name),
+    sha256 = hashlib.sha256(data).hexdigest()
+    name = f"{checkpoint.run_id}-{len(progress.history)}-{sha256[:12]}.safetensors"
+    write_bytes(_folder(workspace) / name, data)
+    _write(
+        checkpoint.model_copy(
+            # A run that went on elsewhere is of the place where it went on.
+            update={"environment": environment(), "history": progress.history, "file": name, "sha256": sha256}
+        ),
+        workspace,
     )
+
+
+def _write(checkpoint: Checkpoint, workspace: Workspace) -> None:
+    folder, run_id = _folder(workspace), checkpoint.run_id
     write_bytes(folder / f"{run_id}.json", checkpoint.model_dump_json().encode())
     write_bytes(folder / "latest.json", json.dumps({"run_id": run_id}).encode())
-    for other in folder.glob(f"{run_id}-*.safetensors"):
-        if other.name != name:
+    # Of earlier epochs, and what a killed process had half written.
+    for other in (*folder.glob(f"{run_id}-*.safetensors"), *folder.glob(f".{run_id}*.part")):
+        if other.name != checkpoint.file:
             other.unlink()
 
 
@@ -75,7 +102,15 @@ def find(run_id: str, workspace: Workspace) -> Checkpoint | None:
 
 
 def load(checkpoint: Checkpoint, workspace: Workspace) -> Progress:
-    """Where training stood. Raises ProductError if the file is not what was written."""
+    """Where training stood. Raises ProductError if the file is not what was written.
+
+    Where this is another machine, or another number of threads, a line says that the weights will not be those of an
+    uninterrupted run to the last bit.
+    """
+    if not checkpoint.file:
+        return Progress()
+    if changed := differences(checkpoint.environment, environment()):
+        _LOG.warning("Resuming where not all is as it was (%s): the last bits will differ.", "; ".join(changed))
     path = _folder(workspace) / checkpoint.file
     try:
         intact = sha256_of_file(path) == checkpoint.sha256
@@ -83,12 +118,11 @@ def load(checkpoint: Checkpoint, workspace: Workspace) -> Progress:
         intact = False
     if not intact:
         raise _damaged(path)
-    progress = Progress(history=list(checkpoint.history))
-    tensors: dict[str, torch.Tensor] = safetensors.torch.load_file(path)
-    for key, tensor in tensors.items():
+    parts: dict[str, dict[str, torch.Tensor]] = {part: {} for part in _PARTS}
+    for key, tensor in safetensors.torch.load_file(path).items():
         part, name = key.split("/", 1)
-        getattr(progress, part)[name] = tensor
-    return progress
+        parts[part][name] = tensor
+    return Progress(**parts, history=checkpoint.history)
 
 
 def remove(run_id: str, workspace: Workspace) -> None:

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
 from accelerate import Accelerator
 from torch import nn
 
-from fledged.config import Record
-from fledged.errors import TrainingError
+from fledged.config import LossConfig, OptimizeConfig, Record
+from fledged.errors import ConfigError, TrainingError
+from fledged.products import Split
+from fledged.training import ema, losses, optimizers, schedules
 from fledged.training.batches import Batches
+from fledged.training.losses import Mix, Tally
+from fledged.training.schedules import Length
 
 StateDict = dict[str, torch.Tensor]
 
-# Of the one-cycle schedule (L. Smith, Super-Convergence, 2018): the share of steps that warm up, and how far below
-# the peak it starts and ends.
-_WARM_UP = 0.25
-_START_DIVISOR = 25.0
-_END_DIVISOR = 1e4
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class Epoch(Record):
-    """A row of history.csv. Training figures are averages over the epoch while the weights moved."""
+    """A row of history.csv. Training figures are averages over the epoch while the weights moved.
+
+    Both losses are plain cross entropy, whatever is made small; `losses.Tally` says what they mean for mixed photos.
+    """
 
     epoch: int  # from 1
     train_loss: float
@@ -39,96 +44,150 @@ class Epoch(Record):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long and how fast."""
+    """How long and how fast; nothing in it is "auto", 0 or -1 for what is usual."""
 
     epochs: int
     batch_size: int
     learning_rate: float  # at the peak
-    weight_decay: float
     seed: int
     backbone_rate: float = 0.1  # of the head's learning rate, for the layers before it
     balance: Literal["none", "weights", "sampling"] = "none"
     class_weights: tuple[float, ...] = ()  # of a photo of each class; the best epoch is chosen by them too
+    optimize: OptimizeConfig = field(default_factory=lambda: OptimizeConfig(weight_decay=0, precision="fp32"))
+    loss: LossConfig = field(default_factory=LossConfig)
+    judged_on: Split = "val"  # what chooses the best epoch; a learning-rate range test may not see val
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Progress:
-    """Where training stands: all that a checkpoint holds."""
+    """Where training stands after an epoch: all that a checkpoint holds. Its tensors are never changed."""
 
     model: StateDict = field(default_factory=dict)
     optimizer: StateDict = field(default_factory=dict)
+    average: StateDict = field(default_factory=dict)  # of the weights; empty unless it is asked for
     best: StateDict = field(default_factory=dict)
-    history: list[Epoch] = field(default_factory=list)
+    history: tuple[Epoch, ...] = ()
 
     @property
     def best_epoch(self) -> Epoch:
         """The epoch with the lowest validation loss; ties go to the earlier one."""
         return min(self.history, key=lambda epoch: (epoch.val_loss, epoch.epoch))
 
+    @property
+    def val_losses(self) -> list[float]:
+        """Of each epoch."""
+        return [epoch.val_loss for epoch in self.history]
+
 
 def fit(
     model: nn.Module, train: Batches, val: Batches, plan: Plan, so_far: Progress, accelerator: Accelerator
 ) -> Iterator[Progress]:
-    """Yields after each epoch. `model` is trained in place, from `so_far` on (an empty Progress starts anew).
+    """Where training stands after each epoch; `model` is trained in place, from `so_far` on (empty: from the start).
 
-    Raises TrainingError when the loss is no longer a number, or when memory runs out.
+    An epoch is decided by the plan and by the Progress before it alone, so whatever is stopped between two epochs goes
+    on as if it had not been. Raises TrainingError when the loss is no longer a number, or when memory runs out.
     """
-    optimizer = torch.optim.AdamW(_groups(model, plan), lr=plan.learning_rate, weight_decay=plan.weight_decay)
-    model, optimizer = accelerator.prepare(model, optimizer)
+    settings = plan.optimize
+    model = accelerator.prepare(model)
     bare = accelerator.unwrap_model(model)
-    weights_C = torch.tensor(plan.class_weights, device=accelerator.device) if plan.balance != "none" else None
+    # Not prepared: accelerate's wrapper scales for fp16, which is not on offer, and costs a tenth of a head's time.
+    optimizer = optimizers.make(bare, settings, plan.learning_rate, plan.backbone_rate)
+    val_weights_C = torch.tensor(plan.class_weights, device=accelerator.device) if plan.balance != "none" else None
     if so_far.history:
         bare.load_state_dict(so_far.model)
-        _load_optimizer(optimizer, so_far.optimizer)
-    total_steps = plan.epochs * train.per_epoch
-    for epoch in range(len(so_far.history) + 1, plan.epochs + 1):
-        start_s = time.monotonic()
+        optimizers.load_state(optimizer, so_far.optimizer)
+    average = {name: tensor.to(accelerator.device, copy=True) for name, tensor in so_far.average.items()}
+    length = Length(plan.epochs, -(-train.per_epoch // settings.accumulate))
+    while len(so_far.history) < plan.epochs and not schedules.is_over(so_far.val_losses, settings.patience):
+        start_s, epoch = time.monotonic(), len(so_far.history) + 1
         torch.manual_seed(plan.seed * 100_003 + epoch)  # dropout; so an epoch can be repeated from a checkpoint
         model.train()
-        seen, correct, loss_sum, rate = 0, 0, 0.0, 0.0
-        for index, (inputs, labels) in enumerate(train(epoch)):
-            if len(labels) == 1 and seen:
-                continue  # BatchNorm cannot standardise a single photo; the next epoch's order brings it in
-            rate = one_cycle((epoch - 1) * train.per_epoch + index, total_steps) * plan.learning_rate
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group["share"]
-            inputs, labels = inputs.to(accelerator.device), labels.to(accelerator.device)
-            try:
-                logits_NC = model(inputs)
-                weight = weights_C if plan.balance == "weights" else None
-                loss = nn.functional.cross_entropy(logits_NC, labels, weight=weight)
-                accelerator.backward(loss)
-            except torch.OutOfMemoryError as error:
-                raise TrainingError(
-                    "Memory ran out", remedy=f"Halve the batch: --batch-size {len(labels) // 2}"
-                ) from error
-            optimizer.step()
-            optimizer.zero_grad()
-            seen += len(labels)
-            loss_sum += loss.item() * len(labels)
-            correct += int((logits_NC.argmax(1) == labels).sum())
-        if not math.isfinite(loss_sum):
-            raise TrainingError(
-                f"Training diverged in epoch {epoch}: the loss is no longer a number",
-                remedy=f"Take a lower rate: --learning-rate {plan.learning_rate / 10:g}",
-            )
-        val_loss, val_accuracy = _validate(model, val, accelerator, weights_C)
-        so_far.history.append(
-            Epoch(
-                epoch=epoch,
-                train_loss=loss_sum / seen,
-                train_accuracy=correct / seen,
-                val_loss=val_loss,
-                val_accuracy=val_accuracy,
-                learning_rate=rate,
-                seconds=time.monotonic() - start_s,
-            )
+        tallies: list[Tally] = []
+        for index, batches in enumerate(batches_of(train, epoch, model, plan, accelerator)):
+            number = (epoch - 1) * length.per_epoch + index
+            rate = plan.learning_rate * schedules.share(settings.schedule, number, length, so_far.val_losses)
+            optimizers.set_rate(optimizer, rate)
+            tallies += step(model, optimizer, batches, plan, accelerator)
+            if settings.ema_decay:
+                ema.update(average, bare.state_dict(), settings.ema_decay, number)
+        train_loss, train_accuracy = Tally.total(tallies)
+        val_loss, val_accuracy = validate(bare, average, val, val_weights_C, accelerator)
+        if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
+            raise _diverged(epoch, plan)
+        done = Epoch(
+            epoch=epoch,
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+            learning_rate=rate,
+            seconds=time.monotonic() - start_s,
         )
-        so_far.model = {key: tensor.detach().clone() for key, tensor in bare.state_dict().items()}
-        so_far.optimizer = _optimizer_state(optimizer)
-        if so_far.best_epoch.epoch == epoch:
-            so_far.best = so_far.model
+        so_far = _after(done, so_far, bare, optimizer, average)
         yield so_far
+
+
+def step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, batches: Sequence[Mix], plan: Plan, accelerator: Accelerator
+) -> list[Tally]:
+    """Move the weights once, by the gradients of all these batches: as one batch with all of their photos would.
+
+    Raises TrainingError when memory runs out.
+    """
+    weights_C = torch.tensor(plan.class_weights, device=accelerator.device) if plan.balance == "weights" else None
+    n_photos = sum(len(batch.labels_N) for batch in batches)
+    weight = losses.weight_of(torch.cat([batch.labels_N for batch in batches]), weights_C)
+    tallies = []
+    for batch in batches:
+        with _memory(plan):
+            logits_NC = model(batch.inputs)
+            loss = losses.loss_of(logits_NC, batch, plan.loss, weights_C) / weight
+            if plan.optimize.l1:
+                share = plan.optimize.l1 * len(batch.labels_N) / n_photos
+                loss = loss + share * losses.l1_penalty(model.parameters())
+            accelerator.backward(loss)
+        tallies.append(losses.tally(logits_NC.detach(), batch, weights_C))
+    if plan.optimize.clip_norm:
+        accelerator.clip_grad_norm_(model.parameters(), plan.optimize.clip_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+    return tallies
+
+
+def batches_of(
+    train: Batches, epoch: int, model: nn.Module, plan: Plan, accelerator: Accelerator
+) -> Iterator[tuple[Mix, ...]]:
+    """The batches of an epoch where the network is, mixed as the plan says, as many at a time as go into a step."""
+    standardises = any(isinstance(module, _BATCH_NORMS) and module.training for module in model.modules())
+    if standardises and plan.batch_size == 1:
+        raise ConfigError(
+            "BatchNorm cannot standardise a single photo", where="train.batch_size", remedy="Take --batch-size 2."
+        )
+
+    def mixed() -> Iterator[Mix]:
+        for number, (inputs, labels) in enumerate(train(epoch)):
+            if standardises and len(labels) == 1 and number:
+                continue  # a last one that is left over; the next epoch's order brings it in
+            inputs, labels = inputs.to(accelerator.device), labels.to(accelerator.device)
+            yield losses.mixed(inputs, labels, plan.loss, (plan.seed, epoch, number))
+
+    batches = mixed()
+    while together := tuple(itertools.islice(batches, plan.optimize.accumulate)):
+        yield together
+
+
+@torch.inference_mode()
+def validate(
+    bare: nn.Module, average: StateDict, val: Batches, weights_C: torch.Tensor | None, accelerator: Accelerator
+) -> tuple[float, float]:
+    """Mean loss and accuracy, of the averaged weights where there are some."""
+    bare.eval()
+    tallies = []
+    for inputs, labels in val(1):
+        batch = Mix(inputs.to(accelerator.device), labels.to(accelerator.device))
+        logits_NC = torch.func.functional_call(bare, average, batch.inputs) if average else bare(batch.inputs)
+        tallies.append(losses.tally(logits_NC, batch, weights_C))
+    return Tally.total(tallies)
 
 
 def class_weights(n_photos_C: Sequence[int]) -> tuple[float, ...]:
@@ -137,67 +196,38 @@ def class_weights(n_photos_C: Sequence[int]) -> tuple[float, ...]:
     return tuple(sum(n_photos_C) / (n_classes * n) if n else 0.0 for n in n_photos_C)
 
 
-def one_cycle(step: int, total_steps: int) -> float:
-    """The learning rate of a step as a share of the peak: cosine up, then cosine down."""
-    warm_up = max(1, round(total_steps * _WARM_UP))
-    if step < warm_up:
-        return _cosine(1 / _START_DIVISOR, 1.0, step / warm_up)
-    return _cosine(1.0, 1 / _END_DIVISOR, (step - warm_up) / max(1, total_steps - warm_up - 1))
+def _after(
+    epoch: Epoch, before: Progress, bare: nn.Module, optimizer: torch.optim.Optimizer, average: StateDict
+) -> Progress:
+    model = _copy(bare.state_dict())
+    averaged = _copy(average)
+    progress = Progress(model, optimizers.state_of(optimizer), averaged, before.best, (*before.history, epoch))
+    return replace(progress, best=averaged or model) if progress.best_epoch is epoch else progress
 
 
-def _cosine(start: float, end: float, share: float) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * min(share, 1.0))) / 2
+def _copy(state: StateDict) -> StateDict:
+    return {name: tensor.detach().clone() for name, tensor in state.items()}
 
 
-def _groups(model: nn.Module, plan: Plan) -> list[dict[str, object]]:
-    """The head at the full rate, what lies before it at a tenth; biases and norms without weight decay."""
-    groups: list[dict[str, object]] = []
-    for in_head in (True, False):
-        for decays in (True, False):
-            chosen = [
-                parameter
-                for name, parameter in model.named_parameters()
-                if parameter.requires_grad
-                and name.startswith("embed.") is not in_head
-                and (parameter.ndim > 1) is decays
-            ]
-            if chosen:
-                share = 1.0 if in_head else plan.backbone_rate
-                decay = plan.weight_decay if decays else 0.0
-                groups.append({"params": chosen, "share": share, "weight_decay": decay})
-    return groups
+def _diverged(epoch: int, plan: Plan) -> TrainingError:
+    return TrainingError(
+        f"Training diverged in epoch {epoch}: the loss is no longer a number",
+        remedy=f"Take a lower rate, --learning-rate {plan.learning_rate / 10:g}, or look for one: fledged find-lr",
+    )
 
 
-@torch.inference_mode()
-def _validate(
-    model: nn.Module, val: Batches, accelerator: Accelerator, weights_C: torch.Tensor | None
-) -> tuple[float, float]:
-    model.eval()
-    seen, correct, loss_sum, weight_sum = 0, 0, 0.0, 0.0
-    for inputs, labels in val(1):
-        inputs, labels = inputs.to(accelerator.device), labels.to(accelerator.device)
-        logits_NC = model(inputs)
-        loss_sum += nn.functional.cross_entropy(logits_NC, labels, weight=weights_C, reduction="sum").item()
-        weight_sum += len(labels) if weights_C is None else weights_C[labels].sum().item()
-        correct += int((logits_NC.argmax(1) == labels).sum())
-        seen += len(labels)
-    return loss_sum / weight_sum, correct / seen
-
-
-def _optimizer_state(optimizer: torch.optim.Optimizer) -> StateDict:
-    """AdamW's moments and step counts as named tensors, so that they fit into safetensors."""
-    states = optimizer.state_dict()["state"]
-    return {
-        f"{index}.{name}": torch.as_tensor(value).detach().clone()
-        for index, state in states.items()
-        for name, value in state.items()
-    }
-
-
-def _load_optimizer(optimizer: torch.optim.Optimizer, flat: StateDict) -> None:
-    state_dict = optimizer.state_dict()
-    states: dict[int, dict[str, torch.Tensor]] = {}
-    for key, tensor in flat.items():
-        index, name = key.split(".", 1)
-        states.setdefault(int(index), {})[name] = tensor
-    optimizer.load_state_dict(state_dict | {"state": states})
+@contextlib.contextmanager
+def _memory(plan: Plan) -> Iterator[None]:
+    """Turn the refusals of allocators into a TrainingError that says what asks for less and learns the same."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        refused = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+        if not refused:
+            raise
+        half, steps = max(1, plan.batch_size // 2), plan.optimize.accumulate * 2
+        raise TrainingError(
+            "Memory ran out",
+            remedy=f"Halve the batch, --batch-size {half}; with --set train.optimize.accumulate={steps} a step is as "
+            "large as it was.",
+        ) from error

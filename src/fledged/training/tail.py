@@ -15,12 +15,10 @@ import torch
 
 from fledged import engine
 from fledged.products import Dataset
-from fledged.progress import Report
-from fledged.training.activations import Activations, NoRoom, activations_of, half
+from fledged.training.activations import Activations, NoRoom, Store, activations_of, half
 from fledged.training.batches import Batch, Batches, IntArray, epoch_of, read_split
 from fledged.training.features import Embedding, embed, open_session
 from fledged.training.loop import Plan
-from fledged.workspace import Workspace
 
 _LOG = logging.getLogger("fledged")
 
@@ -78,20 +76,13 @@ class Frozen:
 
 
 def tail_batches(
-    dataset: Dataset,
-    frozen: Embedding,
-    plan: Plan,
-    n_views: int,
-    limit_bytes: int,
-    workspace: Workspace,
-    report: Report,
+    dataset: Dataset, frozen: Embedding, plan: Plan, n_views: int, store: Store
 ) -> tuple[Batches, Batches]:
-    """Batches of train (`n_views` views a photo) and of val (as served), from the cache where it has room."""
-    train, val = read_split(dataset, "train"), read_split(dataset, "val")
+    """Batches of train (`n_views` views each) and of what it is judged on (as served), from the cache where it has room."""
 
     def batches(photos: pl.DataFrame, n_views: int, shuffle: bool) -> TailBatches:
         try:
-            take: Activations | Frozen = activations_of(photos, frozen, n_views, limit_bytes, workspace, report)
+            take: Activations | Frozen = activations_of(photos, frozen, n_views, store)
         except NoRoom as reason:
             _LOG.warning("Activations are not kept, but computed in each epoch: %s", reason)
             rows = tuple(photos.select("jpeg", "sha256").rows())
@@ -100,4 +91,5 @@ def tail_batches(
         balanced = shuffle and plan.balance == "sampling"
         return TailBatches(take, labels_N, n_views, plan.batch_size, plan.seed, shuffle, balanced)
 
-    return batches(train, n_views, True), batches(val, 1, False)
+    train, judge = read_split(dataset, "train"), read_split(dataset, plan.judged_on)
+    return batches(train, n_views, True), batches(judge, 1, False)

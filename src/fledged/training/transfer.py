@@ -34,8 +34,8 @@ def embedding_of(name: str, module: nn.Module, how: Preprocess, workspace: Works
 def feature_batches(
     dataset: Dataset, embedding: Embedding, plan: Plan, n_views: int, workspace: Workspace, report: Report
 ) -> tuple[FeatureBatches, FeatureBatches]:
-    """Batches of train (`n_views` views a photo) and of val (as served)."""
-    train, val = read_split(dataset, "train"), read_split(dataset, "val")
+    """Batches of train (`n_views` views a photo) and of what it is judged on (as served)."""
+    train, val = read_split(dataset, "train"), read_split(dataset, plan.judged_on)
     views = [features_of(train, embedding, number, workspace, report) for number in range(n_views)]
     train_KNF = torch.stack([torch.from_numpy(features) for features in views])
     val_KNF = torch.from_numpy(features_of(val, embedding, 0, workspace, report))[None]

@@ -1,0 +1,44 @@
+"""What a run is computed with: bit-exact repetition holds only where all of it is equal."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import torch
+
+import fledged
+from fledged.products import Environment
+
+
+def environment() -> Environment:
+    """Of this process."""
+    return Environment(
+        fledged=fledged.__version__,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        cpu=_cpu_name(),
+        n_threads=torch.get_num_threads(),
+        device="cuda" if torch.cuda.is_available() else "cpu",
+    )
+
+
+def differences(then: Environment, now: Environment) -> list[str]:
+    """What is not as it was, in words."""
+    fields = [
+        ("n_threads", "threads"),
+        ("cpu", "CPU"),
+        ("device", "device"),
+        ("torch", "torch"),
+        ("fledged", "fledged"),
+    ]
+    pairs = [(words, getattr(then, name), getattr(now, name)) for name, words in fields]
+    return [f"{words} {before} then, {after} now" for words, before, after in pairs if before != after]
+
+
+def _cpu_name() -> str:
+    try:
+        with Path("/proc/cpuinfo").open() as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,176 @@
+"""What is to be trained: the settings made concrete, the model before its first step, and what it is fed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from fledged import progress
+from fledged.config import LossConfig, OptimizeConfig, TrainConfig
+from fledged.errors import ConfigError
+from fledged.products import Dataset, Preprocess, Run
+from fledged.training import backbones, optimizers, precision
+from fledged.training.activations import Store
+from fledged.training.backbones import Backbone
+from fledged.training.batches import Batches, PhotoBatches, read_split
+from fledged.training.blocks import chain, cut
+from fledged.training.loop import Plan, Progress, class_weights, fit
+from fledged.training.model import Classifier, Head, Tail
+from fledged.training.tail import tail_batches
+from fledged.training.transfer import embedding_of, feature_batches
+from fledged.training.weights import Source, locate
+from fledged.workspace import Workspace, product_id
+
+# Augmented views lower the loss of small datasets and do nothing measurable for large ones, where they cost minutes.
+_MAX_VIEWS = 4
+_VIEWED_PHOTOS = 600
+
+# What 0 in the settings stands for.
+_EPOCHS = {"transfer": 60, "finetune": 10, "scratch": 50}
+_BATCH_SIZE = {"transfer": 256, "finetune": 32, "scratch": 32}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be trained on what; nothing in the settings is left to be decided."""
+
+    run_id: str
+    dataset: Dataset
+    config: TrainConfig
+    source: Source
+    workspace: Workspace
+    report: progress.Report
+
+    @property
+    def plan(self) -> Plan:
+        """Of the training."""
+        return plan_of(self.config, self.dataset)
+
+
+@dataclass(frozen=True, slots=True)
+class Pupil:
+    """What is trained, and what it is fed."""
+
+    module: nn.Module  # shares its weights with the whole model
+    batches: tuple[Batches, Batches]  # to learn from, and to judge by
+    accelerator: Accelerator
+
+
+def job_of(dataset: Dataset | str | None, config: TrainConfig, workspace: Workspace, report: progress.Report) -> Job:
+    """The job that these settings stand for. Raises ConfigError where the dataset is not fit for them."""
+    if not isinstance(dataset, Dataset):
+        dataset = workspace.load(Dataset, dataset)
+    if config.size_px > dataset.shorter_side_px:
+        raise ConfigError(
+            f"`train.size_px` is {config.size_px}; this dataset's photos were shrunk to {dataset.shorter_side_px}",
+            where=f"dataset {dataset.id}",
+            remedy=f"Run: fledged prepare --set prepare.shorter_side_px={config.size_px}",
+        )
+    source = locate(config)
+    config = _resolved(config, source, dataset)
+    run_id = product_id(Run, dataset.id, config.model_dump(mode="json", exclude={"weights"}), source.sha256)
+    return Job(run_id, dataset, config, source, workspace, report)
+
+
+def untrained(job: Job) -> tuple[Backbone, Classifier]:
+    """The model before its first step, decided by the job alone."""
+    torch.manual_seed(job.config.seed)
+    backbone = backbones.build(job.source)
+    how = Preprocess(size_px=job.config.size_px, resize=job.config.resize, mean=backbone.mean, std=backbone.std)
+    settings = job.config.head
+    head = Head(backbone.n_features, len(job.dataset.classes), settings.dropout, settings.hidden)
+    return backbone, Classifier(backbone.module, head, how)
+
+
+def pupil_of(job: Job, plan: Plan, backbone: Backbone, model: Classifier, *, has_begun: bool) -> Pupil:
+    """What of the model is trained, and its batches; before fine-tuning begins, its head is fitted."""
+    dataset, how = job.dataset, model.embed.how
+    if job.config.mode == "transfer":
+        embedding = embedding_of(backbone.name, backbone.module, how, job.workspace)
+        batches = feature_batches(dataset, embedding, plan, job.config.views, job.workspace, job.report)
+        model.head.standardise_by(batches[0].features_KNF[0])
+        # Features of thousands of photos fit a CPU; moving them to an accelerator costs more than it saves.
+        return Pupil(model.head, batches, precision.accelerator(plan.optimize.precision, on_cpu=True))
+    if job.config.mode == "finetune" and not has_begun:
+        _fit_head_first(job, plan, backbone, model)
+    if job.config.mode == "finetune" and job.config.unfreeze >= 0:
+        frozen, trained = cut(chain(backbone.name, backbone.module), job.config.unfreeze, backbone.name)
+        if len(frozen):
+            onnx = embedding_of(f"{backbone.name}[:-{job.config.unfreeze}]", frozen, how, job.workspace)
+            store = Store(job.workspace, int(job.config.cache.limit_gigabytes * 1e9), job.report)
+            of_tail = tail_batches(dataset, onnx, plan, job.config.views, store)
+            return Pupil(Tail(trained, model.head), of_tail, precision.accelerator(plan.optimize.precision))
+    balanced = plan.balance == "sampling"
+    train = PhotoBatches(read_split(dataset, "train"), how, plan.batch_size, plan.seed, True, balanced)
+    judge = PhotoBatches(read_split(dataset, plan.judged_on), how, plan.batch_size, plan.seed, augment=False)
+    model.to(memory_format=torch.channels_last)
+    return Pupil(model, (train, judge), precision.accelerator(plan.optimize.precision))
+
+
+def _fit_head_first(job: Job, plan: Plan, backbone: Backbone, model: Classifier) -> None:
+    """A head that already fits keeps fine-tuning from tearing up the features.
+
+    A. Kumar et al., Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution, 2022.
+    """
+    usual = {"mode": "transfer", "epochs": 0, "batch_size": 0, "learning_rate": 0.0}
+    config = job.config.model_copy(update=usual | {"optimize": OptimizeConfig(), "loss": LossConfig()})
+    head_plan = replace(plan_of(config, job.dataset), judged_on=plan.judged_on)
+    embedding = embedding_of(backbone.name, backbone.module, model.embed.how, job.workspace)
+    train, judge = feature_batches(job.dataset, embedding, head_plan, 1, job.workspace, job.report)
+    model.head.standardise_by(train.features_KNF[0])
+    for so_far in fit(model.head, train, judge, head_plan, Progress(), precision.accelerator("fp32", on_cpu=True)):
+        best = so_far.best
+    model.head.load_state_dict(best)
+
+
+def plan_of(config: TrainConfig, dataset: Dataset) -> Plan:
+    """The settings with what is usual for the mode and the optimizer in the place of 0, -1 and auto."""
+    of_class = dataset.photos_by_split["train"]
+    usual = optimizers.usual(config.mode, config.optimize.optimizer)
+    batch_size = _BATCH_SIZE[config.mode]
+    in_fp32 = config.mode == "transfer" and config.optimize.precision == "auto"  # a head gains nothing by less
+    decay = config.optimize.weight_decay
+    if config.mode == "transfer":
+        # About 500 steps in all, however small the dataset is: enough to converge, and over in a second.
+        batch_size = max(8, min(batch_size, dataset.n_in("train") // 8))
+    return Plan(
+        epochs=config.epochs or _EPOCHS[config.mode],
+        batch_size=config.batch_size or batch_size,
+        learning_rate=config.learning_rate or usual.learning_rate,
+        seed=config.seed,
+        backbone_rate=1.0 if config.mode == "scratch" else 0.1,
+        balance=config.balance,
+        class_weights=class_weights([of_class.get(label, 0) for label in dataset.classes]),
+        optimize=config.optimize.model_copy(
+            update={
+                "weight_decay": usual.weight_decay if decay < 0 else decay,
+                "precision": "fp32" if in_fp32 else precision.resolved(config.optimize.precision),
+            }
+        ),
+        loss=config.loss,
+    )
+
+
+def _resolved(config: TrainConfig, source: Source, dataset: Dataset) -> TrainConfig:
+    if config.unfreeze > 0 and config.mode == "transfer":
+        config = config.model_copy(update={"mode": "finetune"})
+    if config.unfreeze == 0 and config.mode == "finetune":
+        config = config.model_copy(update={"mode": "transfer"})
+    plan = plan_of(config, dataset)
+    views = max(1, min(_MAX_VIEWS, _VIEWED_PHOTOS // dataset.n_in("train")))
+    if config.mode == "finetune" and config.unfreeze > 0:
+        views = _MAX_VIEWS
+    return config.model_copy(
+        update={
+            "backbone": source.backbone,
+            "epochs": plan.epochs,
+            "batch_size": plan.batch_size,
+            "learning_rate": plan.learning_rate,
+            "unfreeze": 0 if config.mode == "transfer" else config.unfreeze,
+            "views": config.views or views,
+            "optimize": plan.optimize,
+        }
+    )
