@@ -50,7 +50,7 @@ Backbone = Annotated[
     typer.Option(help="auto, mobilenet_v2, resnet18, vgg11, efficientnet_lite0 or timm:NAME."),
 ]
 Weights = Annotated[str | None, typer.Option(metavar="FILE", help="The backbone's weights, safetensors.")]
-Mode = Annotated[str | None, typer.Option(help="transfer, finetune or scratch.")]
+Mode = Annotated[str | None, typer.Option(help="transfer, finetune, gradual or scratch.")]
 Epochs = Annotated[int | None, typer.Option(help="Rounds through the photos; 0 takes the mode's own.")]
 BatchSize = Annotated[int | None, typer.Option(help="Photos a step; 0 takes the mode's own.")]
 Views = Annotated[int | None, typer.Option(help="Versions of a photo where frozen blocks are computed once.")]

@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Annotated, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
@@ -199,16 +199,34 @@ class CacheConfig(Record):
     )
 
 
+class GradualConfig(Record):
+    """The stages of gradual unfreezing."""
+
+    stages: tuple[Annotated[int, Field(ge=0, le=1000)], ...] = Field(
+        (0, 1, 3, 6), min_length=1, description="Last blocks that each stage trains with the head; ever more of them."
+    )
+    target_accuracy: float = Field(1.0, gt=0, le=1, description="Validation accuracy at which no stage follows.")
+    patience: int = Field(1, ge=1, description="Stages that may bring nothing better before no other follows.")
+
+    @field_validator("stages")
+    @classmethod
+    def _growing(cls, stages: tuple[int, ...]) -> tuple[int, ...]:
+        if list(stages) != sorted(set(stages)):
+            raise ValueError("each stage must train more blocks than the one before")
+        return stages
+
+
 class TrainConfig(Record):
     """How a classifier is trained."""
 
     backbone: str = Field("auto", description="mobilenet_v2, resnet18, vgg11, efficientnet_lite0, timm:NAME, or auto.")
     weights: str = Field("", description="A safetensors file with the backbone's weights.")
-    mode: Literal["transfer", "finetune", "scratch"] = Field(
+    mode: Literal["transfer", "finetune", "gradual", "scratch"] = Field(
         "transfer",
         description="transfer trains a head on the frozen backbone; finetune trains all of it, or its last blocks; "
-        "scratch begins without weights.",
+        "gradual unfreezes them stage by stage; scratch begins without weights.",
     )
+    start: str = Field("", description="A run's id, with whose weights it begins.")
     unfreeze: int = Field(
         -1, ge=-1, le=1000, description="Last blocks of the backbone that finetune trains; 0 is none, -1 is all."
     )
@@ -240,6 +258,7 @@ class TrainConfig(Record):
     optimize: OptimizeConfig = Field(OptimizeConfig(), description="How the weights move.")
     loss: LossConfig = Field(LossConfig(), description="What is made small.")
     cache: CacheConfig = Field(CacheConfig(), description="What is computed once.")
+    gradual: GradualConfig = Field(GradualConfig(), description="The stages of gradual unfreezing.")
 
     @field_validator("backbone")
     @classmethod

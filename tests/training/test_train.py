@@ -189,3 +189,14 @@ def test_the_last_blocks_go_on_after_ctrl_c_to_the_same_bytes(own_work: Path, da
     stopped = train(dataset, work=own_work, report=stop_after(1), **settings)
     assert stopped.interrupted
     assert weights_of(train(work=own_work, report=silent, resume=True)) == whole
+
+
+def test_a_run_begins_with_the_weights_of_another(own_work: Path, run: Run, dataset: Dataset) -> None:
+    settings = SMALL | {"epochs": 1, "unfreeze": 1, "learning_rate": 1e-9}
+    begun = train(dataset, work=own_work, report=silent, start=run.id[:8], **settings)
+    assert begun.settings.start == run.id
+    assert begun.val_loss == pytest.approx(run.val_loss, rel=0.05)
+    fresh = train(dataset, work=own_work, report=silent, **SMALL | {"epochs": 1, "learning_rate": 1e-9})
+    assert begun.val_loss < fresh.val_loss
+    with pytest.raises(ConfigError, match=r"to begin with, has other size_px: 64, not 32"):
+        train(dataset, work=own_work, report=silent, start=run.id, **SMALL | {"size_px": 32})

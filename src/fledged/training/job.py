@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
+import safetensors.torch
 import torch
 from accelerate import Accelerator
 from torch import nn
@@ -11,7 +13,7 @@ from torch import nn
 from fledged import progress
 from fledged.config import LossConfig, OptimizeConfig, TrainConfig
 from fledged.errors import ConfigError
-from fledged.products import Dataset, Preprocess, Run
+from fledged.products import WEIGHTS_FILE, Dataset, Preprocess, Run
 from fledged.training import backbones, optimizers, precision
 from fledged.training.activations import Store
 from fledged.training.backbones import Backbone
@@ -45,6 +47,13 @@ class Job:
     report: progress.Report
 
     @property
+    def mode(self) -> Literal["transfer", "finetune", "scratch"]:
+        """How the network is trained; gradual unfreezing is a job a stage."""
+        if self.config.mode == "gradual":
+            raise ValueError("not one job, but several")
+        return self.config.mode
+
+    @property
     def plan(self) -> Plan:
         """Of the training."""
         return plan_of(self.config, self.dataset)
@@ -69,6 +78,10 @@ def job_of(dataset: Dataset | str | None, config: TrainConfig, workspace: Worksp
             where=f"dataset {dataset.id}",
             remedy=f"Run: fledged prepare --set prepare.shorter_side_px={config.size_px}",
         )
+    start = workspace.load(Run, config.start) if config.start else None
+    if start is not None:
+        _check_start(start, config, dataset)
+        config = config.model_copy(update={"start": start.id, "backbone": start.backbone.name})
     source = locate(config)
     config = _resolved(config, source, dataset)
     run_id = product_id(Run, dataset.id, config.model_dump(mode="json", exclude={"weights"}), source.sha256)
@@ -82,7 +95,11 @@ def untrained(job: Job) -> tuple[Backbone, Classifier]:
     how = Preprocess(size_px=job.config.size_px, resize=job.config.resize, mean=backbone.mean, std=backbone.std)
     settings = job.config.head
     head = Head(backbone.n_features, len(job.dataset.classes), settings.dropout, settings.hidden)
-    return backbone, Classifier(backbone.module, head, how)
+    model = Classifier(backbone.module, head, how)
+    if job.config.start:
+        start = job.workspace.load(Run, job.config.start)
+        model.load_state_dict(safetensors.torch.load_file(start.folder / WEIGHTS_FILE))
+    return backbone, model
 
 
 def pupil_of(job: Job, plan: Plan, backbone: Backbone, model: Classifier, *, has_begun: bool) -> Pupil:
@@ -94,7 +111,7 @@ def pupil_of(job: Job, plan: Plan, backbone: Backbone, model: Classifier, *, has
         model.head.standardise_by(batches[0].features_KNF[0])
         # Features of thousands of photos fit a CPU; moving them to an accelerator costs more than it saves.
         return Pupil(model.head, batches, precision.accelerator(plan.optimize.precision, on_cpu=True))
-    if job.config.mode == "finetune" and not has_begun:
+    if job.config.mode == "finetune" and not has_begun and not job.config.start:
         _fit_head_first(job, plan, backbone, model)
     if job.config.mode == "finetune" and job.config.unfreeze >= 0:
         frozen, trained = cut(chain(backbone.name, backbone.module), job.config.unfreeze, backbone.name)
@@ -126,6 +143,21 @@ def _fit_head_first(job: Job, plan: Plan, backbone: Backbone, model: Classifier)
     model.head.load_state_dict(best)
 
 
+def _check_start(start: Run, config: TrainConfig, dataset: Dataset) -> None:
+    for what, own, wanted in (
+        ("classes", start.classes, dataset.classes),
+        ("backbone", start.backbone.name, start.backbone.name if config.backbone == "auto" else config.backbone),
+        ("size_px", start.preprocess.size_px, config.size_px),
+        ("head.hidden", start.settings.head.hidden, config.head.hidden),
+    ):
+        if own != wanted:
+            raise ConfigError(
+                f"Run {start.id}, to begin with, has other {what}: {own}, not {wanted}",
+                where="train.start",
+                remedy="Name a run that fits, or leave it out.",
+            )
+
+
 def plan_of(config: TrainConfig, dataset: Dataset) -> Plan:
     """The settings with what is usual for the mode and the optimizer in the place of 0, -1 and auto."""
     of_class = dataset.photos_by_split["train"]
@@ -155,6 +187,12 @@ def plan_of(config: TrainConfig, dataset: Dataset) -> Plan:
 
 
 def _resolved(config: TrainConfig, source: Source, dataset: Dataset) -> TrainConfig:
+    if config.mode == "gradual":
+        raise ConfigError(
+            "Gradual unfreezing is not one training but several",
+            where="train.mode",
+            remedy="Name one of its stages: --mode finetune --unfreeze N",
+        )
     if config.unfreeze > 0 and config.mode == "transfer":
         config = config.model_copy(update={"mode": "finetune"})
     if config.unfreeze == 0 and config.mode == "finetune":

@@ -78,7 +78,7 @@ class Frozen:
 def tail_batches(
     dataset: Dataset, frozen: Embedding, plan: Plan, n_views: int, store: Store
 ) -> tuple[Batches, Batches]:
-    """Batches of train (`n_views` views each) and of what it is judged on (as served), from the cache where it has room."""
+    """Batches of train (`n_views` views each) and of what judges it (as served), cached where there is room."""
 
     def batches(photos: pl.DataFrame, n_views: int, shuffle: bool) -> TailBatches:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import os
 import time
@@ -17,6 +18,7 @@ from fledged.training import checkpoints
 from fledged.training.backbones import Backbone
 from fledged.training.checkpoints import Checkpoint
 from fledged.training.environment import environment
+from fledged.training.gradual import run_stages
 from fledged.training.job import Job, job_of, pupil_of, untrained
 from fledged.training.loop import Epoch, Progress, fit
 from fledged.training.model import Classifier
@@ -41,13 +43,17 @@ def train(
     """
     workspace = Workspace(work)
     given = {name: value for name, value in settings.items() if value is not None}
+    asked = resolve(TrainConfig, given)
+    if asked.mode == "gradual":
+        # Stages that are there already are found, and one that was stopped goes on where it was.
+        return run_stages(functools.partial(train, resume=True), dataset, given, asked.gradual, work, report)
     with workspace.lock():
         last = checkpoints.latest(workspace) if resume and not given and dataset is None else None
         if resume and not given and dataset is None and last is None:
             raise ProductError(
                 "There is no checkpoint to resume from", where=workspace.root, remedy="Run: fledged train"
             )
-        config = last.settings if last else resolve(TrainConfig, given)
+        config = last.settings if last else asked
         job = job_of(last.dataset_id if last else dataset, config, workspace, report or progress.default())
         earlier = workspace.find(Run, job.run_id)
         if earlier is not None and not earlier.interrupted:
@@ -108,7 +114,7 @@ def _save(job: Job, model: Classifier, backbone: Backbone, so_far: Progress, int
                 weights_origin=job.source.origin,
                 weights_sha256=job.source.sha256,
             ),
-            mode=job.config.mode,
+            mode=job.mode,
             settings=job.config,
             n_epochs=len(so_far.history),
             best_epoch=best.epoch,

@@ -1,0 +1,86 @@
+"""Gradual unfreezing: stages that are runs, each from the best before it, until the target or patience ends it."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fledged.config import GradualConfig, TrainConfig, resolve
+from fledged.errors import ConfigError
+from fledged.products import Dataset, Run
+from fledged.progress import silent
+from fledged.training import gradual
+from fledged.training.train import train
+from fledged.workspace import Workspace
+
+SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "size_px": 64, "views": 2, "epochs": 2, "batch_size": 8}
+
+
+def test_the_stages_are_runs_and_the_best_is_the_answer(
+    work: Path, dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(work, tmp_path / "work")
+    plan = {"stages": [0, 1], "patience": 3}
+    with caplog.at_level(logging.INFO, logger="fledged"):
+        best = train(dataset, work=tmp_path / "work", report=silent, mode="gradual", gradual=plan, **SMALL)
+    runs = {run.settings.unfreeze: run for run in Workspace(tmp_path / "work").all(Run)}
+    assert set(runs) == {0, 1}
+    assert (runs[0].settings.start, runs[1].settings.start) == ("", runs[0].id)
+    assert best.val_loss == min(run.val_loss for run in runs.values())
+    lines = [line for line in caplog.messages if line.startswith("Stage")]
+    assert [line.split(",")[0] for line in lines] == [
+        "Stage 1 of 2: the head",
+        "Stage 2 of 2: the last block and the head",
+    ]
+    assert f"learning rate {runs[1].settings.learning_rate:.1e}" in lines[1]
+    # Asked again, all of it is found.
+    assert train(dataset, work=tmp_path / "work", report=silent, mode="gradual", gradual=plan, **SMALL) == best
+    assert len(list(Workspace(tmp_path / "work").all(Run))) == 2
+
+
+class Found:
+    valley = 1e-3
+
+
+def stages(
+    monkeypatch: pytest.MonkeyPatch, outcomes: list[tuple[float, float]], **plan: Any
+) -> tuple[list[dict[str, Any]], str]:
+    """What each stage was asked for, where they end in these (accuracy, loss), and the id of the answer."""
+    monkeypatch.setattr(gradual, "find_lr", lambda *_, **__: Found)
+    asked: list[dict[str, Any]] = []
+
+    def stage(*_: object, **settings: Any) -> Run:
+        asked.append(settings)
+        accuracy, loss = outcomes[len(asked) - 1]
+        made: dict[str, Any] = {
+            "id": f"run{len(asked)}",
+            "val_accuracy": accuracy,
+            "val_loss": loss,
+            "interrupted": False,
+        }
+        return Run.model_construct(**made)
+
+    best = gradual.run_stages(stage, None, {"seed": 7}, GradualConfig(**plan), "work", silent)
+    return asked, best.id
+
+
+def test_it_ends_when_the_target_is_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, best = stages(monkeypatch, [(0.8, 0.5), (0.96, 0.2), (1.0, 0.1)], stages=(0, 2, 4), target_accuracy=0.95)
+    assert [(each["unfreeze"], each.get("start"), each["seed"]) for each in asked] == [(0, None, 7), (2, "run1", 7)]
+    assert best == "run2"
+
+
+def test_it_ends_when_nothing_better_comes_and_begins_with_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes = [(0.8, 0.5), (0.9, 0.3), (0.9, 0.4), (0.9, 0.35), (1.0, 0.1)]
+    asked, best = stages(monkeypatch, outcomes, stages=(0, 1, 2, 3, 4), patience=2)
+    assert [each.get("start") for each in asked] == [None, "run1", "run2", "run2"]
+    assert best == "run2"
+
+
+def test_stages_grow() -> None:
+    with pytest.raises(ConfigError, match=r"`train\.gradual\.stages` .* more blocks than the one before"):
+        resolve(TrainConfig, {"gradual": {"stages": [3, 1]}})
