@@ -227,13 +227,20 @@ class AugmentConfig(Record):
     @property
     def recipe(self) -> Recipe:
         """The steps themselves."""
-        return self.steps if self.steps else PRESETS[self.preset]
+        return self.steps or PRESETS[self.preset]
 
     def resolved(self) -> AugmentConfig:
-        """With the steps written out, so that the record says what was done even when a preset changes."""
-        return AugmentConfig(
-            preset=self.preset if self.recipe == PRESETS.get(self.preset) else "own", steps=self.recipe
-        )
+        """With the steps written out, so that a record says what was done even when a preset changes.
+
+        Raises ConfigError if a preset and other steps are asked for.
+        """
+        is_preset = self.recipe == PRESETS.get(self.preset)
+        if not is_preset and self.preset != "own" and "preset" in self.model_fields_set:
+            raise ConfigError(
+                f"`train.augment` asks for the preset {self.preset} and for other steps",
+                remedy=f"Take one of them out; --set train.augment={self.preset} does without the steps.",
+            )
+        return AugmentConfig(preset=self.preset if is_preset else "own", steps=self.recipe)
 
 
 class TrainConfig(Record):
@@ -259,7 +266,7 @@ class TrainConfig(Record):
         ge=0,
         le=64,
         description="Versions of each training photo in transfer mode: itself, and augmented ones. "
-        "0 takes up to 4, as long as they are no more than 600 together.",
+        "0 takes up to 4, as long as they are no more than 600 together. Without augmentation there is one.",
     )
     balance: Literal["none", "weights", "sampling"] = Field(
         "none",
@@ -376,8 +383,10 @@ def _check_names(section: str, config: type[Record], given: Mapping[str, object]
 def _step(number: int, given: object) -> object:
     """A step of a recipe; a name alone takes its defaults. Raises ValueError with the nearest known name."""
     settings = {"step": given} if isinstance(given, str) else given
+    if isinstance(settings, BaseModel):
+        return settings
     if not isinstance(settings, Mapping):
-        return given
+        raise ValueError(f"step {number} is {given!r}; write a name or a table")
     name = str(settings.get("step", ""))
     if name not in STEPS:
         raise ValueError(f"step {number} is {name!r}, which is none. {suggestion(name, STEPS)}")

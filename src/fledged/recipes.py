@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Range = tuple[float, float]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -22,9 +22,13 @@ class _Step(BaseModel):
 
 
 class Resize(_Step):
-    """The whole photo as a square, squashed."""
+    """A square of the photo, by the way that serving takes or squashed."""
 
     step: Literal["resize"] = "resize"
+    by: Literal["serving", "squash"] = Field(
+        "serving",
+        description="serving takes train.resize: what the network trains on is then shaped as what it is given.",
+    )
     scale: Scale = 1.0
 
 
@@ -39,6 +43,13 @@ class RandomResizedCrop(_Step):
     stretch: float = Field(4 / 3, ge=1, le=4, description="Longer side of the box, in shorter ones, at most.")
     scale: Scale = 1.0
     p: Chance = 1.0
+
+    @field_validator("area")
+    @classmethod
+    def _smallest_first(cls, area: Range) -> Range:
+        if area[0] > area[1]:
+            raise ValueError("the smallest comes first")
+        return area
 
 
 class CenterCrop(_Step):

@@ -16,6 +16,7 @@ import torch
 from fledged.errors import ConfigError, ProductError
 from fledged.products import Dataset, Run
 from fledged.progress import silent
+from fledged.recipes import PRESETS
 from fledged.training import checkpoints
 from fledged.training.inference import run_probabilities
 from fledged.training.train import train
@@ -157,4 +158,37 @@ def test_balance_changes_the_weights_and_is_part_of_the_run(own_work: Path, data
     runs = [train(dataset, work=own_work, report=silent, balance=how, **settings) for how in ("none", "sampling")]
     assert runs[0].id != runs[1].id
     assert runs[1].settings.balance == "sampling"
+    assert weights_of(runs[0]) != weights_of(runs[1])
+
+
+def test_augmentation_is_part_of_the_run_and_without_it_there_is_one_view(own_work: Path, dataset: Dataset) -> None:
+    settings = SMALL | {"epochs": 1}
+    runs = {
+        preset: train(dataset, work=own_work, report=silent, augment=preset, **settings)
+        for preset in ("light", "none", "crop_rotate")
+    }
+    assert len({run.id for run in runs.values()}) == 3
+    assert {preset: run.settings.views for preset, run in runs.items()} == {"light": 2, "none": 1, "crop_rotate": 2}
+    assert runs["crop_rotate"].settings.augment.steps == PRESETS["crop_rotate"]
+    again = train(dataset, work=own_work, report=silent, augment="none", **settings | {"views": 1})
+    assert again == runs["none"]
+
+
+def test_augmentation_that_does_nothing_or_skews_is_told(
+    own_work: Path, dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = SMALL | {"epochs": 1}
+    run = train(dataset, work=own_work, report=silent, augment="cutout", **settings | {"views": 1})
+    assert run.settings.augment.preset == "none"
+    assert "takes no part" in caplog.text
+    train(dataset, work=own_work, report=silent, augment="pad_rotate_cutout", **settings)
+    assert "--set train.resize=pad" in caplog.text
+    caplog.clear()
+    train(dataset, work=own_work, report=silent, augment="pad_rotate_cutout", resize="pad", **settings)
+    assert not caplog.text
+
+
+def test_augmentation_reaches_the_photos_of_fine_tuning(own_work: Path, dataset: Dataset) -> None:
+    settings = SMALL | {"mode": "scratch", "epochs": 1, "batch_size": 16}
+    runs = [train(dataset, work=own_work, report=silent, augment=preset, **settings) for preset in ("none", "cutout")]
     assert weights_of(runs[0]) != weights_of(runs[1])

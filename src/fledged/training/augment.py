@@ -8,7 +8,7 @@ same generator gives the same pixels anywhere. Shapes: H height, W width, S side
 from __future__ import annotations
 
 import math
-from typing import assert_never
+from typing import Literal, assert_never
 
 import numpy as np
 import torch
@@ -37,13 +37,14 @@ def augmented(image: torch.Tensor, recipe: Recipe, how: Preprocess, random: np.r
     for step in recipe:
         if random.random() < getattr(step, "p", 1.0):
             image = _done(step, image, how, random)
-    return _as_input(image, how)
+    is_input = image.shape[1] == image.shape[2] == how.size_px
+    return image if is_input else _square(image, how.size_px, how.resize, how)
 
 
 def _done(step: Step, image: torch.Tensor, how: Preprocess, random: np.random.Generator) -> torch.Tensor:
     match step:
         case recipes.Resize():
-            return _resize(image, _side(how, step.scale), _side(how, step.scale), how)
+            return _square(image, _side(how, step.scale), how.resize if step.by == "serving" else "squash", how)
         case recipes.RandomResizedCrop():
             return _random_resized_crop(step, image, how, random)
         case recipes.CenterCrop():
@@ -125,19 +126,16 @@ def _lit(image: torch.Tensor, brightness: float, contrast: float) -> torch.Tenso
     return lit.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def _as_input(image: torch.Tensor, how: Preprocess) -> torch.Tensor:
-    """(3, S, S), by the way of resizing that serving takes."""
-    height, width = image.shape[1:]
-    if height == width == how.size_px:
-        return image
-    match how.resize:
+def _square(image: torch.Tensor, side: int, by: Literal["crop", "pad", "squash"], how: Preprocess) -> torch.Tensor:
+    """What `images.to_square` does, at any side."""
+    match by:
         case "crop":
-            edge = max(1, round(min(height, width) * how.crop_fraction))
-            return _resize(kernels.center_crop(image, [edge, edge]), how.size_px, how.size_px, how)
+            edge = max(1, round(min(image.shape[1:]) * how.crop_fraction))
+            return _resize(kernels.center_crop(image, [edge, edge]), side, side, how)
         case "squash":
-            return _resize(image, how.size_px, how.size_px, how)
+            return _resize(image, side, side, how)
         case "pad":
-            return _longest_side_pad(image, how.size_px, how)
+            return _longest_side_pad(image, side, how)
 
 
 def _resize(image: torch.Tensor, height: int, width: int, how: Preprocess) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import os
 import platform
 import time
@@ -17,7 +18,7 @@ from accelerate import Accelerator
 
 import fledged
 from fledged import progress
-from fledged.config import TrainConfig, resolve
+from fledged.config import AugmentConfig, TrainConfig, resolve
 from fledged.errors import ConfigError, ProductError
 from fledged.products import BackboneInfo, Dataset, Environment, Preprocess, Run
 from fledged.training import backbones, checkpoints
@@ -29,6 +30,8 @@ from fledged.training.model import Classifier, Head
 from fledged.training.transfer import embedding_of, feature_batches, fit_head
 from fledged.training.weights import Source, locate
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_bytes
+
+_LOG = logging.getLogger("fledged")
 
 _CHECKPOINT_EVERY_S = 10.0
 
@@ -130,9 +133,8 @@ def _epochs(job: _Job, backbone: Backbone, model: Classifier, how: Preprocess, s
     plan = job.plan
     if job.config.mode != "scratch" and not (job.config.mode == "finetune" and so_far.history):
         head_plan = plan if job.config.mode == "transfer" else _plan(_resolved_for_head(job.config), job.dataset)
-        views = job.config.views if job.config.mode == "transfer" else 1
         embedding = embedding_of(backbone.name, backbone.module, how, job.workspace)
-        batches = feature_batches(job.dataset, embedding, head_plan, views, job.workspace, job.report)
+        batches = feature_batches(job.dataset, embedding, head_plan, job.config, job.workspace, job.report)
         if job.config.mode == "transfer":
             return fit_head(model.head, batches, plan, so_far)
         # A head that already fits keeps fine-tuning from tearing up the features (A. Kumar et al., Fine-Tuning can
@@ -140,7 +142,8 @@ def _epochs(job: _Job, backbone: Backbone, model: Classifier, how: Preprocess, s
         for of_head in fit_head(model.head, batches, head_plan, Progress()):
             model.head.load_state_dict(of_head.best)
     balanced = plan.balance == "sampling"
-    train = PhotoBatches(read_split(job.dataset, "train"), how, plan.batch_size, plan.seed, True, balanced)
+    photos, recipe = read_split(job.dataset, "train"), job.config.augment.recipe
+    train = PhotoBatches(photos, how, plan.batch_size, plan.seed, True, balanced, recipe)
     val = PhotoBatches(read_split(job.dataset, "val"), how, plan.batch_size, plan.seed, augment=False)
     model.to(memory_format=torch.channels_last)
     return fit(model, train, val, plan, so_far, Accelerator())
@@ -171,6 +174,15 @@ def _resolved_for_head(config: TrainConfig) -> TrainConfig:
 def _resolved(config: TrainConfig, source: Source, dataset: Dataset) -> TrainConfig:
     plan = _plan(config, dataset)
     views = config.views or max(1, min(_MAX_VIEWS, _VIEWED_PHOTOS // dataset.n_in("train")))
+    augment = config.augment.resolved()
+    if not augment.recipe:
+        views = 1  # all would be the same
+    elif config.mode == "transfer" and views == 1:
+        if "augment" in config.model_fields_set:
+            _LOG.warning("Augmentation takes no part, since each photo has one view. Ask for more: --views 4")
+        augment = AugmentConfig(preset="none")
+    if config.resize != "pad" and any(step.step == "longest_side_pad" for step in augment.recipe):
+        _LOG.warning("Training photos are padded, served ones are not. For both: --set train.resize=pad")
     return config.model_copy(
         update={
             "backbone": source.backbone,
@@ -178,6 +190,7 @@ def _resolved(config: TrainConfig, source: Source, dataset: Dataset) -> TrainCon
             "batch_size": plan.batch_size,
             "learning_rate": plan.learning_rate,
             "views": views,
+            "augment": augment,
         }
     )
 
