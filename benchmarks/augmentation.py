@@ -12,6 +12,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -75,10 +76,10 @@ def main() -> None:
         ],
         rows,
         f"Mode transfer, {N_VIEWS} views of each training photo (`none`: 1), {len(SEEDS)} seeds, each with a split\n"
-        "and a head of its own; the photos of a lake are pooled and split with their groups. Right alone: test photos of\n"
-        "all splits on which the two differ. `pad_rotate_cutout` trains and is judged on padded photos, the others on\n"
-        "cropped ones. ms a view: one core, a JPEG of 256 px to 224, decoding included, the best of three rounds. The\n"
-        "weights are the test MobileNetV2, whose last blocks were fine-tuned on dogs.",
+        "and a head of its own; the photos of a lake are pooled and split with their groups. Right alone: test photos\n"
+        "of all splits on which the two differ. `pad_rotate_cutout` trains and is judged on padded photos, the others\n"
+        "on cropped ones. ms a view: one core, a JPEG of 256 px to 224, decoding included, the best of three rounds.\n"
+        "The weights are the test MobileNetV2, whose last blocks were fine-tuned on dogs.",
     )
 
 
@@ -112,7 +113,10 @@ def _rows(lake: str, group_by: str, work: Path) -> list[list[object]]:
 
 
 def _outcome(dataset: Dataset, seed: int, preset: Preset, work: Path) -> Outcome:
-    run = train(dataset, work=work, report=silent, seed=seed, augment=preset, views=N_VIEWS, **_served_as(preset))
+    # Where the preset pads, serving pads too: training and serving must not differ.
+    resize = "pad" if preset.startswith("pad_") else "crop"
+    settings: dict[str, Any] = {"weights": str(WEIGHTS), "seed": seed, "resize": resize, "augment": preset}
+    run = train(dataset, work=work, report=silent, views=N_VIEWS, **settings)
     backbone = backbones.build(locate(run.settings))
     workspace = Workspace(work)
     embedding = embedding_of(backbone.name, backbone.module, run.preprocess, workspace)
@@ -123,11 +127,6 @@ def _outcome(dataset: Dataset, seed: int, preset: Preset, work: Path) -> Outcome
         logits_NC = load_classifier(run).head(features_NF)
         log_loss = float(torch.nn.functional.cross_entropy(logits_NC, labels_N))
     return Outcome((logits_NC.argmax(1) == labels_N).numpy(), log_loss, run.val_accuracy)
-
-
-def _served_as(preset: Preset) -> dict[str, object]:
-    """The weights, and padding where the preset pads: training and serving must not differ."""
-    return {"weights": str(WEIGHTS), "resize": "pad" if preset.startswith("pad_") else "crop"}
 
 
 def _ms_a_view(dataset: Dataset, preset: Preset) -> float:

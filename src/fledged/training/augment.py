@@ -42,6 +42,7 @@ def augmented(image: torch.Tensor, recipe: Recipe, how: Preprocess, random: np.r
 
 
 def _done(step: Step, image: torch.Tensor, how: Preprocess, random: np.random.Generator) -> torch.Tensor:
+    done: torch.Tensor  # torchvision tells no types
     match step:
         case recipes.Resize():
             return _square(image, _side(how, step.scale), how.resize if step.by == "serving" else "squash", how)
@@ -52,7 +53,8 @@ def _done(step: Step, image: torch.Tensor, how: Preprocess, random: np.random.Ge
         case recipes.LongestSidePad():
             return _longest_side_pad(image, _side(how, step.scale), how)
         case recipes.HorizontalFlip():
-            return kernels.horizontal_flip(image)
+            done = kernels.horizontal_flip(image)
+            return done
         case recipes.Rotate():
             return warps.turn(image, _about_zero(step.degrees, random))
         case recipes.ShiftScaleRotate():
@@ -68,9 +70,10 @@ def _done(step: Step, image: torch.Tensor, how: Preprocess, random: np.random.Ge
         case recipes.BrightnessContrast():
             return _lit(image, _about_one(step.brightness, random), _about_one(step.contrast, random))
         case recipes.HueSaturationValue():
-            image = kernels.adjust_hue(image, _about_zero(step.hue, random))
-            image = kernels.adjust_saturation(image, _about_one(step.saturation, random))
-            return kernels.adjust_brightness(image, _about_one(step.value, random))
+            done = kernels.adjust_hue(image, _about_zero(step.hue, random))
+            done = kernels.adjust_saturation(done, _about_one(step.saturation, random))
+            done = kernels.adjust_brightness(done, _about_one(step.value, random))
+            return done
         case recipes.RGBShift():
             shifts = torch.tensor([round(255 * _about_zero(step.shift, random)) for _ in range(3)], dtype=torch.int16)
             return (image + shifts.view(3, 1, 1)).clamp_(0, 255).to(torch.uint8)
@@ -103,7 +106,8 @@ def _longest_side_pad(image: torch.Tensor, side: int, how: Preprocess) -> torch.
     height, width = max(1, round(height * shrunk_by)), max(1, round(width * shrunk_by))
     left, top = (side - width) // 2, (side - height) // 2
     padding = [left, top, side - width - left, side - height - top]
-    return kernels.pad(_resize(image, height, width, how), padding, fill=GREY)
+    padded: torch.Tensor = kernels.pad(_resize(image, height, width, how), padding, fill=GREY)
+    return padded
 
 
 def _cutout(step: recipes.Cutout, image: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
@@ -141,7 +145,8 @@ def _square(image: torch.Tensor, side: int, by: Literal["crop", "pad", "squash"]
 def _resize(image: torch.Tensor, height: int, width: int, how: Preprocess) -> torch.Tensor:
     # A crop or a flip leaves pixels spread in memory; packing them first takes half of the time.
     packed = image.permute(1, 2, 0).contiguous().permute(2, 0, 1)
-    return kernels.resize(packed, [height, width], _INTERPOLATION[how.interpolation], antialias=True)
+    resized: torch.Tensor = kernels.resize(packed, [height, width], _INTERPOLATION[how.interpolation], antialias=True)
+    return resized
 
 
 def _side(how: Preprocess, scale: float) -> int:
