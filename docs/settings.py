@@ -8,6 +8,7 @@ from pathlib import Path
 from annotated_types import Ge, Gt, Le, Lt
 
 from fledged.config import SECTIONS, Record, parts_of
+from fledged.recipes import STEPS
 
 _HEAD = """# Settings
 
@@ -33,7 +34,18 @@ def text() -> str:
     parts = [_HEAD]
     for section, config in SECTIONS.items():
         parts += _section(section, config)
+    parts += _steps()
     return "".join(parts)
+
+
+def _steps() -> Iterator[str]:
+    yield "\n## Steps of train.augment.steps\n\n[training.md](training.md#augmentation) tells what they are for.\n"
+    yield "\n| step | setting | default | range | what it is |\n|---|---|---|---|---|\n"
+    for name, kind in STEPS.items():
+        settings = {setting: field for setting, field in kind.model_fields.items() if setting != "step"}
+        yield f"| `{name}` | | | | {kind.__doc__} |\n"
+        for setting, field in settings.items():
+            yield f"| | `{setting}` | `{field.default!r}` | {_range(field.metadata)} | {field.description} |\n"
 
 
 def _section(section: str, config: type[Record]) -> Iterator[str]:

@@ -283,6 +283,9 @@ def train(
     views: Views = None,
     seed: Seed = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    show_augmented: Annotated[
+        bool, typer.Option("--show-augmented", help="Show photos beside their augmented views, and train nothing.")
+    ] = False,
 ) -> None:
     """Train a classifier: a Run."""
     settings = _settings(
@@ -298,6 +301,14 @@ def train(
         views=views,
         seed=seed,
     )
+    if show_augmented:
+        with fledged.naming_extras():
+            from fledged.training.before_after import show_augmented as show
+        shown = show(dataset, work=work, **settings)
+        print(f"Augmented {shown.n_photos} photos, {shown.n_views} views each, by {shown.augment.preset}")
+        print(f"Saved {shown.picture}\nPage  {shown.page}")
+        print(f"Next: fledged train{_at(work)}, or another preset: --set train.augment=NAME (docs/training.md)")
+        return
     _tell(fledged.train(dataset, work=work, resume=resume, **settings), work, as_json)
 
 

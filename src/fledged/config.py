@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from fledged.errors import ConfigError
+from fledged.recipes import PRESETS, STEPS, Preset, Recipe
 
 CONFIG_FILE = Path("fledged.toml")
 
@@ -216,6 +217,58 @@ class GradualConfig(Record):
         return stages
 
 
+class AugmentConfig(Record):
+    """How training photos are varied; a preset's name alone may stand for the table."""
+
+    preset: Preset = Field("light", description="A recipe by its name; own is the one in steps.")
+    steps: Recipe = Field(
+        (),
+        description="What is done, in this order, instead of a preset: names of steps, or tables such as "
+        '{step = "rotate", degrees = 15}.',
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset_by_name(cls, given: object) -> object:
+        return {"preset": given} if isinstance(given, str) else given
+
+    @field_validator("preset", mode="before")
+    @classmethod
+    def _known(cls, name: object) -> object:
+        if name not in PRESETS and name != "own":
+            raise ValueError(f"there is no such preset. {suggestion(str(name), dict.fromkeys([*PRESETS, 'own']))}")
+        return name
+
+    @field_validator("steps", mode="before")
+    @classmethod
+    def _steps(cls, given: object) -> object:
+        return tuple(map(_step, range(1, len(given) + 1), given)) if isinstance(given, list | tuple) else given
+
+    @model_validator(mode="after")
+    def _own_has_steps(self) -> AugmentConfig:
+        if self.preset == "own" and not self.steps:
+            raise ValueError("own needs train.augment.steps")
+        return self
+
+    @property
+    def recipe(self) -> Recipe:
+        """The steps themselves."""
+        return self.steps or PRESETS[self.preset]
+
+    def resolved(self) -> AugmentConfig:
+        """With the steps written out, so that a record says what was done even when a preset changes.
+
+        Raises ConfigError if a preset and other steps are asked for.
+        """
+        is_preset = self.recipe == PRESETS.get(self.preset)
+        if not is_preset and self.preset != "own" and "preset" in self.model_fields_set:
+            raise ConfigError(
+                f"`train.augment` asks for the preset {self.preset} and for other steps",
+                remedy=f"Take one of them out; --set train.augment={self.preset} does without the steps.",
+            )
+        return AugmentConfig(preset=self.preset if is_preset else "own", steps=self.recipe)
+
+
 class TrainConfig(Record):
     """How a classifier is trained."""
 
@@ -245,7 +298,8 @@ class TrainConfig(Record):
         ge=0,
         le=64,
         description="Versions of each training photo where frozen blocks are computed once: itself, and augmented "
-        "ones. 0 takes 4 to train blocks, and for a head up to 4, as long as they are no more than 600 together.",
+        "ones. 0 takes 4 to train blocks, and for a head up to 4, as long as they are no more than 600 together, "
+        "and one without augmentation.",
     )
     balance: Literal["none", "weights", "sampling"] = Field(
         "none",
@@ -259,6 +313,7 @@ class TrainConfig(Record):
     loss: LossConfig = Field(LossConfig(), description="What is made small.")
     cache: CacheConfig = Field(CacheConfig(), description="What is computed once.")
     gradual: GradualConfig = Field(GradualConfig(), description="The stages of gradual unfreezing.")
+    augment: AugmentConfig = Field(AugmentConfig(), description="How training photos are varied.")
 
     @field_validator("backbone")
     @classmethod
@@ -390,6 +445,28 @@ def _check_names(section: str, config: type[Record], given: Mapping[str, object]
             raise ConfigError(f"`{section}` has no setting `{name}`", remedy=suggestion(name, config.model_fields))
         if name in parts and isinstance(value, Mapping):
             _check_names(f"{section}.{name}", parts[name], value)
+
+
+def _step(number: int, given: object) -> object:
+    """A step of a recipe; a name alone takes its defaults. Raises ValueError with the nearest known name."""
+    settings = {"step": given} if isinstance(given, str) else given
+    if isinstance(settings, BaseModel):
+        return settings
+    if not isinstance(settings, Mapping):
+        raise ValueError(f"step {number} is {given!r}; write a name or a table")
+    name = str(settings.get("step", ""))
+    if name not in STEPS:
+        raise ValueError(f"step {number} is {name!r}, which is none. {suggestion(name, STEPS)}")
+    for setting in settings:
+        if setting not in STEPS[name].model_fields:
+            near = suggestion(setting, STEPS[name].model_fields)
+            raise ValueError(f"step {number}, {name}, has no setting {setting!r}. {near}")
+    try:
+        return STEPS[name].model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = ".".join(map(str, first["loc"]))
+        raise ValueError(f"step {number}, {name}: {what} is {first.get('input')!r}: {first['msg']}") from error
 
 
 def _field(config: type[Record], path: tuple[int | str, ...]) -> tuple[tuple[str, ...], FieldInfo | None]:

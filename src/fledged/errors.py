@@ -28,7 +28,8 @@ class FledgedError(Exception):
 
     def __str__(self) -> str:
         place = f" ({self.where})" if self.where else ""
-        sentence = f"{self.what}{place}".rstrip(".") + "."
+        sentence = f"{self.what}{place}".rstrip(".")
+        sentence += "" if sentence.endswith("?") else "."
         # A path may hold a newline; the promise is one line.
         return " ".join(f"{sentence} {self.remedy}".split())
 

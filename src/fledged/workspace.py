@@ -5,6 +5,7 @@
         reviews/<id>/ …
         decisions.jsonl         people's decisions, only ever appended to
         splits/                 which split each photo was put into, so that it stays there
+        augmented/<id>/         what `fledged train --show-augmented` makes of that dataset's photos
         cache/                  may be deleted at any time
         latest.json             the newest product of each kind
 

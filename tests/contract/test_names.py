@@ -45,8 +45,8 @@ FLAGS = {
     "review": "--apply --backbone --drop-cluster --json --no-open --open --port --reviewer --set --weights --work",
     "scan": "--json --set --work",
     "serve": "--host --port --set --work",
-    "train": "--backbone --batch-size --epochs --json --learning-rate --mode --resume --seed --set --unfreeze --views "
-    "--weights --work",
+    "train": "--backbone --batch-size --epochs --json --learning-rate --mode --resume --seed --set --show-augmented "
+    "--unfreeze --views --weights --work",
 }
 
 

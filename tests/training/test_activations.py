@@ -15,6 +15,7 @@ from fledged import images
 from fledged.config import TrainConfig
 from fledged.products import Preprocess
 from fledged.progress import silent
+from fledged.recipes import PRESETS, Recipe
 from fledged.training import activations, backbones
 from fledged.training.activations import NoRoom, Store, activations_of, n_bytes
 from fledged.training.blocks import chain, cut
@@ -27,6 +28,7 @@ from fledged.workspace import Workspace
 
 HOW = Preprocess(size_px=64)
 LIMIT = 10**9
+LIGHT = PRESETS["light"]
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +58,9 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     seen: list[tuple[int, int]] = []
     original = activations._compute
 
-    def counted(some: pl.DataFrame, frozen: Embedding, number: int, *rest: object) -> None:
-        seen.append((number, some.height))
-        original(some, frozen, number, *rest)  # type: ignore[arg-type]
+    def counted(some: pl.DataFrame, frozen: Embedding, view: tuple[int, Recipe], *rest: object) -> None:
+        seen.append((view[0], some.height))
+        original(some, frozen, view, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(activations, "_compute", counted)
     return seen
@@ -69,12 +71,12 @@ def test_they_are_what_torch_computes(
 ) -> None:
     monkeypatch.setattr(activations, "_PART_BYTES", 1)  # several parts
     some = photos(*range(40))
-    found = activations_of(some, frozen, 2, Store(workspace, LIMIT, silent))
+    found = activations_of(some, frozen, 2, LIGHT, Store(workspace, LIMIT, silent))
     assert (found.shape, len(found.parts)) == ((192, 2, 2), 6)
     view_B, photo_B = np.array([0, 1, 1, 0]), np.array([39, 3, 17, 3])
     rows = some.select("jpeg", "sha256").rows()
     wanted = zip(view_B.tolist(), photo_B.tolist(), strict=True)
-    batch = np.stack([view(rows[photo][0], rows[photo][1], HOW, number) for number, photo in wanted])
+    batch = np.stack([view(rows[photo][0], rows[photo][1], HOW, number, LIGHT) for number, photo in wanted])
     with torch.inference_mode():
         direct = Embedder(frozen_blocks, HOW).eval()(torch.from_numpy(batch)).numpy()
     taken = found.take(view_B, photo_B)
@@ -86,8 +88,8 @@ def test_they_are_what_torch_computes(
 def test_only_new_photos_and_views_are_computed(
     frozen: Embedding, workspace: Workspace, computed: list[tuple[int, int]]
 ) -> None:
-    first = activations_of(photos(1, 2, 3, 3), frozen, 1, Store(workspace, LIMIT, silent))
-    again = activations_of(photos(4, 3, 2), frozen, 2, Store(workspace, LIMIT, silent))
+    first = activations_of(photos(1, 2, 3, 3), frozen, 1, LIGHT, Store(workspace, LIMIT, silent))
+    again = activations_of(photos(4, 3, 2), frozen, 2, LIGHT, Store(workspace, LIMIT, silent))
     assert computed == [(0, 3), (0, 1), (1, 3)]
     zero = np.zeros(2, np.int64)
     np.testing.assert_array_equal(first.take(zero, np.array([1, 2])), again.take(zero, np.array([2, 1])))
@@ -96,13 +98,15 @@ def test_only_new_photos_and_views_are_computed(
 def test_what_a_crash_or_a_bad_disk_left_is_computed_again(
     frozen: Embedding, workspace: Workspace, computed: list[tuple[int, int]]
 ) -> None:
-    first = activations_of(photos(1, 2), frozen, 1, Store(workspace, LIMIT, silent))
+    first = activations_of(photos(1, 2), frozen, 1, LIGHT, Store(workspace, LIMIT, silent))
     (part,) = workspace.cache("activations").glob("*/*.npy")
     part.write_bytes(part.read_bytes()[:100])
     zero, both = np.zeros(2, np.int64), np.arange(2)
-    before = np.asarray(activations_of(photos(1, 2), frozen, 1, Store(workspace, LIMIT, silent)).take(zero, both))
+    before = np.asarray(
+        activations_of(photos(1, 2), frozen, 1, LIGHT, Store(workspace, LIMIT, silent)).take(zero, both)
+    )
     part.with_suffix(".keys").unlink()
-    after = activations_of(photos(1, 2), frozen, 1, Store(workspace, LIMIT, silent)).take(zero, both)
+    after = activations_of(photos(1, 2), frozen, 1, LIGHT, Store(workspace, LIMIT, silent)).take(zero, both)
     assert computed == [(0, 2)] * 3
     np.testing.assert_array_equal(before, after)
     del first
@@ -116,15 +120,15 @@ def test_the_least_recently_used_go_first(
     some, size = photos(1, 2), n_bytes(2, 1, (192, 2, 2))
     limit = size * 5 // 2
     for number, each in enumerate((frozen, other)):
-        activations_of(some, each, 1, Store(workspace, limit, silent))
+        activations_of(some, each, 1, LIGHT, Store(workspace, limit, silent))
         for folder in workspace.cache("activations").iterdir():
             os.utime(folder, (number, number))
-    activations_of(some, frozen, 1, Store(workspace, limit, silent))  # used again: now `other` is the oldest
-    activations_of(some, third, 1, Store(workspace, limit, silent))
+    activations_of(some, frozen, 1, LIGHT, Store(workspace, limit, silent))  # used again: now `other` is the oldest
+    activations_of(some, third, 1, LIGHT, Store(workspace, limit, silent))
     assert len(computed) == 3
-    activations_of(some, frozen, 1, Store(workspace, limit, silent))
+    activations_of(some, frozen, 1, LIGHT, Store(workspace, limit, silent))
     assert len(computed) == 3
-    activations_of(some, other, 1, Store(workspace, limit, silent))
+    activations_of(some, other, 1, LIGHT, Store(workspace, limit, silent))
     assert len(computed) == 4
 
 
@@ -132,10 +136,10 @@ def test_more_than_the_limit_or_the_disk_can_take_is_refused(
     frozen: Embedding, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(NoRoom, match="more than the limit of 0 MB"):
-        activations_of(photos(1), frozen, 1, Store(workspace, 0, silent))
+        activations_of(photos(1), frozen, 1, LIGHT, Store(workspace, 0, silent))
     monkeypatch.setattr(activations, "_SPARE_BYTES", 2**60)
     with pytest.raises(NoRoom, match="the disk has no room for 0 MB, only for 0 MB"):
-        activations_of(photos(1), frozen, 1, Store(workspace, LIMIT, silent))
+        activations_of(photos(1), frozen, 1, LIGHT, Store(workspace, LIMIT, silent))
 
 
 def test_half_precision_never_makes_infinite() -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 
 import numpy as np
+import polars as pl
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fledged.training.batches import FeatureBatches, draw
+from demo.drawing import draw_photo
+from fledged import images
+from fledged.products import Preprocess
+from fledged.recipes import PRESETS
+from fledged.training.batches import FeatureBatches, PhotoBatches, draw
+from fledged.training.views import view
 
 some_labels = st.lists(st.integers(0, 5), min_size=1, max_size=80).map(lambda labels: np.array(labels, dtype=np.int64))
 
@@ -51,3 +58,15 @@ def test_validation_is_never_balanced() -> None:
     labels = torch.tensor([0] * 9 + [1])
     batches = FeatureBatches(torch.arange(10.0).reshape(1, 10, 1), labels, 4, 0, shuffle=False, balanced=True)
     assert torch.cat([of for _, of in batches(1)]).tolist() == labels.tolist()
+
+
+def test_an_epoch_shows_its_view_of_each_photo_by_the_recipe() -> None:
+    jpegs = [images.to_jpeg(draw_photo("flying_bird", seed, (80, 64)), 90) for seed in range(5)]
+    sha256s = [hashlib.sha256(jpeg).hexdigest() for jpeg in jpegs]
+    photos = pl.DataFrame({"jpeg": jpegs, "sha256": sha256s, "label": [0, 1, 2, 3, 4]})
+    how, recipe = Preprocess(size_px=64), PRESETS["crop_rotate"]
+    batches = PhotoBatches(photos, how, batch_size=2, seed=0, augment=True, recipe=recipe)
+    for epoch in (1, 2):
+        for batch_NHWC, labels_N in batches(epoch):
+            for photo, label in zip(batch_NHWC.numpy(), labels_N.tolist(), strict=True):
+                np.testing.assert_array_equal(photo, view(jpegs[label], sha256s[label], how, epoch, recipe))

@@ -15,6 +15,7 @@ from fledged import images
 from fledged.config import TrainConfig
 from fledged.products import Preprocess
 from fledged.progress import silent
+from fledged.recipes import PRESETS
 from fledged.training import backbones, features
 from fledged.training.features import Embedding, features_of
 from fledged.training.model import Embedder
@@ -46,8 +47,9 @@ def test_cached_features_are_what_torch_computes(
     backbone: backbones.Backbone, embedding: Embedding, tmp_path: Path, number: int
 ) -> None:
     some = photos(5)
-    cached = features_of(some, embedding, number, Workspace(tmp_path), silent)
-    batch = np.stack([view(jpeg, sha, HOW, number) for jpeg, sha in some.select("jpeg", "sha256").rows()])
+    recipe = PRESETS["light"]
+    cached = features_of(some, embedding, number, Workspace(tmp_path), silent, recipe)
+    batch = np.stack([view(jpeg, sha, HOW, number, recipe) for jpeg, sha in some.select("jpeg", "sha256").rows()])
     with torch.inference_mode():
         direct = Embedder(backbone.module, HOW).eval()(torch.from_numpy(batch)).numpy()
     np.testing.assert_allclose(cached, direct, atol=2e-4)
@@ -89,3 +91,23 @@ def test_the_key_tells_weights_and_standardisation_apart(backbone: backbones.Bac
         embedding_of(other.name, other.module, HOW, workspace).key,
     }
     assert len(keys) == 3
+
+
+def test_views_of_another_recipe_are_other_features_and_the_photo_as_served_is_not(
+    embedding: Embedding, tmp_path: Path
+) -> None:
+    workspace, some = Workspace(tmp_path), photos(2)
+    light, rotated = (
+        [features_of(some, embedding, number, workspace, silent, PRESETS[name]) for number in (0, 1)]
+        for name in ("light", "crop_rotate")
+    )
+    np.testing.assert_array_equal(light[0], rotated[0])
+    assert not np.allclose(light[1], rotated[1])
+    assert len(list(workspace.cache("features").iterdir())) == 3  # as served, and a view of each recipe
+
+
+def test_the_cache_of_photos_as_served_is_where_it_always_was(embedding: Embedding, tmp_path: Path) -> None:
+    parts = [embedding.key, 0, 0, embedding.how.model_dump_json()]
+    name = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    for recipe in ((), PRESETS["light"]):
+        assert features.feature_parts(embedding, 0, Workspace(tmp_path), recipe).folder.name == name

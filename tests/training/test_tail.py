@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from fledged.config import TrainConfig
 from fledged.products import Dataset, Preprocess
 from fledged.progress import silent
 from fledged.training import backbones
@@ -28,7 +29,7 @@ PLAN = Plan(epochs=2, batch_size=8, learning_rate=1e-3, seed=3)
 def batches(module: torch.nn.Module, dataset: Dataset, folder: Path, limit_bytes: int) -> list[list[Batch]]:
     workspace = Workspace(folder)
     frozen = embedding_of("mobilenet_v2[:-3]", cut(chain("mobilenet_v2", module), 3, "mobilenet_v2")[0], HOW, workspace)
-    train, val = tail_batches(dataset, frozen, PLAN, 2, Store(workspace, limit_bytes, silent))
+    train, val = tail_batches(dataset, frozen, PLAN, TrainConfig(views=2), Store(workspace, limit_bytes, silent))
     assert train.per_epoch == len(list(train(1)))
     return [list(train(1)), list(train(2)), list(val(1))]
 

@@ -17,6 +17,7 @@ from fledged.config import TrainConfig
 from fledged.errors import ConfigError, ProductError
 from fledged.products import Dataset, Run
 from fledged.progress import silent
+from fledged.recipes import PRESETS
 from fledged.training import checkpoints
 from fledged.training.backbones import _in_timm_names, empty, read
 from fledged.training.inference import run_probabilities
@@ -200,3 +201,36 @@ def test_a_run_begins_with_the_weights_of_another(own_work: Path, run: Run, data
     assert begun.val_loss < fresh.val_loss
     with pytest.raises(ConfigError, match=r"to begin with, has other size_px: 64, not 32"):
         train(dataset, work=own_work, report=silent, start=run.id, **SMALL | {"size_px": 32})
+
+
+def test_augmentation_is_part_of_the_run_and_without_it_there_is_one_view(own_work: Path, dataset: Dataset) -> None:
+    settings = SMALL | {"epochs": 1}
+    runs = {
+        preset: train(dataset, work=own_work, report=silent, augment=preset, **settings)
+        for preset in ("light", "none", "crop_rotate")
+    }
+    assert len({run.id for run in runs.values()}) == 3
+    assert {preset: run.settings.views for preset, run in runs.items()} == {"light": 2, "none": 1, "crop_rotate": 2}
+    assert runs["crop_rotate"].settings.augment.steps == PRESETS["crop_rotate"]
+    again = train(dataset, work=own_work, report=silent, augment="none", **settings | {"views": 1})
+    assert again == runs["none"]
+
+
+def test_augmentation_that_does_nothing_or_skews_is_told(
+    own_work: Path, dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = SMALL | {"epochs": 1}
+    run = train(dataset, work=own_work, report=silent, augment="cutout", **settings | {"views": 1})
+    assert run.settings.augment.preset == "none"
+    assert "takes no part" in caplog.text
+    train(dataset, work=own_work, report=silent, augment="pad_rotate_cutout", **settings)
+    assert "--set train.resize=pad" in caplog.text
+    caplog.clear()
+    train(dataset, work=own_work, report=silent, augment="pad_rotate_cutout", resize="pad", **settings)
+    assert not caplog.text
+
+
+def test_augmentation_reaches_the_photos_of_fine_tuning(own_work: Path, dataset: Dataset) -> None:
+    settings = SMALL | {"mode": "scratch", "epochs": 1, "batch_size": 16}
+    runs = [train(dataset, work=own_work, report=silent, augment=preset, **settings) for preset in ("none", "cutout")]
+    assert weights_of(runs[0]) != weights_of(runs[1])

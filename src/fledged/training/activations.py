@@ -24,6 +24,7 @@ import polars as pl
 from fledged import engine
 from fledged.errors import WorkspaceError
 from fledged.progress import Report
+from fledged.recipes import Recipe
 from fledged.training import views
 from fledged.training.features import Embedding, copy_keys, embed, open_session
 from fledged.training.graph import INPUT
@@ -76,7 +77,7 @@ def n_bytes(n_photos: int, n_views: int, shape: tuple[int, ...]) -> int:
     return n_photos * n_views * int(np.prod(shape)) * np.dtype(np.float16).itemsize
 
 
-def activations_of(photos: pl.DataFrame, frozen: Embedding, n_views: int, store: Store) -> Activations:
+def activations_of(photos: pl.DataFrame, frozen: Embedding, n_views: int, recipe: Recipe, store: Store) -> Activations:
     """The activations of views 0 to n_views - 1 of the photos (columns sha256 and jpeg): cached ones, or computed now.
 
     Of other frozen blocks, those that were used least recently are removed where all together would take more than the
@@ -84,7 +85,7 @@ def activations_of(photos: pl.DataFrame, frozen: Embedding, n_views: int, store:
     """
     photos = photos.with_columns(copy=copy_keys(photos["jpeg"]))
     distinct = photos.unique("copy", keep="first", maintain_order=True)
-    folders = [_folder(frozen, number, store.workspace) for number in range(n_views)]
+    folders = [_folder(frozen, number, recipe, store.workspace) for number in range(n_views)]
     try:
         for folder in folders:
             with disk_errors(folder):
@@ -95,7 +96,7 @@ def activations_of(photos: pl.DataFrame, frozen: Embedding, n_views: int, store:
             _LOG.info("Activations of the frozen blocks: %.0f MB in %s", wanted / 2**20, folders[0].parent)
         for number, (folder, some) in enumerate(zip(folders, missing, strict=True)):
             if not some.is_empty():
-                _compute(some, frozen, number, folder, store.report)
+                _compute(some, frozen, (number, recipe), folder, store.report)
             os.utime(folder)  # used now, says the order in which folders are removed
     except WorkspaceError as error:
         raise NoRoom(str(error)) from error
@@ -117,8 +118,8 @@ def _opened(keys: pl.Series, folders: Sequence[Path]) -> Activations:
     return Activations(tuple(parts), places)
 
 
-def _folder(frozen: Embedding, number: int, workspace: Workspace) -> Path:
-    parts = [frozen.key, number, views.VERSION if number else 0, frozen.how.model_dump_json()]
+def _folder(frozen: Embedding, number: int, recipe: Recipe, workspace: Workspace) -> Path:
+    parts = [frozen.key, *views.key(number, recipe), frozen.how.model_dump_json()]
     return workspace.cache(f"activations/{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}")
 
 
@@ -161,16 +162,17 @@ def _shape(frozen: Embedding) -> tuple[int, ...]:
     return shape
 
 
-def _compute(photos: pl.DataFrame, frozen: Embedding, number: int, folder: Path, report: Report) -> None:
+def _compute(photos: pl.DataFrame, frozen: Embedding, view: tuple[int, Recipe], folder: Path, report: Report) -> None:
+    number, recipe = view
     step = "Computing frozen blocks" if number == 0 else f"Computing frozen blocks, view {number + 1}"
     a_part = max(16, _PART_BYTES // n_bytes(1, 1, _shape(frozen)))
     session = open_session(frozen)
     report(step, 0, photos.height)
-    with ThreadPoolExecutor(engine.n_workers(0)) as pool:
+    with ThreadPoolExecutor(engine.n_workers(0), initializer=views.alone) as pool:
         for start in range(0, photos.height, a_part):
             rows = photos.slice(start, a_part)
             done: list[Float16Array] = []
-            for some in pool.map(lambda rows: embed(session, rows, frozen.how, number), _chunks(rows)):
+            for some in pool.map(lambda rows: embed(session, rows, frozen.how, number, recipe), _chunks(rows)):
                 done.append(half(some))
                 report(step, start + sum(map(len, done)), photos.height)
             _keep(rows["copy"].to_list(), np.concatenate(done), folder)

@@ -15,6 +15,7 @@ import torch
 
 from fledged import engine
 from fledged.products import Dataset, Preprocess, Split
+from fledged.recipes import Recipe
 from fledged.training import views
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -105,6 +106,7 @@ class PhotoBatches:
     seed: int
     augment: bool
     balanced: bool = False
+    recipe: Recipe = ()
 
     @property
     def per_epoch(self) -> int:
@@ -119,7 +121,7 @@ class PhotoBatches:
         order = draw(labels_N, self.balanced, random) if self.augment else np.arange(n_photos)
         starts = iter(range(0, n_photos, self.batch_size))
         ahead: deque[Future[Batch]] = deque()
-        with ThreadPoolExecutor(engine.n_workers(0)) as pool:
+        with ThreadPoolExecutor(engine.n_workers(0), initializer=views.alone) as pool:
             while True:
                 while len(ahead) < 4 and (start := next(starts, None)) is not None:
                     ahead.append(pool.submit(self._batch, order[start : start + self.batch_size], epoch))
@@ -130,5 +132,5 @@ class PhotoBatches:
     def _batch(self, positions: IntArray, epoch: int) -> Batch:
         rows = self.photos[positions].select("jpeg", "sha256", "label").rows()
         number = epoch if self.augment else 0
-        photos_NHWC = np.stack([views.view(jpeg, sha256, self.how, number) for jpeg, sha256, _ in rows])
+        photos_NHWC = np.stack([views.view(jpeg, sha256, self.how, number, self.recipe) for jpeg, sha256, _ in rows])
         return torch.from_numpy(photos_NHWC), torch.tensor([label for _, _, label in rows])

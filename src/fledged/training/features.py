@@ -20,6 +20,7 @@ from fledged import engine
 from fledged.parts import Parts
 from fledged.products import Preprocess
 from fledged.progress import Report
+from fledged.recipes import Recipe
 from fledged.training import views
 from fledged.training.graph import INPUT
 from fledged.workspace import Workspace
@@ -39,23 +40,37 @@ class Embedding:
 
 
 def features_of(
-    photos: pl.DataFrame, embedding: Embedding, number: int, workspace: Workspace, report: Report
+    photos: pl.DataFrame,
+    embedding: Embedding,
+    number: int,
+    workspace: Workspace,
+    report: Report,
+    recipe: Recipe = (),
 ) -> Float32Array:
     """Features (N, F) of view `number` of each photo (columns sha256 and jpeg), from the cache or computed now."""
-    keys = add_features(photos, embedding, number, workspace, report)
-    return read_features(keys, embedding, number, workspace)
+    keys = add_features(photos, embedding, number, workspace, report, recipe)
+    return read_features(keys, embedding, number, workspace, recipe)
 
 
 def add_features(
-    photos: pl.DataFrame, embedding: Embedding, number: int, workspace: Workspace, report: Report
+    photos: pl.DataFrame,
+    embedding: Embedding,
+    number: int,
+    workspace: Workspace,
+    report: Report,
+    recipe: Recipe = (),
 ) -> pl.Series:
     """The keys of the photos (columns sha256 and jpeg) in the cache; what it does not know yet is computed and kept."""
     keys = copy_keys(photos["jpeg"])
     missing = photos.with_columns(copy=keys).unique("copy", keep="first", maintain_order=True)
-    missing = missing.join(known_features(embedding, number, workspace), on="copy", how="anti", maintain_order="left")
+    missing = missing.join(
+        known_features(embedding, number, workspace, recipe), on="copy", how="anti", maintain_order="left"
+    )
     if not missing.is_empty():
-        fresh = pl.DataFrame({"copy": missing["copy"], "features": _compute(missing, embedding, number, report)})
-        feature_parts(embedding, number, workspace).add(fresh)
+        fresh = _compute(missing, embedding, number, recipe, report)
+        feature_parts(embedding, number, workspace, recipe).add(
+            pl.DataFrame({"copy": missing["copy"], "features": fresh})
+        )
     return keys
 
 
@@ -64,15 +79,17 @@ def copy_keys(jpegs: pl.Series) -> pl.Series:
     return pl.Series("copy", [hashlib.sha256(jpeg).hexdigest() for jpeg in jpegs], pl.String)
 
 
-def known_features(embedding: Embedding, number: int, workspace: Workspace) -> pl.DataFrame:
+def known_features(embedding: Embedding, number: int, workspace: Workspace, recipe: Recipe = ()) -> pl.DataFrame:
     """The keys (column copy) of all photos whose features are in the cache."""
-    return feature_parts(embedding, number, workspace).known({"copy": pl.String})
+    return feature_parts(embedding, number, workspace, recipe).known({"copy": pl.String})
 
 
-def read_features(keys: pl.Series, embedding: Embedding, number: int, workspace: Workspace) -> Float32Array:
+def read_features(
+    keys: pl.Series, embedding: Embedding, number: int, workspace: Workspace, recipe: Recipe = ()
+) -> Float32Array:
     """Features (N, F) of photos that are in the cache, in the order of `keys`."""
     features: Float32Array | None = None
-    for found in feature_parts(embedding, number, workspace).rows_of(keys, "features"):
+    for found in feature_parts(embedding, number, workspace, recipe).rows_of(keys, "features"):
         values = found["features"].to_numpy()
         if features is None:
             features = np.empty((len(keys), values.shape[1]), np.float32)
@@ -80,9 +97,9 @@ def read_features(keys: pl.Series, embedding: Embedding, number: int, workspace:
     return np.empty((0, 0), np.float32) if features is None else features
 
 
-def feature_parts(embedding: Embedding, number: int, workspace: Workspace) -> Parts:
+def feature_parts(embedding: Embedding, number: int, workspace: Workspace, recipe: Recipe = ()) -> Parts:
     """The cache, with the columns copy and features."""
-    parts = [embedding.key, number, views.VERSION if number else 0, embedding.how.model_dump_json()]
+    parts = [embedding.key, *views.key(number, recipe), embedding.how.model_dump_json()]
     name = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
     return Parts(workspace.cache(f"features/{name}"), "copy")
 
@@ -95,23 +112,27 @@ def open_session(embedding: Embedding) -> onnxruntime.InferenceSession:
 
 
 def embed(
-    session: onnxruntime.InferenceSession, photos: Sequence[tuple[bytes, str]], how: Preprocess, number: int
+    session: onnxruntime.InferenceSession,
+    photos: Sequence[tuple[bytes, str]],
+    how: Preprocess,
+    number: int,
+    recipe: Recipe,
 ) -> Float32Array:
     """What the graph makes of view `number` of each photo (jpeg and sha256)."""
     # One photo at a time: its activations stay in the core's cache, and its features depend on nothing else.
-    inputs = (views.view(jpeg, sha256, how, number)[None] for jpeg, sha256 in photos)
+    inputs = (views.view(jpeg, sha256, how, number, recipe)[None] for jpeg, sha256 in photos)
     return np.concatenate([session.run(None, {INPUT: photo})[0] for photo in inputs])
 
 
-def _compute(photos: pl.DataFrame, embedding: Embedding, number: int, report: Report) -> Float32Array:
+def _compute(photos: pl.DataFrame, embedding: Embedding, number: int, recipe: Recipe, report: Report) -> Float32Array:
     session = open_session(embedding)
     rows = photos.select("jpeg", "sha256").rows()
     batches = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
     step = "Computing features" if number == 0 else f"Computing features, view {number + 1}"
     report(step, 0, len(rows))
     done: list[Float32Array] = []
-    with ThreadPoolExecutor(engine.n_workers(0)) as pool:
-        for features in pool.map(lambda some: embed(session, some, embedding.how, number), batches):
+    with ThreadPoolExecutor(engine.n_workers(0), initializer=views.alone) as pool:
+        for features in pool.map(lambda some: embed(session, some, embedding.how, number, recipe), batches):
             done.append(features)
             report(step, min(len(done) * _CHUNK, len(rows)), len(rows))
     return np.concatenate(done)

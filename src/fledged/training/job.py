@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,7 +12,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from fledged import progress
-from fledged.config import LossConfig, OptimizeConfig, TrainConfig
+from fledged.config import AugmentConfig, LossConfig, OptimizeConfig, TrainConfig
 from fledged.errors import ConfigError
 from fledged.products import WEIGHTS_FILE, Dataset, Preprocess, Run
 from fledged.training import backbones, optimizers, precision
@@ -25,6 +26,8 @@ from fledged.training.tail import tail_batches
 from fledged.training.transfer import embedding_of, feature_batches
 from fledged.training.weights import Source, locate
 from fledged.workspace import Workspace, product_id
+
+_LOG = logging.getLogger("fledged")
 
 # Augmented views lower the loss of small datasets and do nothing measurable for large ones, where they cost minutes.
 _MAX_VIEWS = 4
@@ -107,7 +110,7 @@ def pupil_of(job: Job, plan: Plan, backbone: Backbone, model: Classifier, *, has
     dataset, how = job.dataset, model.embed.how
     if job.config.mode == "transfer":
         embedding = embedding_of(backbone.name, backbone.module, how, job.workspace)
-        batches = feature_batches(dataset, embedding, plan, job.config.views, job.workspace, job.report)
+        batches = feature_batches(dataset, embedding, plan, job.config, job.workspace, job.report)
         model.head.standardise_by(batches[0].features_KNF[0])
         # Features of thousands of photos fit a CPU; moving them to an accelerator costs more than it saves.
         return Pupil(model.head, batches, precision.accelerator(plan.optimize.precision, on_cpu=True))
@@ -118,10 +121,11 @@ def pupil_of(job: Job, plan: Plan, backbone: Backbone, model: Classifier, *, has
         if len(frozen):
             onnx = embedding_of(f"{backbone.name}[:-{job.config.unfreeze}]", frozen, how, job.workspace)
             store = Store(job.workspace, int(job.config.cache.limit_gigabytes * 1e9), job.report)
-            of_tail = tail_batches(dataset, onnx, plan, job.config.views, store)
+            of_tail = tail_batches(dataset, onnx, plan, job.config, store)
             return Pupil(Tail(trained, model.head), of_tail, precision.accelerator(plan.optimize.precision))
     balanced = plan.balance == "sampling"
-    train = PhotoBatches(read_split(dataset, "train"), how, plan.batch_size, plan.seed, True, balanced)
+    photos, recipe = read_split(dataset, "train"), job.config.augment.recipe
+    train = PhotoBatches(photos, how, plan.batch_size, plan.seed, True, balanced, recipe)
     judge = PhotoBatches(read_split(dataset, plan.judged_on), how, plan.batch_size, plan.seed, augment=False)
     model.to(memory_format=torch.channels_last)
     return Pupil(model, (train, judge), precision.accelerator(plan.optimize.precision))
@@ -136,7 +140,7 @@ def _fit_head_first(job: Job, plan: Plan, backbone: Backbone, model: Classifier)
     config = job.config.model_copy(update=usual | {"optimize": OptimizeConfig(), "loss": LossConfig()})
     head_plan = replace(plan_of(config, job.dataset), judged_on=plan.judged_on)
     embedding = embedding_of(backbone.name, backbone.module, model.embed.how, job.workspace)
-    train, judge = feature_batches(job.dataset, embedding, head_plan, 1, job.workspace, job.report)
+    train, judge = feature_batches(job.dataset, embedding, head_plan, job.config, job.workspace, job.report)
     model.head.standardise_by(train.features_KNF[0])
     for so_far in fit(model.head, train, judge, head_plan, Progress(), precision.accelerator("fp32", on_cpu=True)):
         best = so_far.best
@@ -198,9 +202,7 @@ def _resolved(config: TrainConfig, source: Source, dataset: Dataset) -> TrainCon
     if config.unfreeze == 0 and config.mode == "finetune":
         config = config.model_copy(update={"mode": "transfer"})
     plan = plan_of(config, dataset)
-    views = max(1, min(_MAX_VIEWS, _VIEWED_PHOTOS // dataset.n_in("train")))
-    if config.mode == "finetune" and config.unfreeze > 0:
-        views = _MAX_VIEWS
+    augment, views = _views_of(config, dataset)
     return config.model_copy(
         update={
             "backbone": source.backbone,
@@ -208,7 +210,24 @@ def _resolved(config: TrainConfig, source: Source, dataset: Dataset) -> TrainCon
             "batch_size": plan.batch_size,
             "learning_rate": plan.learning_rate,
             "unfreeze": 0 if config.mode == "transfer" else config.unfreeze,
-            "views": config.views or views,
+            "views": views,
+            "augment": augment,
             "optimize": plan.optimize,
         }
     )
+
+
+def _views_of(config: TrainConfig, dataset: Dataset) -> tuple[AugmentConfig, int]:
+    """How photos are varied, and how many views of each there are."""
+    augment = config.augment.resolved()
+    usual = max(1, min(_MAX_VIEWS, _VIEWED_PHOTOS // dataset.n_in("train")))
+    views = config.views or (_MAX_VIEWS if config.mode == "finetune" and config.unfreeze > 0 else usual)
+    if not augment.recipe:
+        views = 1  # all would be the same
+    elif config.mode == "transfer" and views == 1:
+        if "augment" in config.model_fields_set:
+            _LOG.warning("Augmentation takes no part, since each photo has one view. Ask for more: --views 4")
+        augment = AugmentConfig(preset="none")
+    if config.resize != "pad" and any(step.step == "longest_side_pad" for step in augment.recipe):
+        _LOG.warning("Training photos are padded, served ones are not. For both: --set train.resize=pad")
+    return augment, views

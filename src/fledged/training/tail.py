@@ -14,7 +14,10 @@ import polars as pl
 import torch
 
 from fledged import engine
+from fledged.config import TrainConfig
 from fledged.products import Dataset
+from fledged.recipes import Recipe
+from fledged.training import views
 from fledged.training.activations import Activations, NoRoom, Store, activations_of, half
 from fledged.training.batches import Batch, Batches, IntArray, epoch_of, read_split
 from fledged.training.features import Embedding, embed, open_session
@@ -47,7 +50,7 @@ class TailBatches:
         order, view = epoch_of(self.labels_N, self.n_views, self.shuffle, self.balanced, (self.seed, epoch))
         starts = iter(range(0, len(order), self.batch_size))
         ahead: deque[Future[Batch]] = deque()
-        with ThreadPoolExecutor(engine.n_workers(0)) as pool:
+        with ThreadPoolExecutor(engine.n_workers(0), initializer=views.alone) as pool:
             while True:
                 while len(ahead) < _AHEAD and (start := next(starts, None)) is not None:
                     chosen = slice(start, start + self.batch_size)
@@ -67,29 +70,33 @@ class Frozen:
     session: onnxruntime.InferenceSession
     embedding: Embedding
     photos: tuple[tuple[bytes, str], ...]  # jpeg and sha256
+    recipe: Recipe
 
     def take(self, view_B: IntArray, photo_B: IntArray) -> np.ndarray[tuple[int, ...], np.dtype[np.float16]]:
         """Those of these views of these photos (B, *shape)."""
         each = zip(view_B.tolist(), photo_B.tolist(), strict=True)
-        made = [embed(self.session, [self.photos[photo]], self.embedding.how, view) for view, photo in each]
+        how = self.embedding.how
+        made = [embed(self.session, [self.photos[photo]], how, view, self.recipe) for view, photo in each]
         return half(np.concatenate(made))
 
 
 def tail_batches(
-    dataset: Dataset, frozen: Embedding, plan: Plan, n_views: int, store: Store
+    dataset: Dataset, frozen: Embedding, plan: Plan, config: TrainConfig, store: Store
 ) -> tuple[Batches, Batches]:
-    """Batches of train (`n_views` views each) and of what judges it (as served), cached where there is room."""
+    """Batches of train (some views each) and of what judges it (as served), cached where there is room."""
+
+    recipe = config.augment.recipe
 
     def batches(photos: pl.DataFrame, n_views: int, shuffle: bool) -> TailBatches:
         try:
-            take: Activations | Frozen = activations_of(photos, frozen, n_views, store)
+            take: Activations | Frozen = activations_of(photos, frozen, n_views, recipe, store)
         except NoRoom as reason:
             _LOG.warning("Activations are not kept, but computed in each epoch: %s", reason)
             rows = tuple(photos.select("jpeg", "sha256").rows())
-            take = Frozen(open_session(frozen), frozen, rows)
+            take = Frozen(open_session(frozen), frozen, rows, recipe)
         labels_N = photos["label"].to_numpy().astype(np.int64)
         balanced = shuffle and plan.balance == "sampling"
         return TailBatches(take, labels_N, n_views, plan.batch_size, plan.seed, shuffle, balanced)
 
     train, judge = read_split(dataset, "train"), read_split(dataset, plan.judged_on)
-    return batches(train, n_views, True), batches(judge, 1, False)
+    return batches(train, config.views, True), batches(judge, 1, False)

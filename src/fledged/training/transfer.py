@@ -7,6 +7,7 @@ import hashlib
 import torch
 from torch import nn
 
+from fledged.config import TrainConfig
 from fledged.products import Dataset, Preprocess
 from fledged.progress import Report
 from fledged.training import graph
@@ -32,11 +33,13 @@ def embedding_of(name: str, module: nn.Module, how: Preprocess, workspace: Works
 
 
 def feature_batches(
-    dataset: Dataset, embedding: Embedding, plan: Plan, n_views: int, workspace: Workspace, report: Report
+    dataset: Dataset, embedding: Embedding, plan: Plan, config: TrainConfig, workspace: Workspace, report: Report
 ) -> tuple[FeatureBatches, FeatureBatches]:
-    """Batches of train (`n_views` views a photo) and of what it is judged on (as served)."""
+    """Batches of train (in transfer mode as many views a photo as asked for, else one) and of what judges it."""
+    n_views = config.views if config.mode == "transfer" else 1
+    recipe = config.augment.recipe
     train, val = read_split(dataset, "train"), read_split(dataset, plan.judged_on)
-    views = [features_of(train, embedding, number, workspace, report) for number in range(n_views)]
+    views = [features_of(train, embedding, number, workspace, report, recipe) for number in range(n_views)]
     train_KNF = torch.stack([torch.from_numpy(features) for features in views])
     val_KNF = torch.from_numpy(features_of(val, embedding, 0, workspace, report))[None]
     return (

@@ -7,41 +7,39 @@ made: views can be cached, resumed and computed in any order.
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageEnhance
+import threadpoolctl
+import torch
+from torchvision.transforms.v2 import functional as kernels
 
 from fledged import images
 from fledged.images import UInt8Array
 from fledged.products import Preprocess
+from fledged.recipes import Recipe
+from fledged.training.augment import augmented
 
-VERSION = 1  # raise when a view changes, so that cached features are computed again
-
-_MIN_AREA = 0.5  # of the photo, in a random crop
-_MAX_STRETCH = 4 / 3
-_MAX_BRIGHTNESS = 0.2
-_MAX_CONTRAST = 0.2
+VERSION = 2  # raise when a view changes, so that cached features are computed again
 
 
-def view(jpeg: bytes, sha256: str, how: Preprocess, number: int) -> UInt8Array:
+def view(jpeg: bytes, sha256: str, how: Preprocess, number: int, recipe: Recipe) -> UInt8Array:
     """View `number` of a shrunk copy, uint8 (S, S, 3): 0 is the photo as served, the others are augmented."""
-    if number == 0:
+    if number == 0 or not recipe:
         return images.model_input(jpeg, how)
     random = np.random.default_rng([number, int(sha256[:16], 16)])
     _, image = images.decode(jpeg)
-    image = image.resize(
-        (how.size_px, how.size_px), Image.Resampling.BICUBIC, box=_random_box(image.size, random), reducing_gap=2.0
-    )
-    if random.random() < 0.5:
-        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    image = ImageEnhance.Brightness(image).enhance(1 + random.uniform(-_MAX_BRIGHTNESS, _MAX_BRIGHTNESS))
-    image = ImageEnhance.Contrast(image).enhance(1 + random.uniform(-_MAX_CONTRAST, _MAX_CONTRAST))
-    return np.asarray(image)
+    array: UInt8Array = augmented(kernels.pil_to_tensor(image), recipe, how, random).permute(1, 2, 0).numpy()
+    return np.ascontiguousarray(array)
 
 
-def _random_box(size_px: tuple[int, int], random: np.random.Generator) -> tuple[float, float, float, float]:
-    """A box of at least half of the photo's area, of an aspect up to 4:3 from square, anywhere inside."""
-    width, height = size_px
-    area = random.uniform(_MIN_AREA, 1) * min(width, height) ** 2
-    stretch = np.exp(random.uniform(-np.log(_MAX_STRETCH), np.log(_MAX_STRETCH)))
-    box_width, box_height = min(width, np.sqrt(area * stretch)), min(height, np.sqrt(area / stretch))
-    left, top = random.uniform(0, width - box_width), random.uniform(0, height - box_height)
-    return left, top, left + box_width, top + box_height
+def key(number: int, recipe: Recipe) -> list[object]:
+    """What tells a view from other views of the same photo; the photo as served is 0, 0 whatever the recipe."""
+    return [number, VERSION, *(step.model_dump_json() for step in recipe)] if number and recipe else [0, 0]
+
+
+def alone() -> None:
+    """The initializer of a pool whose threads make views: each does its own work, and starts no threads for it.
+
+    torch would start as many as there are cores for each of them. Its own setting is one for the whole process, the
+    limit of OpenMP is one a thread; torch must have set its own before.
+    """
+    torch.get_num_threads()
+    threadpoolctl.threadpool_limits(1, user_api="openmp")
