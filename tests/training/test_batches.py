@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demo.drawing import draw_photo
-
 from fledged import images
 from fledged.products import Preprocess
 from fledged.recipes import PRESETS
