@@ -220,7 +220,9 @@ class GradualConfig(Record):
 class AugmentConfig(Record):
     """How training photos are varied; a preset's name alone may stand for the table."""
 
-    preset: Preset = Field("light", description="A recipe by its name; own is the one in steps.")
+    preset: Preset = Field(
+        "light", description="A recipe by its name, such as light or none (training.md has all); own is steps."
+    )
     steps: Recipe = Field(
         (),
         description="What is done, in this order, instead of a preset: names of steps, or tables such as "

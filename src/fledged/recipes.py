@@ -53,7 +53,7 @@ class RandomResizedCrop(_Step):
 
 
 class CenterCrop(_Step):
-    """The middle as a square: what lies within the model's input, and nothing is resized."""
+    """The middle as a square of that side; only a smaller photo is resized."""
 
     step: Literal["center_crop"] = "center_crop"
     scale: Scale = 1.0
