@@ -25,7 +25,7 @@ def test_flags_win_over_the_file_and_the_file_over_defaults() -> None:
     ("config", "settings", "words"),
     [
         (TrainConfig, {"epoch": 3}, "Did you mean `epochs`?"),
-        (TrainConfig, {"mode": "tranfser"}, "'transfer', 'finetune' or 'scratch'"),
+        (TrainConfig, {"mode": "tranfser"}, "'transfer', 'finetune', 'gradual' or 'scratch'"),
         (TrainConfig, {"epochs": -1}, "greater than or equal to 0"),
         (PrepareConfig, {"split": (0.5, 0.5, 0.5)}, "add up to 1"),
         (PrepareConfig, {"zzz": 1}, "Known: "),
