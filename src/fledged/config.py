@@ -345,7 +345,7 @@ class FindLrConfig(Record):
     growth: Literal["exponential", "linear"] = Field(
         "exponential", description="Each rate is so many times the one before, or so much more."
     )
-    smoothing: float = Field(0.9, ge=0, lt=1, description="Share of the smoothed loss that stays from step to step.")
+    smoothing: float = Field(0.8, ge=0, lt=1, description="Share of the smoothed loss that stays from step to step.")
     runaway: float = Field(4.0, gt=1, description="It stops where the smoothed loss is this many times its lowest.")
 
     @field_validator("high")

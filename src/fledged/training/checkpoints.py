@@ -98,7 +98,7 @@ def find(run_id: str, workspace: Workspace) -> Checkpoint | None:
     except FileNotFoundError:
         return None
     except ValidationError as error:
-        raise _damaged(path) from error
+        raise _damaged(path, "or of another version of fledged") from error
 
 
 def load(checkpoint: Checkpoint, workspace: Workspace) -> Progress:
@@ -136,7 +136,5 @@ def _folder(workspace: Workspace) -> Path:
     return workspace.root / "checkpoints"
 
 
-def _damaged(path: Path) -> ProductError:
-    return ProductError(
-        "The checkpoint is damaged (its sha256 differs)", where=path, remedy="Train again without --resume."
-    )
+def _damaged(path: Path, why: str = "its sha256 differs") -> ProductError:
+    return ProductError(f"The checkpoint is damaged ({why})", where=path, remedy="Train again without --resume.")

@@ -60,8 +60,8 @@ def train(
             return earlier
         checkpoint = checkpoints.find(job.run_id, workspace) if resume else None
         so_far = checkpoints.load(checkpoint, workspace) if checkpoint else Progress()
-        checkpoint = checkpoint or checkpoints.begin(job.run_id, job.dataset.id, job.config, workspace)
         with terminable():
+            checkpoint = checkpoint or checkpoints.begin(job.run_id, job.dataset.id, job.config, workspace)
             return _train(job, checkpoint, so_far)
 
 

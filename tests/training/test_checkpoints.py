@@ -1,0 +1,203 @@
+"""A training that is killed goes on, and ends in the very bits that it would have ended in."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fledged.config import OptimizeConfig, TrainConfig
+from fledged.products import Run
+from fledged.progress import silent
+from fledged.training import checkpoints
+from fledged.training.checkpoints import Checkpoint
+from fledged.training.loop import Epoch, Progress
+from fledged.training.train import train
+from fledged.workspace import Workspace
+
+SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "size_px": 64, "views": 1}
+
+# Trains with a checkpoint after every epoch, and tells of each step on its standard output.
+DRIVER = """
+import json, sys
+from fledged.training import train as door
+door._CHECKPOINT_EVERY_S = 0.0
+def report(step, done, total):
+    print(step, done, flush=True)
+door.train(work=sys.argv[1], report=report, **json.loads(sys.argv[2]))
+"""
+
+TRAININGS: dict[str, tuple[dict[str, Any], str, float]] = {
+    "transfer": ({"epochs": 40}, "Training epochs 7", 0.0),
+    "transfer, before its first epoch": ({"epochs": 3, "views": 2}, "Computing features, view 2 0", 0.0),
+    "finetune, sgd, plateau and EMA": (
+        {
+            "mode": "finetune",
+            "epochs": 4,
+            "batch_size": 16,
+            "learning_rate": 0.1,
+            "optimize": {"optimizer": "sgd", "schedule": "plateau", "ema_decay": 0.8, "clip_norm": 1.0},
+        },
+        "Training epochs 2",
+        0.02,
+    ),
+    "scratch": ({"mode": "scratch", "epochs": 2, "batch_size": 16, "loss": {"mixup": 0.2}}, "Training epochs 1", 0.1),
+}
+
+
+@pytest.fixture
+def own_work(work: Path, tmp_path: Path) -> Path:
+    shutil.copytree(work, tmp_path / "work", ignore=shutil.ignore_patterns("runs", "checkpoints"))
+    return tmp_path / "work"
+
+
+def weights_of(run: Run) -> bytes:
+    return (run.folder / "weights.safetensors").read_bytes()
+
+
+def kill_at(line: str, delay_s: float, work: Path, settings: dict[str, Any]) -> None:
+    """Train in another process, and kill it with SIGKILL a moment after it has told this."""
+    command = [sys.executable, "-c", DRIVER, str(work), json.dumps(settings)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for told in process.stdout:
+            if told.strip() == line:
+                break
+        time.sleep(delay_s)
+        assert process.poll() is None, "it was over before it could be killed"
+        process.kill()
+    assert process.returncode == -9
+
+
+@pytest.mark.parametrize("name", TRAININGS, ids=TRAININGS.keys())
+def test_killed_and_resumed_ends_in_the_same_bytes(own_work: Path, tmp_path: Path, name: str) -> None:
+    how, line, delay_s = TRAININGS[name]
+    settings = SMALL | how
+    other = tmp_path / "other"
+    shutil.copytree(own_work, other)
+    kill_at(line, delay_s, own_work, settings)
+    resumed = train(work=own_work, report=silent, resume=True)
+    whole = train(work=other, report=silent, **settings)
+    assert (resumed.id, resumed.n_epochs, resumed.interrupted) == (whole.id, settings["epochs"], False)
+    assert weights_of(resumed) == weights_of(whole)
+    assert resumed.history().drop("seconds").equals(whole.history().drop("seconds"))
+    left = [path.name for path in (own_work / "checkpoints").iterdir()]
+    assert left == ["latest.json"]
+
+
+def progress(n_epochs: int) -> Progress:
+    history = tuple(
+        Epoch(
+            epoch=n,
+            train_loss=0.1 * n,
+            train_accuracy=0.5,
+            val_loss=1 / 3,
+            val_accuracy=0.5,
+            learning_rate=1e-3 / 7,
+            seconds=1.0,
+        )
+        for n in range(1, n_epochs + 1)
+    )
+    return Progress(
+        model={"w": torch.full((3,), float(n_epochs))},
+        optimizer={"0.step": torch.tensor(float(n_epochs))},
+        average={"w": torch.zeros(3)},
+        best={"w": torch.ones(3)},
+        history=history,
+    )
+
+
+def begun(work: Path) -> tuple[Checkpoint, Workspace]:
+    workspace = Workspace(work)
+    return checkpoints.begin("abc", "da7a", TrainConfig(), workspace), workspace
+
+
+def reached(workspace: Workspace) -> Progress:
+    found = checkpoints.latest(workspace)
+    assert found is not None
+    return checkpoints.load(found, workspace)
+
+
+def test_before_its_first_epoch_a_run_can_be_resumed_from_nothing(tmp_path: Path) -> None:
+    _, workspace = begun(tmp_path)
+    assert reached(workspace) == Progress()
+
+
+def test_what_is_kept_comes_back_to_the_last_bit(tmp_path: Path) -> None:
+    begin, workspace = begun(tmp_path)
+    checkpoints.save(progress(4), begin, workspace)
+    back = reached(workspace)
+    assert back.history == progress(4).history
+    for part in ("model", "optimizer", "average", "best"):
+        ours, theirs = getattr(back, part), getattr(progress(4), part)
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize("after_writing", [False, True])
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_whatever_write_is_the_last_the_checkpoint_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, after_writing: bool
+) -> None:
+    """Saving is three writes: killed before or after any of them, one of the two epochs is there, and whole."""
+    begin, workspace = begun(tmp_path)
+    checkpoints.save(progress(1), begin, workspace)
+    (tmp_path / "checkpoints" / ".abc-2-x.safetensors.0a1b.part").write_bytes(b"half")  # by the one that was killed
+    write: Callable[[Path, bytes], None] = checkpoints.write_bytes
+    count = 0
+
+    class Killed(BaseException):
+        pass
+
+    def dying(path: Path, data: bytes) -> None:
+        nonlocal count
+        count += 1
+        if count < number or after_writing:
+            write(path, data)
+        if count == number:
+            raise Killed
+
+    monkeypatch.setattr(checkpoints, "write_bytes", dying)
+    with pytest.raises(Killed):
+        checkpoints.save(progress(2), begin, workspace)
+    monkeypatch.setattr(checkpoints, "write_bytes", write)
+    n_epochs = len(reached(workspace).history)
+    assert n_epochs in (1, 2)
+    assert reached(workspace).model["w"].tolist() == [n_epochs] * 3
+    checkpoints.save(progress(3), begin, workspace)
+    assert len(reached(workspace).history) == 3
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 3  # tensors, record, latest: nothing is left behind
+
+
+def test_another_machine_or_number_of_threads_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    begin, workspace = begun(tmp_path)
+    checkpoints.save(progress(2), begin, workspace)
+    with caplog.at_level(logging.WARNING, "fledged"):
+        reached(workspace)
+        assert caplog.text == ""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(threads + 1)
+        try:
+            reached(workspace)
+        finally:
+            torch.set_num_threads(threads)
+    assert f"threads {threads} then, {threads + 1} now" in caplog.text
+    assert "the last bits will differ" in caplog.text
+
+
+def test_patience_is_kept_across_a_stop(own_work: Path) -> None:
+    """A rate so high that no epoch is better than an early one."""
+    optimize = OptimizeConfig(schedule="constant", patience=2).model_dump()
+    run = train(work=own_work, report=silent, **SMALL, epochs=50, learning_rate=5.0, optimize=optimize)
+    assert run.n_epochs == run.best_epoch + 2 < 50
+    assert not run.interrupted
+    assert run.history().height == run.n_epochs

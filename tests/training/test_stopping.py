@@ -1,0 +1,82 @@
+"""SIGTERM, sent to this process and to others: what is whole is saved, and the exit code is 0."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from fledged.products import Run
+from fledged.training import checkpoints
+from fledged.training.stopping import Terminated, terminable
+from fledged.workspace import Workspace
+
+SMALL = ["--backbone", "efficientnet_lite0", "--set", "train.size_px=64", "--views", "1", "--epochs", "10000"]
+
+
+def test_the_first_signal_ends_the_process_once_all_is_saved_and_the_second_does_not_disturb() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    saved: list[str] = []
+    with pytest.raises(SystemExit) as ended:
+        terminated_twice(saved)
+    assert ended.value.code == 0
+    assert saved == ["all"]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def terminated_twice(saved: list[str]) -> None:
+    with terminable():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+        except Terminated:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+            saved.append("all")
+            raise
+
+
+def test_without_a_signal_nothing_happens_and_other_threads_may_train_too() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    told: list[object] = []
+
+    def in_a_thread() -> None:
+        with terminable():
+            told.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=in_a_thread)
+    thread.start()
+    thread.join()
+    with terminable():
+        pass
+    assert told == [before]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_training_saves_and_exits_with_0(work: Path, tmp_path: Path) -> None:
+    own = tmp_path / "work"
+    shutil.copytree(work, own, ignore=shutil.ignore_patterns("runs", "checkpoints"))
+    command = [sys.executable, "-m", "fledged", "train", "--work", str(own), *SMALL]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not (own / "checkpoints" / "latest.json").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(1)  # it computes features, or is in some epoch
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 0, told
+    assert "Stopped by SIGTERM, and saved. To go on: fledged train --resume" in told
+    kept = checkpoints.latest(Workspace(own))
+    assert kept is not None
+    assert kept.settings.epochs == 10_000
+    if kept.history:  # else it was stopped in its first epoch
+        run = Workspace(own).load(Run)
+        assert (run.interrupted, run.n_epochs) == (True, len(kept.history))
+        assert len(checkpoints.load(kept, Workspace(own)).history) == run.n_epochs
