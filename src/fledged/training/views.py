@@ -9,13 +9,11 @@ from __future__ import annotations
 import numpy as np
 import threadpoolctl
 import torch
-from torchvision.transforms.v2 import functional as kernels
 
 from fledged import images
 from fledged.images import UInt8Array
 from fledged.products import Preprocess
 from fledged.recipes import Recipe
-from fledged.training.augment import augmented
 
 VERSION = 2  # raise when a view changes, so that cached features are computed again
 
@@ -24,10 +22,14 @@ def view(jpeg: bytes, sha256: str, how: Preprocess, number: int, recipe: Recipe)
     """View `number` of a shrunk copy, uint8 (S, S, 3): 0 is the photo as served, the others are augmented."""
     if number == 0 or not recipe:
         return images.model_input(jpeg, how)
+    # Imported here: torchvision takes a second, and who looks at photos as they are served waits for nothing.
+    from fledged.training.augment import augmented
+
     random = np.random.default_rng([number, int(sha256[:16], 16)])
     _, image = images.decode(jpeg)
-    array: UInt8Array = augmented(kernels.pil_to_tensor(image), recipe, how, random).permute(1, 2, 0).numpy()
-    return np.ascontiguousarray(array)
+    image_CHW = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    made: UInt8Array = augmented(image_CHW, recipe, how, random).permute(1, 2, 0).numpy()
+    return np.ascontiguousarray(made)
 
 
 def key(number: int, recipe: Recipe) -> list[object]:
