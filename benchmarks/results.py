@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fledged.training.environment import environment
+from fledged.training.environment import cpu_name
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 _HEAD = """# Results
@@ -42,4 +42,4 @@ def _machine() -> str:
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     flags = Path("/proc/cpuinfo").read_text()
     widest = next((name for name in ("amx_bf16", "avx512_vnni", "avx512f", "avx2") if name in flags), "no AVX2")
-    return f"{cores} cores of {environment().cpu} ({widest}), {memory_gib:.0f} GiB, Python {platform.python_version()}"
+    return f"{cores} cores of {cpu_name()} ({widest}), {memory_gib:.0f} GiB, Python {platform.python_version()}"

@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from fledged import workspace as workspace_module
 from fledged.config import OptimizeConfig, TrainConfig
 from fledged.products import Run
 from fledged.progress import silent
@@ -152,7 +152,7 @@ def test_whatever_write_is_the_last_the_checkpoint_is_whole(
     begin, workspace = begun(tmp_path)
     checkpoints.save(progress(1), begin, workspace)
     (tmp_path / "checkpoints" / ".abc-2-x.safetensors.0a1b.part").write_bytes(b"half")  # by the one that was killed
-    write: Callable[[Path, bytes], None] = checkpoints.write_bytes
+    write = workspace_module.write_bytes
     count = 0
 
     class Killed(BaseException):

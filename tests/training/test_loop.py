@@ -264,7 +264,7 @@ def test_a_last_batch_of_one_is_left_out_only_where_batch_norm_cannot_have_it() 
     counted = []
     for module in (Normed(), Head(6, 3)):
         calls: list[int] = []
-        module.register_forward_hook(lambda m, args, out, calls=calls: calls.append(len(out)) if m.training else None)  # type: ignore[misc]
+        module.register_forward_hook(lambda m, args, out, calls=calls: calls.append(len(out)) if m.training else None)
         trained(planned(epochs=1, batch_size=16), module, n=33)
         counted.append(calls)
     assert counted == [[16, 16], [16, 16, 1]]

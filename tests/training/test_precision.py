@@ -41,8 +41,9 @@ def test_what_is_asked_for_is_taken_and_auto_is_decided() -> None:
 def test_one_accelerator_does_not_decide_for_the_next() -> None:
     layer = torch.nn.Linear(8, 8)
     seen = []
-    for asked in ("bf16", "fp32", "bf16"):
-        accelerator = precision.accelerator(asked, on_cpu=True)  # type: ignore[arg-type]
+    order: tuple[precision.Precision, ...] = ("bf16", "fp32", "bf16")
+    for asked in order:
+        accelerator = precision.accelerator(asked, on_cpu=True)
         with accelerator.autocast():
             seen.append(layer(torch.ones(2, 8)).dtype)
     assert seen == [torch.bfloat16, torch.float32, torch.bfloat16]

@@ -17,7 +17,7 @@ def environment() -> Environment:
         fledged=fledged.__version__,
         python=platform.python_version(),
         torch=torch.__version__,
-        cpu=_cpu_name(),
+        cpu=cpu_name(),
         n_threads=torch.get_num_threads(),
         device="cuda" if torch.cuda.is_available() else "cpu",
     )
@@ -36,7 +36,8 @@ def differences(then: Environment, now: Environment) -> list[str]:
     return [f"{words} {before} then, {after} now" for words, before, after in pairs if before != after]
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """As the system calls it."""
     try:
         with Path("/proc/cpuinfo").open() as file:
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))

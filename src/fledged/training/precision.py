@@ -12,10 +12,10 @@ from accelerate.state import AcceleratorState, GradientState
 
 _CPU_FLAGS = re.compile(r"^(?:flags|Features)\s*:.*\b(?:avx512_bf16|amx_bf16|bf16)\b", re.MULTILINE)
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16"]
 
 
-def resolved(asked: Literal["auto", "fp32", "bf16"]) -> Precision:
+def resolved(asked: Precision) -> Precision:
     """What `auto` is on this machine: bf16 where it has instructions for it; emulated it is slower than fp32."""
     if asked != "auto":
         return asked
@@ -32,8 +32,8 @@ def cpu_has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
         return False
 
 
-def accelerator(precision: Literal["auto", "fp32", "bf16"], *, on_cpu: bool = False) -> Accelerator:
-    """accelerate for this precision, on the fastest device at hand or on the CPU."""
+def accelerator(precision: Precision, *, on_cpu: bool = False) -> Accelerator:
+    """accelerate for this precision (auto is decided here), on the fastest device at hand or on the CPU."""
     # The first Accelerator of a process decides for all later ones, which may want another device or precision.
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
