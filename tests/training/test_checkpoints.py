@@ -132,6 +132,15 @@ def test_before_its_first_epoch_a_run_can_be_resumed_from_nothing(tmp_path: Path
     assert reached(workspace) == Progress()
 
 
+def test_of_a_complete_run_nothing_is_left_not_even_what_was_half_written(tmp_path: Path) -> None:
+    begin, workspace = begun(tmp_path)
+    checkpoints.save(progress(1), begin, workspace)
+    (tmp_path / "checkpoints" / ".abc-2-x.safetensors.0a1b.part").write_bytes(b"half")
+    checkpoints.remove("abc", workspace)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["latest.json"]
+    assert checkpoints.latest(workspace) is None
+
+
 def test_what_is_kept_comes_back_to_the_last_bit(tmp_path: Path) -> None:
     begin, workspace = begun(tmp_path)
     checkpoints.save(progress(4), begin, workspace)

@@ -75,10 +75,7 @@ def _write(checkpoint: Checkpoint, workspace: Workspace) -> None:
     folder, run_id = _folder(workspace), checkpoint.run_id
     write_bytes(folder / f"{run_id}.json", checkpoint.model_dump_json().encode())
     write_bytes(folder / "latest.json", json.dumps({"run_id": run_id}).encode())
-    # Of earlier epochs, and what a killed process had half written.
-    for other in (*folder.glob(f"{run_id}-*.safetensors"), *folder.glob(f".{run_id}*.part")):
-        if other.name != checkpoint.file:
-            other.unlink()
+    _remove_tensors(run_id, folder, but=checkpoint.file)
 
 
 def latest(workspace: Workspace) -> Checkpoint | None:
@@ -128,8 +125,15 @@ def load(checkpoint: Checkpoint, workspace: Workspace) -> Progress:
 def remove(run_id: str, workspace: Workspace) -> None:
     """Forget the checkpoint of a run that is complete."""
     folder = _folder(workspace)
-    for path in (folder / f"{run_id}.json", *folder.glob(f"{run_id}-*.safetensors")):
-        path.unlink(missing_ok=True)
+    (folder / f"{run_id}.json").unlink(missing_ok=True)
+    _remove_tensors(run_id, folder)
+
+
+def _remove_tensors(run_id: str, folder: Path, but: str = "") -> None:
+    """Those of other epochs than the one that is named, and what a killed process had half written."""
+    for path in (*folder.glob(f"{run_id}-*.safetensors"), *folder.glob(f".{run_id}*.part")):
+        if path.name != but:
+            path.unlink(missing_ok=True)
 
 
 def _folder(workspace: Workspace) -> Path:
