@@ -1,15 +1,18 @@
 """Each augmentation preset: what it does to a head's accuracy on photos that no choice has seen, and what a view costs.
 
     python -m benchmarks augmentation
+    python -m benchmarks.augmentation --only ants_vs_bees --work DIR    # one lake; goes on where it was stopped
 
 A head on the frozen backbone, 4 views of each training photo, 3 splits of each lake; every preset sees the same photos.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,22 +57,30 @@ class Outcome:
 
 
 def main() -> None:
-    """Train with every preset on every split, and write the table."""
+    """All lakes."""
+    measure(list(LAKES), None)
+
+
+def measure(lakes: Sequence[str], work: Path | None) -> None:
+    """Train with every preset on every split, and write a table a lake."""
     if not DATA.is_dir():
         print(f"skipped: no photos in {DATA}; name their folder with FLEDGED_REAL_DATA")
         return
-    rows = []
-    for lake, group_by in LAKES.items():
+    for lake in lakes:
         with tempfile.TemporaryDirectory() as folder:
-            rows += _rows(lake, group_by, Path(folder))
+            write(lake, _rows(lake, LAKES[lake], work / lake if work else Path(folder)))
+
+
+def write(lake: str, rows: list[list[object]]) -> None:
+    """Put the table of a lake into the results."""
     results.write(
-        "Augmentation: presets, a head on the frozen backbone",
+        f"Augmentation: presets, a head on the frozen backbone, {lake}",
         "python -m benchmarks augmentation",
         [
-            "photos",
             "preset",
             "val accuracy",
             "test accuracy, mean (each split)",
+            "test photos",
             "log loss",
             f"right here alone : with `{BASE}` alone",
             "ms a view",
@@ -99,10 +110,10 @@ def _rows(lake: str, group_by: str, work: Path) -> list[list[object]]:
         shares = [float(outcome.right.mean()) for outcome in of_preset]
         rows.append(
             [
-                f"{lake} (test {', '.join(map(str, n_test))})",
                 f"`{preset}`",
                 f"{statistics.mean(outcome.val_accuracy for outcome in of_preset):.4f}",
                 f"{statistics.mean(shares):.4f} ({', '.join(f'{share:.4f}' for share in shares)})",
+                " + ".join(map(str, n_test)),
                 f"{statistics.mean(outcome.log_loss for outcome in of_preset):.4f}",
                 "" if preset == BASE else f"{(right & ~base_right).sum()} : {(base_right & ~right).sum()}",
                 f"{_ms_a_view(datasets[0], preset):.1f}",
@@ -142,4 +153,8 @@ def _ms_a_view(dataset: Dataset, preset: Preset) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=list(LAKES), help="one lake")
+    parser.add_argument("--work", type=Path, help="keep the working folders here, and go on from them")
+    given = parser.parse_args()
+    measure([given.only] if given.only else list(LAKES), given.work)
