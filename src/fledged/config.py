@@ -346,7 +346,9 @@ class FindLrConfig(Record):
         "exponential", description="Each rate is so many times the one before, or so much more."
     )
     smoothing: float = Field(0.8, ge=0, lt=1, description="Share of the smoothed loss that stays from step to step.")
-    runaway: float = Field(4.0, gt=1, description="It stops where the smoothed loss is this many times its lowest.")
+    runaway: float = Field(
+        4.0, gt=1, description="It stops where the smoothed loss is this many times its lowest, and above its first."
+    )
 
     @field_validator("high")
     @classmethod

@@ -19,10 +19,11 @@ from fledged.config import FindLrConfig, LossConfig, OptimizeConfig
 from fledged.errors import ConfigError, TrainingError
 from fledged.products import Dataset, RangeTest
 from fledged.progress import silent
-from fledged.training import optimizers
+from fledged.training import lr_finder, optimizers
 from fledged.training.batches import FeatureBatches
 from fledged.training.job import Pupil
 from fledged.training.loop import Plan
+from fledged.training.losses import Tally
 from fledged.training.lr_finder import Curve, find_lr, range_test, rates_of, steepest, valley
 from fledged.training.precision import accelerator
 from fledged.workspace import Workspace
@@ -117,10 +118,26 @@ def test_it_falls_where_it_learns_and_stops_where_it_runs_away() -> None:
     curve = tried(nn.Linear(6, 3), plan(optimizer="sgd"), FindLrConfig(low=1e-5, high=1000, steps=120))
     assert curve.ran_away
     assert len(curve.rates) < 120
-    assert curve.smoothed[-1] > 4 * min(curve.smoothed)
+    assert curve.smoothed[-1] > max(4 * min(curve.smoothed), curve.smoothed[0])
     assert min(curve.smoothed) < 0.5 * curve.smoothed[0]
     suggested = valley(curve.rates, curve.smoothed)
     assert curve.rates[0] < suggested < curve.rates[int(np.argmin(curve.smoothed))]
+
+
+@pytest.mark.parametrize(("end", "ran_away"), [(0.3, False), (3.0, True)])
+def test_a_loss_near_nothing_that_rises_to_little_has_not_run_away(
+    monkeypatch: pytest.MonkeyPatch, end: float, ran_away: bool
+) -> None:
+    losses = iter([*np.geomspace(0.7, 0.001, 30), *np.geomspace(0.001, end, 30)])
+
+    def scripted(*_: object) -> list[Tally]:
+        return [Tally(torch.tensor(float(next(losses))), torch.tensor(1), torch.tensor(1.0), 1)]
+
+    monkeypatch.setattr(lr_finder, "step", scripted)
+    curve = tried(nn.Linear(6, 3), plan(), FindLrConfig(low=1e-5, high=10, steps=60, smoothing=0.3))
+    assert curve.ran_away is ran_away
+    assert (len(curve.rates) == 60) is not ran_away
+    assert max(curve.smoothed[30:]) > 4 * min(curve.smoothed)
 
 
 def test_the_smoothed_loss_is_corrected_for_its_start() -> None:

@@ -117,7 +117,9 @@ def range_test(
             loss, _ = Tally.total(step(module, optimizer, batches, plan, pupil.accelerator))
             mean = tried.smoothing * mean + (1 - tried.smoothing) * loss
             unbiased = mean / (1 - tried.smoothing ** (len(losses) + 1))
-            ran_away = not math.isfinite(unbiased) or unbiased > tried.runaway * min(smoothed, default=math.inf)
+            # Near nothing, four times the lowest is nothing too: the loss must also be above where it began.
+            limit = max(tried.runaway * min(smoothed), smoothed[0]) if smoothed else math.inf
+            ran_away = not math.isfinite(unbiased) or unbiased > limit
             if math.isfinite(unbiased):
                 rates.append(rate)
                 losses.append(loss)
