@@ -327,7 +327,8 @@ class TrainConfig(Record):
     @field_validator("loss")
     @classmethod
     def _fits_the_mode(cls, loss: LossConfig, info: ValidationInfo) -> LossConfig:
-        if loss.cutmix and info.data.get("mode") == "transfer":
+        # `unfreeze` alone makes a fine-tuning of a transfer, and activations of blocks have height and width.
+        if loss.cutmix and info.data.get("mode") == "transfer" and info.data.get("unfreeze", 0) <= 0:
             raise ConfigError(
                 "CutMix cuts boxes out of photos, and the features that transfer learns from have no height and width",
                 where="train.loss.cutmix",
