@@ -38,8 +38,8 @@ def test_it_shows_photos_of_each_class_beside_views_and_trains_nothing(shown: Sh
     folder = shown.picture.parent
     assert folder.parts[-2:] == ("augmented", hostile.id)
     assert sorted(path.name for path in folder.parents[1].rglob("*.*")) == [shown.page.name, shown.picture.name]
-    picture = Image.open(shown.picture)
-    assert (picture.width, picture.height) == (8 + 7 * 168, 26 + 8 * 194)
+    with Image.open(shown.picture) as picture:
+        assert picture.size == (8 + 7 * 168, 26 + 8 * 194)
 
 
 def test_the_same_recipe_gives_the_same_files(shown: Shown, hostile: Dataset, tmp_path: Path) -> None:
