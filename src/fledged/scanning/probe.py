@@ -73,7 +73,9 @@ def probe(path: str, max_pixels: int, max_bytes: int) -> Probe:
     luma = _small(image.convert("L"))
     thumbnail = np.asarray(luma.resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX))
     phash, mirrored = perceptual_hashes(thumbnail)
-    means, spreads, entropy = _light(np.array(luma.histogram() + image.histogram(), np.float64).reshape(4, 256))
+    means, spreads, entropy = _light(
+        np.fromiter(luma.histogram() + image.histogram(), np.float64, 4 * 256).reshape(4, 256)
+    )
     luma_HW = np.asarray(luma)
     return Probe(
         sha256=sha256,
@@ -89,7 +91,7 @@ def probe(path: str, max_pixels: int, max_bytes: int) -> Probe:
         contrast=spreads[0],
         sharpness=_sharpness(luma_HW),
         entropy=entropy,
-        flat_share=float((luma_HW[:, 1:] == luma_HW[:, :-1]).mean()) if luma.width > 1 else 1.0,
+        flat_share=_flat_share(luma_HW),
         mean_rgb=(means[1], means[2], means[3]),
         std_rgb=(spreads[1], spreads[2], spreads[3]),
         phash=phash,
@@ -149,6 +151,11 @@ def _light(histograms: npt.NDArray[np.float64]) -> tuple[list[float], list[float
 
 
 _LEVELS = np.stack([np.arange(256) / 255, (np.arange(256) / 255) ** 2], 1)
+
+
+def _flat_share(luma_HW: npt.NDArray[np.uint8]) -> float:
+    pairs = luma_HW[:, 1:] == luma_HW[:, :-1]
+    return np.count_nonzero(pairs) / pairs.size if pairs.size else 1.0
 
 
 def _sharpness(luma_HW: npt.NDArray[np.uint8]) -> float:
