@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fledged.config import TrainConfig
 from fledged.products import Preprocess
 from fledged.progress import silent
+from fledged.settings.training import TrainConfig
 from fledged.training import backbones
 from fledged.training.features import features_of
 from fledged.training.transfer import embedding_of

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.build import WEIGHTS
-from fledged.config import ReviewConfig
+from fledged.settings.lake import ReviewConfig
 
 _EVERY_S = 0.1
 MEMORY_METHOD = (

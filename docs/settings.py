@@ -7,12 +7,13 @@ from pathlib import Path
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from fledged.config import SECTIONS, Record, parts_of
+from fledged.config import SECTIONS, parts_of
 from fledged.recipes import STEPS
+from fledged.records import Record
 
 _HEAD = """# Settings
 
-Every knob of every verb, its default and its range. Written by `make docs` from `src/fledged/config.py`.
+Every knob of every verb, its default and its range. Written by `make docs` from `src/fledged/settings`.
 
 A section with a dot is a table in another: `[train.optimize]` in the file, `--set train.optimize.schedule=step`, and
 `fledged.train(optimize={"schedule": "step"})`.

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fledged.config import SECTIONS, PrepareConfig, TrainConfig, parse_assignments, parts_of, resolve
+from fledged.config import SECTIONS, parse_assignments, parts_of, resolve
 from fledged.errors import ConfigError
+from fledged.settings.lake import PrepareConfig
+from fledged.settings.training import TrainConfig
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from fledged import recipes
-from fledged.config import AugmentConfig, TrainConfig, parse_assignments, resolve
+from fledged.config import parse_assignments, resolve
 from fledged.errors import ConfigError
 from fledged.recipes import PRESETS, STEPS
+from fledged.settings.training import AugmentConfig, TrainConfig
 
 DOCS = Path(__file__).parents[1] / "docs"
 

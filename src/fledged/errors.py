@@ -16,6 +16,9 @@ Misuse by a programmer stays TypeError or ValueError. A bad photo in a lake is a
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
+
 
 class FledgedError(Exception):
     """One line: what is wrong, where, and how to mend it."""
@@ -78,3 +81,9 @@ class RequestError(FledgedError):
     def __init__(self, what: str, *, status: int, where: object = None, remedy: str = "") -> None:
         self.status = status
         super().__init__(what, where=where, remedy=remedy)
+
+
+def suggestion(name: str, known: Mapping[str, object]) -> str:
+    """Words that name the nearest known names."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"Did you mean `{near[0]}`?" if near else f"Known: {', '.join(sorted(known))}."

@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 import fledged
 from fledged import progress
-from fledged.config import SECTIONS, TrainConfig, resolve, suggestion
-from fledged.errors import ConfigError
+from fledged.config import SECTIONS, resolve
+from fledged.errors import ConfigError, suggestion
 from fledged.products import Bundle, Product
 from fledged.scanning.scan import scan
+from fledged.settings.training import TrainConfig
 from fledged.training.weights import locate
 from fledged.workspace import DEFAULT
 

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr
 
-from fledged.config import FindLrConfig, PrepareConfig, Record, TrainConfig
+from fledged.records import Record
+from fledged.settings.lake import PrepareConfig
+from fledged.settings.training import FindLrConfig, TrainConfig
 
 if TYPE_CHECKING:
     import polars as pl

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pydantic import ConfigDict, ValidationError
 
-from fledged.config import Record
 from fledged.errors import LakeError
+from fledged.records import Record
 
 FILE_NAME = "provenance.jsonl"
 # What `fledged collect` remembers of its attempts lies in this folder of the lake.

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+
+from fledged.records import Record
 
 Range = tuple[float, float]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -17,11 +19,7 @@ Chance = Annotated[float, Field(ge=0, le=1, description="Share of the views that
 Degrees = Annotated[float, Field(ge=0, le=180, description="Turned by at most this, either way.")]
 
 
-class _Step(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Resize(_Step):
+class Resize(Record):
     """A square of the photo, by the way that serving takes or squashed."""
 
     step: Literal["resize"] = "resize"
@@ -32,7 +30,7 @@ class Resize(_Step):
     scale: Scale = 1.0
 
 
-class RandomResizedCrop(_Step):
+class RandomResizedCrop(Record):
     """A box somewhere in the photo as a square."""
 
     step: Literal["random_resized_crop"] = "random_resized_crop"
@@ -52,28 +50,28 @@ class RandomResizedCrop(_Step):
         return area
 
 
-class CenterCrop(_Step):
+class CenterCrop(Record):
     """The middle as a square of that side; only a smaller photo is resized."""
 
     step: Literal["center_crop"] = "center_crop"
     scale: Scale = 1.0
 
 
-class LongestSidePad(_Step):
+class LongestSidePad(Record):
     """The whole photo, its longer side at the square's, on middle grey: what `resize = "pad"` serves."""
 
     step: Literal["longest_side_pad"] = "longest_side_pad"
     scale: Scale = 1.0
 
 
-class HorizontalFlip(_Step):
+class HorizontalFlip(Record):
     """Left becomes right."""
 
     step: Literal["horizontal_flip"] = "horizontal_flip"
     p: Chance = 0.5
 
 
-class Rotate(_Step):
+class Rotate(Record):
     """Turned about its middle; the corners mirror the photo."""
 
     step: Literal["rotate"] = "rotate"
@@ -81,7 +79,7 @@ class Rotate(_Step):
     p: Chance = 0.5
 
 
-class ShiftScaleRotate(_Step):
+class ShiftScaleRotate(Record):
     """Shifted, enlarged or shrunk, and turned, in one resampling; what comes into view mirrors the photo."""
 
     step: Literal["shift_scale_rotate"] = "shift_scale_rotate"
@@ -91,14 +89,14 @@ class ShiftScaleRotate(_Step):
     p: Chance = 0.5
 
 
-class RandomRotate90(_Step):
+class RandomRotate90(Record):
     """Turned by 0, 90, 180 or 270 degrees: for photos without an up, such as from above."""
 
     step: Literal["random_rotate_90"] = "random_rotate_90"
     p: Chance = 0.5
 
 
-class GridDistortion(_Step):
+class GridDistortion(Record):
     """Columns and rows of a grid are made wider and narrower; the photo's edges stay edges."""
 
     step: Literal["grid_distortion"] = "grid_distortion"
@@ -107,7 +105,7 @@ class GridDistortion(_Step):
     p: Chance = 0.5
 
 
-class Cutout(_Step):
+class Cutout(Record):
     """Square holes of middle grey, all of them inside."""
 
     step: Literal["cutout"] = "cutout"
@@ -116,7 +114,7 @@ class Cutout(_Step):
     p: Chance = 0.5
 
 
-class BrightnessContrast(_Step):
+class BrightnessContrast(Record):
     """Brighter or darker, then more or less contrast."""
 
     step: Literal["brightness_contrast"] = "brightness_contrast"
@@ -125,7 +123,7 @@ class BrightnessContrast(_Step):
     p: Chance = 0.5
 
 
-class HueSaturationValue(_Step):
+class HueSaturationValue(Record):
     """Other hues, and stronger or weaker colours."""
 
     step: Literal["hue_saturation_value"] = "hue_saturation_value"
@@ -135,7 +133,7 @@ class HueSaturationValue(_Step):
     p: Chance = 0.5
 
 
-class RGBShift(_Step):
+class RGBShift(Record):
     """Red, green and blue each brighter or darker on their own."""
 
     step: Literal["rgb_shift"] = "rgb_shift"
@@ -158,7 +156,7 @@ KINDS = (
     HueSaturationValue,
     RGBShift,
 )
-STEPS: dict[str, type[_Step]] = {kind.model_fields["step"].default: kind for kind in KINDS}
+STEPS: dict[str, type[Record]] = {kind.model_fields["step"].default: kind for kind in KINDS}
 
 Step = Annotated[
     Resize

@@ -13,7 +13,7 @@ import pytest
 
 from fledged.collecting.fetch import Client, Fetched, _retry_after_s, parse
 from fledged.collecting.offers import Refusal
-from fledged.config import CollectConfig
+from fledged.settings.lake import CollectConfig
 from tests.collecting import servers
 from tests.collecting.photos import photo
 from tests.collecting.servers import Server, serving

@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 from PIL import Image, ImageDraw
 
-from fledged.config import TrainConfig, resolve
+from fledged.config import resolve
 from fledged.evaluating.subject import Float32Array, Probabilities, Subject
 from fledged.images import UInt8Array
 from fledged.products import BackboneInfo, Bundle, Dataset, Environment, Figure, Parity, Preprocess, Run
+from fledged.settings.training import TrainConfig
 from fledged.workspace import Workspace, now, write
 
 CLASSES = ("blue", "green", "red")

@@ -14,13 +14,14 @@ import polars as pl
 import pytest
 
 from fledged import images
-from fledged.config import EvaluateConfig, resolve
+from fledged.config import resolve
 from fledged.errors import ConfigError, LakeError, ProductError
 from fledged.evaluating.evaluate import evaluate, exam_of, report_on
 from fledged.evaluating.subject import Float32Array
 from fledged.images import UInt8Array
 from fledged.products import Bundle, Dataset, Report, Run
 from fledged.progress import silent
+from fledged.settings.results import EvaluateConfig
 from fledged.workspace import Workspace
 from tests.evaluating.colours import (
     CLASSES,

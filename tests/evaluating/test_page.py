@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
-from fledged.config import EvaluateConfig, resolve
+from fledged.config import resolve
 from fledged.evaluating import drawings
 from fledged.evaluating.evaluate import Exam, exam_of, report_on
 from fledged.evaluating.photos import Photo
@@ -19,6 +19,7 @@ from fledged.evaluating.subject import Probabilities
 from fledged.pages import words
 from fledged.products import Report, Run
 from fledged.progress import silent
+from fledged.settings.results import EvaluateConfig
 from fledged.workspace import Workspace
 from tests.browsing import barriers, open_file
 from tests.evaluating.colours import CLASSES, draw, save_dataset, save_run, small_lake, subject_of

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fledged.config import PrepareConfig
 from fledged.preparing.groups import MAX_BURST_S, bursts, group_photos, groups_of, hint, ties_by_key
 from fledged.reviewing.findings import TYPES as FINDING_TYPES
+from fledged.settings.lake import PrepareConfig
 
 NO_FINDINGS = pl.DataFrame(schema=FINDING_TYPES)
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fledged.config import PrepareConfig, resolve
+from fledged.config import resolve
 from fledged.errors import ConfigError, LakeError
 from fledged.preparing.members import choose_members, leaking_groups
 from fledged.reviewing.findings import TYPES as FINDING_TYPES
+from fledged.settings.lake import PrepareConfig
 
 NO_DECISIONS = pl.DataFrame(schema=dict.fromkeys(("path", "action", "label", "reviewer"), pl.String))
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from fledged.config import PrepareConfig
 from fledged.errors import ProductError
 from fledged.preparing.memory import recall, remember, scheme
+from fledged.settings.lake import PrepareConfig
 from fledged.workspace import Workspace
 
 

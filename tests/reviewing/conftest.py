@@ -16,7 +16,6 @@ import pytest
 from PIL import Image
 
 from demo.drawing import draw_photo
-from fledged.config import ServeConfig
 from fledged.products import Review, Snapshot
 from fledged.reviewing.app import create_app
 from fledged.reviewing.desk import Desk
@@ -24,6 +23,7 @@ from fledged.reviewing.findings import TYPES as FINDING_TYPES
 from fledged.reviewing.log import DecisionLog
 from fledged.scanning.scan import scan
 from fledged.serving.server import listen, make_server
+from fledged.settings.results import ServeConfig
 from fledged.workspace import Workspace, now, write_table
 
 TOKEN = "t0ken-of-this-test"

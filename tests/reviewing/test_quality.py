@@ -5,9 +5,9 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from fledged.config import ReviewConfig
 from fledged.reviewing.findings import TYPES
 from fledged.reviewing.quality import quality_findings
+from fledged.settings.lake import ReviewConfig
 
 USUAL: dict[str, object] = {
     "path": "good.jpg",

@@ -8,11 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from fledged.config import ServeConfig
 from fledged.products import Bundle
 from fledged.serving.app import create_app
 from fledged.serving.predictor import Predictor, load
 from fledged.serving.server import listen, make_server
+from fledged.settings.results import ServeConfig
 from tests.bundles import make_tiny_bundle
 
 

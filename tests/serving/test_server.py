@@ -12,9 +12,10 @@ import httpx
 import pytest
 from PIL import Image
 
-from fledged.config import ServeConfig, resolve
+from fledged.config import resolve
 from fledged.errors import ConfigError, ProductError
 from fledged.serving.server import listen, serve
+from fledged.settings.results import ServeConfig
 from tests.serving.photos import encoded, jpeg, picture
 
 PROGRAM = """

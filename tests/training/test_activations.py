@@ -12,10 +12,10 @@ import torch
 
 from demo.drawing import draw_photo
 from fledged import images
-from fledged.config import TrainConfig
 from fledged.products import Preprocess
 from fledged.progress import silent
 from fledged.recipes import PRESETS, Recipe
+from fledged.settings.training import TrainConfig
 from fledged.training import activations, backbones
 from fledged.training.activations import NoRoom, Store, activations_of, n_bytes
 from fledged.training.blocks import chain, cut

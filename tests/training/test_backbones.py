@@ -13,8 +13,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from fledged.config import TrainConfig
 from fledged.errors import ConfigError, WeightsError
+from fledged.settings.training import TrainConfig
 from fledged.training import backbones
 from fledged.training.weights import Source, locate
 
@@ -120,7 +120,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
 BUILD_FROM_HUB = """
 import torch
-from fledged.config import TrainConfig
+from fledged.settings.training import TrainConfig
 from fledged.training import backbones
 from fledged.training.weights import locate
 backbone = backbones.build(locate(TrainConfig(backbone="timm:test_resnet.r160_in1k")))

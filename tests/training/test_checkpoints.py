@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from fledged import workspace as workspace_module
-from fledged.config import OptimizeConfig, TrainConfig
 from fledged.products import Run
 from fledged.progress import silent
+from fledged.settings.training import OptimizeConfig, TrainConfig
 from fledged.training import checkpoints
 from fledged.training.checkpoints import Checkpoint
 from fledged.training.loop import Epoch, Progress

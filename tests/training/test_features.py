@@ -12,10 +12,10 @@ import torch
 
 from demo.drawing import draw_photo
 from fledged import images
-from fledged.config import TrainConfig
 from fledged.products import Preprocess
 from fledged.progress import silent
 from fledged.recipes import PRESETS
+from fledged.settings.training import TrainConfig
 from fledged.training import backbones, features
 from fledged.training.features import Embedding, features_of
 from fledged.training.model import Embedder

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from fledged.config import GradualConfig, TrainConfig, resolve
+from fledged.config import resolve
 from fledged.errors import ConfigError
 from fledged.products import Dataset, Run
 from fledged.progress import silent
+from fledged.settings.training import GradualConfig, TrainConfig
 from fledged.training import gradual
 from fledged.training.train import train
 from fledged.workspace import Workspace

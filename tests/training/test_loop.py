@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from fledged.config import LossConfig, OptimizeConfig
 from fledged.errors import ConfigError, TrainingError
+from fledged.settings.training import LossConfig, OptimizeConfig
 from fledged.training.batches import FeatureBatches
 from fledged.training.loop import Plan, Progress, class_weights, fit
 from fledged.training.model import Head

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from fledged.config import LossConfig
 from fledged.errors import ConfigError
+from fledged.settings.training import LossConfig
 from fledged.training import losses
 from fledged.training.losses import Mix, Tally
 

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from fledged.config import FindLrConfig, LossConfig, OptimizeConfig
 from fledged.errors import ConfigError, TrainingError
 from fledged.products import Dataset, RangeTest
 from fledged.progress import silent
+from fledged.settings.training import FindLrConfig, LossConfig, OptimizeConfig
 from fledged.training import lr_finder, optimizers
 from fledged.training.batches import FeatureBatches
 from fledged.training.job import Pupil

@@ -9,8 +9,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from fledged.config import OptimizeConfig
 from fledged.products import Preprocess
+from fledged.settings.training import OptimizeConfig
 from fledged.training import optimizers
 from fledged.training.model import Classifier, Head
 

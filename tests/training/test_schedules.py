@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fledged.config import OptimizeConfig
+from fledged.settings.training import OptimizeConfig
 from fledged.training.schedules import Length, is_over, plateau, share
 
 SCHEDULES = get_args(OptimizeConfig.model_fields["schedule"].annotation)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from fledged.config import TrainConfig
 from fledged.products import Dataset, Preprocess
 from fledged.progress import silent
+from fledged.settings.training import TrainConfig
 from fledged.training import backbones
 from fledged.training.activations import Store
 from fledged.training.batches import Batch

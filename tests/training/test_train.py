@@ -13,11 +13,11 @@ import pytest
 import safetensors.torch
 import torch
 
-from fledged.config import TrainConfig
 from fledged.errors import ConfigError, ProductError
 from fledged.products import Dataset, Run
 from fledged.progress import silent
 from fledged.recipes import PRESETS
+from fledged.settings.training import TrainConfig
 from fledged.training import checkpoints
 from fledged.training.backbones import _in_timm_names, empty, read
 from fledged.training.inference import run_probabilities

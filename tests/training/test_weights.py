@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fledged.config import TrainConfig
 from fledged.errors import WeightsError
+from fledged.settings.training import TrainConfig
 from fledged.training import weights
 from fledged.training.weights import locate
 

@@ -13,8 +13,9 @@ from fledged.collecting.offers import Link, Photo
 from fledged.collecting.sources import Opened, open_source
 from fledged.collecting.store import filling
 from fledged.collecting.tally import Collected, Tally
-from fledged.config import CollectConfig, resolve
+from fledged.config import resolve
 from fledged.errors import LakeError
+from fledged.settings.lake import CollectConfig
 
 
 def collect(

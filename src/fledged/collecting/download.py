@@ -19,7 +19,7 @@ from fledged import progress
 from fledged.collecting.fetch import TOO_SLOW, UNREACHABLE, Client, Fetched
 from fledged.collecting.offers import Refusal
 from fledged.collecting.store import extension
-from fledged.config import CollectConfig
+from fledged.settings.lake import CollectConfig
 
 # Doubles with each try, times 0.5 to 1.5, so that those who failed together do not come back together.
 BACK_OFF_S = 1.0

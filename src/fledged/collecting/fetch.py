@@ -22,7 +22,7 @@ from fledged import __version__
 from fledged.collecting.addresses import CheckedTransport
 from fledged.collecting.offers import Refusal
 from fledged.collecting.robots import Robots
-from fledged.config import CollectConfig
+from fledged.settings.lake import CollectConfig
 
 AGENT = "fledged"
 _HEADERS = {

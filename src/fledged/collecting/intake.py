@@ -8,9 +8,9 @@ from fledged.collecting.attempts import Attempt, Attempts
 from fledged.collecting.offers import Link, Photo, Refusal, Refused, refused
 from fledged.collecting.store import Placed, Store, extension
 from fledged.collecting.tally import Tally
-from fledged.config import CollectConfig
 from fledged.products import Split
 from fledged.provenance import Provenance
+from fledged.settings.lake import CollectConfig
 from fledged.workspace import now, sha256_of_file
 
 GONE = "collected earlier, and no longer in the lake"

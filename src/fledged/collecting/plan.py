@@ -21,9 +21,9 @@ from typing import Literal, get_args
 from pydantic import Field, ValidationError
 
 from fledged.collecting.offers import Refusal, clean_label
-from fledged.config import Record, suggestion
-from fledged.errors import ConfigError
+from fledged.errors import ConfigError, suggestion
 from fledged.products import SPLIT_FOLDERS
+from fledged.records import Record
 
 Engine = Literal["bing", "baidu", "google", "duckduckgo", "ddgs-bing"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)

@@ -15,8 +15,8 @@ from fledged.collecting.members import Limits
 from fledged.collecting.offers import Link, Offer, Offers, Refusal, clean_label
 from fledged.collecting.plan import Engine, Plan, read_plan
 from fledged.collecting.tables import open_csv, read_url_list
-from fledged.config import CollectConfig
 from fledged.errors import ConfigError, LakeError
+from fledged.settings.lake import CollectConfig
 
 _ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".gz", ".bz2", ".xz")
 _LIST_SUFFIXES = (".txt", ".urls", ".lst")

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fledged.collecting.offers import Refused
-from fledged.config import Record
 from fledged.provenance import STATE_FOLDER
+from fledged.records import Record
 from fledged.workspace import write_bytes
 
 TABLE = f"{STATE_FOLDER}/refused.csv"

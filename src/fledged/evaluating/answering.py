@@ -12,7 +12,6 @@ import numpy as np
 import polars as pl
 
 from fledged import images
-from fledged.config import EvaluateConfig
 from fledged.engine import n_workers
 from fledged.errors import ProductError
 from fledged.evaluating import photos as labelled
@@ -22,6 +21,7 @@ from fledged.evaluating.subject import Float32Array, Probabilities, Subject
 from fledged.images import BadPhoto, UInt8Array
 from fledged.products import Preprocess
 from fledged.progress import Report
+from fledged.settings.results import EvaluateConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fledged.config import Record
 from fledged.products import Figure
+from fledged.records import Record
 
 
 class Contender(Record):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fledged import progress
-from fledged.config import EvaluateConfig, resolve
+from fledged.config import resolve
 from fledged.errors import LakeError, ProductError
 from fledged.evaluating import photos
 from fledged.evaluating.answering import answer
@@ -18,6 +18,7 @@ from fledged.evaluating.photos import Photo
 from fledged.evaluating.subject import Subject, find_subject
 from fledged.pages import words
 from fledged.products import Bundle, Dataset, Report, Run
+from fledged.settings.results import EvaluateConfig
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_bytes, write_table
 
 

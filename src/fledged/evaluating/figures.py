@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from fledged.config import Record
 from fledged.evaluating import metrics
 from fledged.evaluating.answering import Answers
 from fledged.products import ClassFigures, Figure
+from fledged.records import Record
 
 _N_BINS = 20
 

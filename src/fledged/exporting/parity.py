@@ -12,11 +12,11 @@ import onnxruntime
 import polars as pl
 
 from fledged import engine, images
-from fledged.config import ExportConfig
 from fledged.errors import ParityError
 from fledged.images import UInt8Array
 from fledged.products import Dataset, Parity, Preprocess, Report
 from fledged.progress import Report as Progress
+from fledged.settings.results import ExportConfig
 from fledged.training.graph import INPUT
 
 _BATCH = 16

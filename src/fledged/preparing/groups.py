@@ -18,8 +18,8 @@ import polars as pl
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from fledged.config import PrepareConfig
 from fledged.errors import ConfigError
+from fledged.settings.lake import PrepareConfig
 
 Tie = tuple[int, int]  # two photos, by position
 

@@ -18,11 +18,12 @@ import polars as pl
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from fledged.config import TrainConfig, resolve
+from fledged.config import resolve
 from fledged.preparing.members import folds_of
 from fledged.preparing.split import Group, place
 from fledged.products import SPLITS, Dataset, Figure, Leak, Preprocess
 from fledged.progress import Report
+from fledged.settings.training import TrainConfig
 from fledged.training import backbones
 from fledged.training.features import Float32Array, features_of
 from fledged.training.transfer import embedding_of

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from fledged.config import PrepareConfig
 from fledged.errors import LakeError
 from fledged.preparing.groups import group_photos
 from fledged.preparing.split import Group, assign, place
 from fledged.products import SPLITS, Split
+from fledged.settings.lake import PrepareConfig
 
 # The order in which a label's groups are handed out: what a rare class is judged on comes before what chooses its
 # best epoch.

@@ -15,10 +15,10 @@ import io
 
 import polars as pl
 
-from fledged.config import PrepareConfig
 from fledged.errors import ProductError
 from fledged.preparing.groups import AUTO
 from fledged.products import SPLITS
+from fledged.settings.lake import PrepareConfig
 from fledged.workspace import Workspace, write_bytes
 
 

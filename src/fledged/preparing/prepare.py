@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from fledged import progress
-from fledged.config import PrepareConfig, resolve
+from fledged.config import resolve
 from fledged.copies import copies_of
 from fledged.errors import LakeError
 from fledged.preparing.groups import AUTO, REASON_SEPARATOR, hint
@@ -20,6 +20,7 @@ from fledged.preparing.memory import recall, remember
 from fledged.preparing.shards import PHOTOS_PER_SHARD, write_shard
 from fledged.products import SPLITS, Dataset, Review, Snapshot, Split
 from fledged.scanning.changes import warn_of_changes
+from fledged.settings.lake import PrepareConfig
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
 
 _LOG = logging.getLogger("fledged")

@@ -20,10 +20,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fledged.config import Record
 from fledged.engine import n_workers
 from fledged.errors import FledgedError, RequestError
 from fledged.images import BadPhoto
+from fledged.records import Record
 from fledged.reviewing.desk import Desk
 from fledged.reviewing.pictures import SIZES_PX
 from fledged.serving.headers import with_headers

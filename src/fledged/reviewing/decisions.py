@@ -22,8 +22,8 @@ import polars as pl
 from pydantic import ValidationError, field_validator, model_validator
 from pydantic_core import from_json
 
-from fledged.config import Record
 from fledged.errors import ProductError
+from fledged.records import Record
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 _CONFLICT_MARKER = re.compile(rb"(<<<<<<<|\|\|\|\|\|\|\||=======|>>>>>>>)( |$)")

@@ -14,12 +14,12 @@ import webbrowser
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from fledged.config import ServeConfig
 from fledged.products import Review, Snapshot
 from fledged.reviewing.decisions import Decision
 from fledged.reviewing.log import DecisionLog, as_shown
 from fledged.reviewing.pictures import picture
 from fledged.reviewing.queue import photo_records, queue_record
+from fledged.settings.results import ServeConfig
 from fledged.workspace import DEFAULT, Workspace
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import polars as pl
 
-from fledged.config import PrepareConfig, ReviewConfig, TrainConfig
 from fledged.products import Snapshot
 from fledged.progress import Report
 from fledged.reviewing.clusters import cluster_findings
@@ -18,6 +17,8 @@ from fledged.reviewing.mislabels import likely_mislabels
 from fledged.reviewing.outliers import outliers
 from fledged.reviewing.privacy import gps_findings
 from fledged.reviewing.quality import quality_findings
+from fledged.settings.lake import PrepareConfig, ReviewConfig
+from fledged.settings.training import TrainConfig
 from fledged.training.weights import Source
 from fledged.workspace import Workspace
 

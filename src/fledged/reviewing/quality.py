@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from fledged.config import ReviewConfig
 from fledged.reviewing.findings import findings_of, together
+from fledged.settings.lake import ReviewConfig
 
 # Drawings and icons: nearly all pixels equal their neighbour, or most do and the edges are as hard as those of letters.
 _DRAWN_FLAT = 0.87

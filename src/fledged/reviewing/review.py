@@ -10,7 +10,7 @@ from typing import Literal
 import polars as pl
 
 from fledged import progress
-from fledged.config import PrepareConfig, ReviewConfig, TrainConfig, resolve
+from fledged.config import resolve
 from fledged.errors import ConfigError
 from fledged.products import Review, Snapshot
 from fledged.reviewing import findings
@@ -20,6 +20,8 @@ from fledged.reviewing.decisions import standing_decisions
 from fledged.reviewing.finders import VERSION, Eyes, find
 from fledged.reviewing.log import DecisionLog
 from fledged.scanning.changes import warn_of_changes
+from fledged.settings.lake import PrepareConfig, ReviewConfig
+from fledged.settings.training import TrainConfig
 from fledged.training.weights import locate
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
 

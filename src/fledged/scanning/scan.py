@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from fledged import engine, progress
-from fledged.config import ScanConfig, resolve
+from fledged.config import resolve
 from fledged.errors import LakeError
 from fledged.products import Snapshot
 from fledged.provenance import read_provenance
@@ -22,6 +22,7 @@ from fledged.scanning.census import Tables
 from fledged.scanning.changes import counted, difference, newest, no_changes
 from fledged.scanning.provenance import COLUMNS, with_provenance
 from fledged.scanning.walk import Found, Listing, walk
+from fledged.settings.lake import ScanConfig
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
 
 _LOG = logging.getLogger(__name__)

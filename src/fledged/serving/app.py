@@ -16,12 +16,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from fledged.config import ServeConfig
 from fledged.engine import n_workers
 from fledged.errors import RequestError
 from fledged.serving.headers import with_headers
 from fledged.serving.predictor import Predictor
 from fledged.serving.uploads import Upload, photos_in, read_body
+from fledged.settings.results import ServeConfig
 
 _PAGE = Path(__file__).parent / "page"
 _PAGE_FILES = {

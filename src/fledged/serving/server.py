@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from starlette.applications import Starlette
 
-from fledged.config import ServeConfig, resolve
+from fledged.config import resolve
 from fledged.errors import ConfigError
 from fledged.products import Bundle
 from fledged.serving.app import create_app
 from fledged.serving.predictor import load
+from fledged.settings.results import ServeConfig
 from fledged.workspace import DEFAULT
 
 # A photo that is being answered when the server is stopped gets this long.

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from fledged.config import Record
 from fledged.products import Run
+from fledged.records import Record
 from fledged.training.blocks import chain, cut
 from fledged.training.inference import load_classifier
 from fledged.training.model import Classifier

@@ -11,9 +11,10 @@ import safetensors.torch
 import torch
 from pydantic import ValidationError
 
-from fledged.config import Record, TrainConfig
 from fledged.errors import ProductError
 from fledged.products import Environment
+from fledged.records import Record
+from fledged.settings.training import TrainConfig
 from fledged.training.environment import differences, environment
 from fledged.training.loop import Epoch, Progress
 from fledged.workspace import Workspace, sha256_of_file, write_bytes

@@ -11,8 +11,8 @@ import os
 from collections.abc import Callable
 
 from fledged import progress
-from fledged.config import GradualConfig
 from fledged.products import Dataset, Run
+from fledged.settings.training import GradualConfig
 from fledged.training.lr_finder import find_lr
 
 _LOG = logging.getLogger("fledged")

@@ -12,9 +12,9 @@ from accelerate import Accelerator
 from torch import nn
 
 from fledged import progress
-from fledged.config import AugmentConfig, LossConfig, OptimizeConfig, TrainConfig
 from fledged.errors import ConfigError
 from fledged.products import WEIGHTS_FILE, Dataset, Preprocess, Run
+from fledged.settings.training import AugmentConfig, LossConfig, OptimizeConfig, TrainConfig
 from fledged.training import backbones, optimizers, precision
 from fledged.training.activations import Store
 from fledged.training.backbones import Backbone

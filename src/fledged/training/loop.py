@@ -14,9 +14,10 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from fledged.config import LossConfig, OptimizeConfig, Record
 from fledged.errors import ConfigError, TrainingError
 from fledged.products import Split
+from fledged.records import Record
+from fledged.settings.training import LossConfig, OptimizeConfig
 from fledged.training import ema, losses, optimizers, schedules
 from fledged.training.batches import Batches
 from fledged.training.losses import Mix, Tally

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from fledged.config import LossConfig
 from fledged.errors import ConfigError
+from fledged.settings.training import LossConfig
 
 # 1 - p in float32 is 0 for a photo that is learned, and its power below 1 would have no derivative there.
 _SMALLEST = 1e-12

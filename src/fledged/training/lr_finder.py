@@ -21,9 +21,10 @@ import torch
 from torch import nn
 
 from fledged import progress
-from fledged.config import FindLrConfig, TrainConfig, resolve
+from fledged.config import resolve
 from fledged.errors import TrainingError
 from fledged.products import Dataset, RangeTest
+from fledged.settings.training import FindLrConfig, TrainConfig
 from fledged.training import optimizers
 from fledged.training.job import Job, Pupil, job_of, pupil_of, untrained
 from fledged.training.loop import Plan, batches_of, step

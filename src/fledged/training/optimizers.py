@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from fledged.config import OptimizeConfig
+from fledged.settings.training import OptimizeConfig
 
 StateDict = dict[str, torch.Tensor]
 

@@ -14,9 +14,9 @@ import polars as pl
 import torch
 
 from fledged import engine
-from fledged.config import TrainConfig
 from fledged.products import Dataset
 from fledged.recipes import Recipe
+from fledged.settings.training import TrainConfig
 from fledged.training import views
 from fledged.training.activations import Activations, NoRoom, Store, activations_of, half
 from fledged.training.batches import Batch, Batches, IntArray, epoch_of, read_split

@@ -11,9 +11,10 @@ import time
 import safetensors.torch
 
 from fledged import progress
-from fledged.config import TrainConfig, resolve
+from fledged.config import resolve
 from fledged.errors import ProductError
 from fledged.products import WEIGHTS_FILE, BackboneInfo, Dataset, Run
+from fledged.settings.training import TrainConfig
 from fledged.training import checkpoints
 from fledged.training.backbones import Backbone
 from fledged.training.checkpoints import Checkpoint

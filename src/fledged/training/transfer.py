@@ -7,9 +7,9 @@ import hashlib
 import torch
 from torch import nn
 
-from fledged.config import TrainConfig
 from fledged.products import Dataset, Preprocess
 from fledged.progress import Report
+from fledged.settings.training import TrainConfig
 from fledged.training import graph
 from fledged.training.batches import FeatureBatches, read_split
 from fledged.training.features import Embedding, features_of

@@ -18,8 +18,8 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from fledged.config import TrainConfig
 from fledged.errors import WeightsError
+from fledged.settings.training import TrainConfig
 from fledged.workspace import sha256_of_file, write
 
 _LOG = logging.getLogger("fledged")

@@ -1,0 +1,38 @@
+"""The shell: parse, call one verb, print. Everything else is in the verbs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from typer.exceptions import TyperException
+
+# Imported in the order in which `fledged --help` lists their commands.
+from fledged.cli import build, lake, models, answers  # isort: skip
+from fledged.cli.app import app
+from fledged.errors import FledgedError
+
+_INTERRUPTED = 130  # what Typer returns after Ctrl-C
+
+__all__ = ["answers", "app", "build", "lake", "main", "models"]
+
+
+def main() -> None:
+    """The entry point: every error becomes one line and exit code 2."""
+    logging.basicConfig(format="%(message)s", level=logging.ERROR)
+    logging.getLogger("fledged").setLevel(logging.INFO)
+    try:
+        code = app(standalone_mode=False)
+        if code == _INTERRUPTED:
+            print("Stopped; what was finished is kept.", file=sys.stderr)
+        sys.exit(code)
+    except TyperException as error:  # a wrong flag, command or value
+        print(f"error: {' '.join(str(error.format_message()).split())} Help: fledged --help", file=sys.stderr)
+        sys.exit(2)
+    except FledgedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): not an error of ours.
+        sys.stderr.close()
+        sys.exit(1)

@@ -1,0 +1,84 @@
+"""Commands that lead to answers: export, predict, serve."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import fledged
+from fledged import DEFAULT_WORK as DEFAULT
+from fledged.cli.app import (
+    AsJson,
+    Assign,
+    Work,
+    app,
+    settings_of,
+    tell,
+)
+
+if TYPE_CHECKING:
+    from fledged.products import Failure, Prediction
+
+
+@app.command()
+def export(
+    run: Annotated[str | None, typer.Argument(help="A run's id; the newest without.")] = None,
+    work: Work = DEFAULT,
+    as_json: AsJson = False,
+    assign: Assign = None,
+) -> None:
+    """Write the run as ONNX with all that serving needs, checked on real photos: a Bundle."""
+    tell(fledged.export(run, work=work, **settings_of("export", assign)), work, as_json)
+
+
+@app.command()
+def predict(
+    photos: Annotated[list[Path], typer.Argument(help="Photos, and folders of photos.")],
+    bundle: Annotated[str | None, typer.Option(help="A bundle's id or folder; the newest without.")] = None,
+    work: Work = DEFAULT,
+    as_json: AsJson = False,
+    top_k: Annotated[int, typer.Option(min=1, help="Classes to name for each photo.")] = 1,
+) -> None:
+    """Say what is on photos. Needs no torch."""
+    from fledged.products import Prediction
+    from fledged.serving.predictor import find_photos
+
+    predictor = fledged.load(bundle, work=work)
+    n_answered = 0
+    for path, answer in predictor.predict_many(find_photos(photos), top_k=top_k):
+        n_answered += isinstance(answer, Prediction)
+        print(_prediction_json(path, answer) if as_json else _prediction_line(path, answer), flush=True)
+    if not n_answered:
+        raise typer.Exit(2)
+
+
+@app.command()
+def serve(
+    bundle: Annotated[str | None, typer.Argument(help="A bundle's id or folder; the newest without.")] = None,
+    work: Work = DEFAULT,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; loopback unless given.")] = None,
+    port: Annotated[int | None, typer.Option(help="0 takes a free port.")] = None,
+    assign: Assign = None,
+) -> None:
+    """Answer photos over HTTP, with a page to drop them on. Needs no torch."""
+
+    def ready(url: str) -> None:
+        print(f"Serving {url}\nTry it:  curl -F photo=@PHOTO {url.rstrip('/')}/classify\nStop it: Ctrl-C", flush=True)
+
+    fledged.serve(bundle, work=work, on_ready=ready, **settings_of("serve", assign, host=host, port=port))
+
+
+def _prediction_line(path: Path, answer: Prediction | Failure) -> str:
+    from fledged.products import Failure
+
+    name = str(path).encode(errors="backslashreplace").decode().replace("\n", "\\n")
+    if isinstance(answer, Failure):
+        return f"{name}\terror: {answer.error}"
+    return f"{name}\t" + "\t".join(f"{entry.label} {entry.score:.1%}" for entry in answer.top_k)
+
+
+def _prediction_json(path: Path, answer: Prediction | Failure) -> str:
+    return json.dumps({"file": str(path)} | answer.model_dump(mode="json"))

@@ -1,0 +1,92 @@
+"""The shell's frame: what all commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+import fledged
+from fledged import DEFAULT_WORK as DEFAULT
+from fledged.errors import ConfigError
+
+if TYPE_CHECKING:
+    from fledged.products import Product
+
+# Verbs, products and their words are imported by the command that needs them: `fledged --help` waits for none of them.
+
+app = typer.Typer(
+    help="From a messy folder of photos to a small, honest, deployed image classifier.",
+    invoke_without_command=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help and one-line errors, and a start without Rich
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+Work = Annotated[Path, typer.Option("--work", metavar="DIR", help="Working folder: all products are kept there.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON.")]
+Assign = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.NAME=VALUE", help="Any setting of docs/settings.md; may be repeated."),
+]
+Seed = Annotated[int | None, typer.Option(help="The same seed gives the same result.")]
+GroupBy = Annotated[str | None, typer.Option(metavar="REGEX", help="Photos whose names match alike stay in one split.")]
+KeepSplits = Annotated[
+    bool | None, typer.Option("--keep-splits", help="Respect the lake's own train, val and test folders.")
+]
+DropClasses = Annotated[list[str] | None, typer.Option("--drop-classes", metavar="CLASS", help="Leave a class out.")]
+Backbone = Annotated[
+    str | None,
+    typer.Option(help="auto, mobilenet_v2, resnet18, vgg11, efficientnet_lite0 or timm:NAME."),
+]
+Weights = Annotated[str | None, typer.Option(metavar="FILE", help="The backbone's weights, safetensors.")]
+Mode = Annotated[str | None, typer.Option(help="transfer, finetune, gradual or scratch.")]
+Epochs = Annotated[int | None, typer.Option(help="Rounds through the photos; 0 takes the mode's own.")]
+Apply = Annotated[
+    Literal["advice"] | None,
+    typer.Option(help="advice: drop and relabel what the findings advise, where nobody has decided."),
+]
+Lake = Annotated[Path, typer.Argument(metavar="PHOTOS", help="A folder with one folder of photos a class.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"fledged {fledged.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def settings_of(section: str, assign: list[str] | None, **flags: object) -> dict[str, Any]:
+    """Flags, overlaid by --set; a section of another verb is a mistake worth a word."""
+    from fledged.config import overlaid, parse_assignments
+
+    assigned = parse_assignments(assign or [])
+    for other in assigned.keys() - {section}:
+        raise ConfigError(f"`fledged {section}` takes no setting of `{other}`", remedy=f"Write --set {section}.…=…")
+    return overlaid(flags, assigned.get(section, {}))
+
+
+def tell(product: Product, work: Path, as_json: bool) -> None:
+    """Print what was made: its record, or a few lines with the next step."""
+    if as_json:
+        print(product.model_dump_json(indent=2))
+        return
+    from fledged import summary
+
+    for line in summary.lines(product):
+        print(line + (at(work) if "Next: " in line else ""))
+
+
+def at(work: Path) -> str:
+    """The flag that a suggested command needs to find the same working folder."""
+    return "" if work == DEFAULT else f" --work {work}"

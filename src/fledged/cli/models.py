@@ -1,0 +1,178 @@
+"""Commands on models: try rates, train, judge, compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import fledged
+from fledged import DEFAULT_WORK as DEFAULT
+from fledged.cli.app import (
+    AsJson,
+    Assign,
+    Backbone,
+    Epochs,
+    Mode,
+    Seed,
+    Weights,
+    Work,
+    app,
+    at,
+    settings_of,
+    tell,
+)
+from fledged.errors import ConfigError
+
+BatchSize = Annotated[int | None, typer.Option(help="Photos a step; 0 takes the mode's own.")]
+Views = Annotated[int | None, typer.Option(help="Versions of a photo where frozen blocks are computed once.")]
+Unfreeze = Annotated[int | None, typer.Option(help="Last blocks to train as well; 0 none, -1 all.")]
+
+
+@app.command("find-lr")
+def find_lr(
+    dataset: Annotated[str | None, typer.Argument(help="A dataset's id; the newest without.")] = None,
+    work: Work = DEFAULT,
+    as_json: AsJson = False,
+    assign: Assign = None,
+    backbone: Backbone = None,
+    weights: Weights = None,
+    mode: Mode = None,
+    batch_size: BatchSize = None,
+    unfreeze: Unfreeze = None,
+    views: Views = None,
+    seed: Seed = None,
+    low: Annotated[float | None, typer.Option(help="The first rate.")] = None,
+    high: Annotated[float | None, typer.Option(help="The last rate, unless the loss runs away before.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Rates from low to high, one a step.")] = None,
+) -> None:
+    """Try learning rates on training photos, before training: a RangeTest, and its page."""
+    from fledged.config import overlaid, parse_assignments
+
+    assigned = parse_assignments(assign or [])
+    for other in assigned.keys() - {"train", "find_lr"}:
+        raise ConfigError(f"`fledged find-lr` takes no setting of `{other}`", remedy="Write --set train.…=…")
+    training = {
+        "backbone": backbone,
+        "weights": weights,
+        "mode": mode,
+        "batch_size": batch_size,
+        "unfreeze": unfreeze,
+        "views": views,
+        "seed": seed,
+    }
+    tried: dict[str, Any] = overlaid({"low": low, "high": high, "steps": steps}, assigned.get("find_lr", {}))
+    made = fledged.find_lr(dataset, work=work, train=overlaid(training, assigned.get("train", {})), **tried)
+    tell(made, work, as_json)
+
+
+@app.command()
+def train(
+    dataset: Annotated[str | None, typer.Argument(help="A dataset's id; the newest without.")] = None,
+    work: Work = DEFAULT,
+    as_json: AsJson = False,
+    assign: Assign = None,
+    backbone: Backbone = None,
+    weights: Weights = None,
+    mode: Mode = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak rate; 0 takes the mode's own.")] = None,
+    unfreeze: Unfreeze = None,
+    views: Views = None,
+    seed: Seed = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    show_augmented: Annotated[
+        bool, typer.Option("--show-augmented", help="Show photos beside their augmented views, and train nothing.")
+    ] = False,
+) -> None:
+    """Train a classifier: a Run."""
+    settings = settings_of(
+        "train",
+        assign,
+        backbone=backbone,
+        weights=weights,
+        mode=mode,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        unfreeze=unfreeze,
+        views=views,
+        seed=seed,
+    )
+    if show_augmented:
+        with fledged.naming_extras():
+            from fledged.training.before_after import show_augmented as show
+        shown = show(dataset, work=work, **settings)
+        print(f"Augmented {shown.n_photos} photos, {shown.n_views} views each, by {shown.augment.preset}")
+        print(f"Saved {shown.picture}\nPage  {shown.page}")
+        print(f"Next: fledged train{at(work)}, or another preset: --set train.augment=NAME (docs/training.md)")
+        return
+    tell(fledged.train(dataset, work=work, resume=resume, **settings), work, as_json)
+
+
+@app.command()
+def evaluate(
+    subjects: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN|BUNDLE] [FOLDER]", help="run:ID, bundle:ID or a bundle's folder; a folder of labelled photos."
+        ),
+    ] = None,
+    work: Work = DEFAULT,
+    as_json: AsJson = False,
+    assign: Assign = None,
+) -> None:
+    """Judge a run on its test split, or on a folder of labelled photos: a Report."""
+    subject, folder = _subject_and_folder(subjects or [])
+    tell(fledged.evaluate(subject, folder, work=work, **settings_of("evaluate", assign)), work, as_json)
+
+
+@app.command()
+def compare(
+    subjects: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN|BUNDLE]... [FOLDER]",
+            help="run:ID, bundle:ID or a bundle's folder; a folder of labelled photos.",
+        ),
+    ] = None,
+    work: Work = DEFAULT,
+    as_json: AsJson = False,
+    assign: Assign = None,
+    backbones: Annotated[str, typer.Option(metavar="A,B,…", help="Backbones to train with each of the modes.")] = "",
+    modes: Annotated[str, typer.Option(metavar="A,B,…", help="transfer, finetune, scratch: modes to train with.")] = "",
+    weights: Weights = None,
+) -> None:
+    """Judge models on the same photos, side by side: all runs of a dataset, named ones, or ones trained now."""
+    folders = [word for word in subjects or [] if Path(word).is_dir() and not (Path(word) / "bundle.json").exists()]
+    if len(folders) > 1:
+        raise ConfigError("Give one folder of photos at most", where=" ".join(folders))
+    compared = fledged.compare(
+        *[word for word in subjects or [] if word not in folders],
+        folder=folders[0] if folders else None,
+        backbones=_listed(backbones),
+        modes=_listed(modes),
+        work=work,
+        settings=settings_of("train", assign, weights=weights),
+    )
+    if as_json:
+        print(compared.model_dump_json(indent=2))
+        return
+    from fledged import summary
+
+    for line in summary.comparison_lines(compared):
+        print(line + (at(work) if "Next: " in line else ""))
+
+
+def _listed(words: str) -> list[str]:
+    return [word.strip() for word in words.split(",") if word.strip()]
+
+
+def _subject_and_folder(words: list[str]) -> tuple[str | None, str | None]:
+    folders = [word for word in words if Path(word).is_dir() and not (Path(word) / "bundle.json").exists()]
+    subjects = [word for word in words if word not in folders]
+    if len(folders) > 1 or len(subjects) > 1:
+        raise ConfigError("Give one run or bundle and one folder at most", where=" ".join(words))
+    return subjects[0] if subjects else None, folders[0] if folders else None

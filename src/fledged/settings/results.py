@@ -1,0 +1,36 @@
+"""Settings of evaluate, export and serve: unit, range, default and reason."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from fledged.records import Record
+
+
+class EvaluateConfig(Record):
+    """How a model is judged."""
+
+    gallery: int = Field(60, ge=0, le=5000, description="Misclassified photos shown on the page at most.")
+    batch_size: int = Field(
+        4, ge=1, le=512, description="Photos that go through the model together; more than the caches hold is slower."
+    )
+    workers: int = Field(0, ge=0, description="Threads that decode photos; 0 takes one a core.")
+
+
+class ExportConfig(Record):
+    """When an export is good enough."""
+
+    max_abs_difference: float = Field(
+        1e-3, gt=0, le=1, description="Of any probability between run and export; more than this fails the export."
+    )
+    parity_photos: int = Field(1000, ge=1, description="Test photos to compare at most.")
+
+
+class ServeConfig(Record):
+    """How the server listens."""
+
+    host: str = Field("127.0.0.1", description="Loopback by default: nobody else can reach it.")
+    port: int = Field(8000, ge=0, le=65535, description="0 takes a free port.")
+    max_megabytes: float = Field(20, gt=0, le=1000, description="Larger requests are answered 413.")
+    top_k: int = Field(5, ge=1, le=1000, description="Classes in an answer at most.")
+    threads: int = Field(0, ge=0, description="Threads of one inference; 0 takes one a core.")

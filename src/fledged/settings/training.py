@@ -1,0 +1,243 @@
+"""Settings of train and find-lr: unit, range, default and reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from fledged.errors import ConfigError, suggestion
+from fledged.recipes import PRESETS, STEPS, Preset, Recipe
+from fledged.records import Record
+
+BACKBONES = ("mobilenet_v2", "resnet18", "vgg11", "efficientnet_lite0")
+
+
+class HeadConfig(Record):
+    """What is put on the backbone's features."""
+
+    hidden: int = Field(0, ge=0, le=65_536, description="Units of a hidden layer with ReLU; 0 is a linear head.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Share of the inputs of the last layer that is left out.")
+
+
+class OptimizeConfig(Record):
+    """How the weights move."""
+
+    optimizer: Literal["adamw", "sgd", "sgd_nesterov"] = Field("adamw", description="How a step is made of gradients.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Of sgd and sgd_nesterov.")
+    weight_decay: float = Field(
+        -1.0, ge=-1, le=10, description="Of weights, not of biases and norms; -1 takes the mode's own."
+    )
+    l1: float = Field(0.0, ge=0, description="Times the sum of the absolute weights, added to the loss.")
+    schedule: Literal["one_cycle", "cosine", "step", "cyclic", "plateau", "constant"] = Field(
+        "one_cycle", description="How the learning rate goes up to its peak and down, or stays there."
+    )
+    clip_norm: float = Field(0.0, ge=0, description="Longer gradients are shortened to this length; 0 leaves them.")
+    accumulate: int = Field(1, ge=1, le=1024, description="Batches whose gradients are added up before a step.")
+    ema_decay: float = Field(
+        0.0, ge=0, lt=1, description="Validate and keep an exponential moving average of the weights; 0 keeps them."
+    )
+    patience: int = Field(0, ge=0, description="Epochs without a better one before it stops; 0 never stops early.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto",
+        description="Of the network's arithmetic; auto takes bf16 where photos go through and the machine has it.",
+    )
+
+
+class LossConfig(Record):
+    """What is made small."""
+
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of each label that is given to all classes.")
+    focal_gamma: float = Field(0.0, ge=0, le=10, description="Focal loss: photos that are easy by now count less.")
+    mixup: float = Field(0.0, ge=0, le=10, description="Alpha of mixup: photos are blended in pairs; 0 is none.")
+    cutmix: float = Field(0.0, ge=0, le=10, description="Alpha of CutMix: parts of photos change places; 0 is none.")
+
+
+class CacheConfig(Record):
+    """What is computed once."""
+
+    limit_gigabytes: float = Field(
+        20.0, ge=0, description="For activations of frozen blocks; those that were used least recently go first."
+    )
+
+
+class GradualConfig(Record):
+    """The stages of gradual unfreezing."""
+
+    stages: tuple[Annotated[int, Field(ge=0, le=1000)], ...] = Field(
+        (0, 1, 3, 6), min_length=1, description="Last blocks that each stage trains with the head; ever more of them."
+    )
+    target_accuracy: float = Field(1.0, gt=0, le=1, description="Validation accuracy at which no stage follows.")
+    patience: int = Field(1, ge=1, description="Stages that may bring nothing better before no other follows.")
+
+    @field_validator("stages")
+    @classmethod
+    def _growing(cls, stages: tuple[int, ...]) -> tuple[int, ...]:
+        if list(stages) != sorted(set(stages)):
+            raise ValueError("each stage must train more blocks than the one before")
+        return stages
+
+
+class AugmentConfig(Record):
+    """How training photos are varied; a preset's name alone may stand for the table."""
+
+    preset: Preset = Field(
+        "light", description="A recipe by its name, such as light or none (training.md has all); own is steps."
+    )
+    steps: Recipe = Field(
+        (),
+        description="What is done, in this order, instead of a preset: names of steps, or tables such as "
+        '{step = "rotate", degrees = 15}.',
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset_by_name(cls, given: object) -> object:
+        return {"preset": given} if isinstance(given, str) else given
+
+    @field_validator("preset", mode="before")
+    @classmethod
+    def _known(cls, name: object) -> object:
+        if name not in PRESETS and name != "own":
+            raise ValueError(f"there is no such preset. {suggestion(str(name), dict.fromkeys([*PRESETS, 'own']))}")
+        return name
+
+    @field_validator("steps", mode="before")
+    @classmethod
+    def _steps(cls, given: object) -> object:
+        return tuple(map(_step, range(1, len(given) + 1), given)) if isinstance(given, list | tuple) else given
+
+    @model_validator(mode="after")
+    def _own_has_steps(self) -> AugmentConfig:
+        if self.preset == "own" and not self.steps:
+            raise ValueError("own needs train.augment.steps")
+        return self
+
+    @property
+    def recipe(self) -> Recipe:
+        """The steps themselves."""
+        return self.steps or PRESETS[self.preset]
+
+    def resolved(self) -> AugmentConfig:
+        """With the steps written out, so that a record says what was done even when a preset changes.
+
+        Raises ConfigError if a preset and other steps are asked for.
+        """
+        is_preset = self.recipe == PRESETS.get(self.preset)
+        if not is_preset and self.preset != "own" and "preset" in self.model_fields_set:
+            raise ConfigError(
+                f"`train.augment` asks for the preset {self.preset} and for other steps",
+                remedy=f"Take one of them out; --set train.augment={self.preset} does without the steps.",
+            )
+        return AugmentConfig(preset=self.preset if is_preset else "own", steps=self.recipe)
+
+
+def _step(number: int, given: object) -> object:
+    """A step of a recipe; a name alone takes its defaults. Raises ValueError with the nearest known name."""
+    settings = {"step": given} if isinstance(given, str) else given
+    if isinstance(settings, BaseModel):
+        return settings
+    if not isinstance(settings, Mapping):
+        raise ValueError(f"step {number} is {given!r}; write a name or a table")
+    name = str(settings.get("step", ""))
+    if name not in STEPS:
+        raise ValueError(f"step {number} is {name!r}, which is none. {suggestion(name, STEPS)}")
+    for setting in settings:
+        if setting not in STEPS[name].model_fields:
+            near = suggestion(setting, STEPS[name].model_fields)
+            raise ValueError(f"step {number}, {name}, has no setting {setting!r}. {near}")
+    try:
+        return STEPS[name].model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = ".".join(map(str, first["loc"]))
+        raise ValueError(f"step {number}, {name}: {what} is {first.get('input')!r}: {first['msg']}") from error
+
+
+class TrainConfig(Record):
+    """How a classifier is trained."""
+
+    backbone: str = Field("auto", description="mobilenet_v2, resnet18, vgg11, efficientnet_lite0, timm:NAME, or auto.")
+    weights: str = Field("", description="A safetensors file with the backbone's weights.")
+    mode: Literal["transfer", "finetune", "gradual", "scratch"] = Field(
+        "transfer",
+        description="transfer trains a head on the frozen backbone; finetune trains all of it, or its last blocks; "
+        "gradual unfreezes them stage by stage; scratch begins without weights.",
+    )
+    start: str = Field("", description="A run's id, with whose weights it begins.")
+    unfreeze: int = Field(
+        -1, ge=-1, le=1000, description="Last blocks of the backbone that finetune trains; 0 is none, -1 is all."
+    )
+    size_px: int = Field(224, ge=32, le=1024, description="Side of the square that the model sees.")
+    resize: Literal["crop", "pad", "squash"] = Field("crop", description="How a photo becomes a square.")
+    epochs: int = Field(0, ge=0, le=10_000, description="0 takes 60 for transfer, 10 for finetune, 50 for scratch.")
+    batch_size: int = Field(
+        0,
+        ge=0,
+        le=4096,
+        description="0 takes an eighth of the training photos (256 at most) for transfer, 32 for finetune and scratch.",
+    )
+    learning_rate: float = Field(0.0, ge=0, description="Peak of the schedule; 0 takes the mode's own.")
+    views: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="Versions of each training photo where frozen blocks are computed once: itself, and augmented "
+        "ones. 0 takes 4 to train blocks, and for a head up to 4, as long as they are no more than 600 together, "
+        "and one without augmentation.",
+    )
+    balance: Literal["none", "weights", "sampling"] = Field(
+        "none",
+        description="For classes of unequal size: weights counts each photo's loss by how rare its class is, sampling "
+        "shows every class equally often. Either makes rare classes more probable than they are.",
+    )
+    seed: int = Field(42, ge=0, description="The same seed gives the same weights on the same machine.")
+
+    head: HeadConfig = Field(HeadConfig(), description="What is put on the backbone's features.")
+    optimize: OptimizeConfig = Field(OptimizeConfig(), description="How the weights move.")
+    loss: LossConfig = Field(LossConfig(), description="What is made small.")
+    cache: CacheConfig = Field(CacheConfig(), description="What is computed once.")
+    gradual: GradualConfig = Field(GradualConfig(), description="The stages of gradual unfreezing.")
+    augment: AugmentConfig = Field(AugmentConfig(), description="How training photos are varied.")
+
+    @field_validator("backbone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in ("auto", *BACKBONES) and not name.startswith("timm:"):
+            raise ValueError("there is no such backbone")
+        return name
+
+    @field_validator("loss")
+    @classmethod
+    def _fits_the_mode(cls, loss: LossConfig, info: ValidationInfo) -> LossConfig:
+        # `unfreeze` alone makes a fine-tuning of a transfer, and activations of blocks have height and width.
+        if loss.cutmix and info.data.get("mode") == "transfer" and info.data.get("unfreeze", 0) <= 0:
+            raise ConfigError(
+                "CutMix cuts boxes out of photos, and the features that transfer learns from have no height and width",
+                where="train.loss.cutmix",
+                remedy="Take --set train.loss.mixup=0.2, which blends features too, or --mode finetune.",
+            )
+        return loss
+
+
+class FindLrConfig(Record):
+    """How learning rates are tried."""
+
+    low: float = Field(1e-6, gt=0, le=1000, description="The first rate.")
+    high: float = Field(10.0, gt=0, le=1000, description="The last rate, unless the loss runs away before.")
+    steps: int = Field(100, ge=20, le=10_000, description="Rates from low to high, one a step.")
+    growth: Literal["exponential", "linear"] = Field(
+        "exponential", description="Each rate is so many times the one before, or so much more."
+    )
+    smoothing: float = Field(0.8, ge=0, lt=1, description="Share of the smoothed loss that stays from step to step.")
+    runaway: float = Field(
+        4.0, gt=1, description="It stops where the smoothed loss is this many times its lowest, and above its first."
+    )
+
+    @field_validator("high")
+    @classmethod
+    def _above_low(cls, high: float, info: ValidationInfo) -> float:
+        if high <= info.data.get("low", 0):
+            raise ValueError("must be above low")
+        return high
