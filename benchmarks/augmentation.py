@@ -126,7 +126,7 @@ def _rows(lake: str, group_by: str, work: Path) -> list[list[object]]:
 def _outcome(dataset: Dataset, seed: int, preset: Preset, work: Path) -> Outcome:
     # Where the preset pads, serving pads too: training and serving must not differ.
     resize = "pad" if preset.startswith("pad_") else "crop"
-    settings: dict[str, Any] = {"weights": str(WEIGHTS), "seed": seed, "resize": resize, "augment": preset}
+    settings: dict[str, Any] = {"weights": str(WEIGHTS), "seed": seed, "input": {"resize": resize}, "augment": preset}
     run = train(dataset, work=work, report=silent, views=N_VIEWS, **settings)
     backbone = backbones.build(locate(run.settings))
     workspace = Workspace(work)

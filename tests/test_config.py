@@ -64,8 +64,8 @@ def test_an_unknown_section_in_the_file_is_named() -> None:
 
 
 def test_assignments_are_read_as_toml_or_text() -> None:
-    parsed = parse_assignments(["train.seed=7", "train.resize=pad", "prepare.split=[0.6, 0.2, 0.2]"])
-    assert parsed == {"train": {"seed": 7, "resize": "pad"}, "prepare": {"split": [0.6, 0.2, 0.2]}}
+    parsed = parse_assignments(["train.seed=7", "train.input.resize=pad", "prepare.split=[0.6, 0.2, 0.2]"])
+    assert parsed == {"train": {"seed": 7, "input": {"resize": "pad"}}, "prepare": {"split": [0.6, 0.2, 0.2]}}
 
 
 @pytest.mark.parametrize("text", ["seed=7", "train.seed", "train.=7"])

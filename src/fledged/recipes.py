@@ -25,7 +25,7 @@ class Resize(Record):
     step: Literal["resize"] = "resize"
     by: Literal["serving", "squash"] = Field(
         "serving",
-        description="serving takes train.resize: what the network trains on is then shaped as what it is given.",
+        description="serving takes train.input.resize: what the network trains on is then shaped as what it is given.",
     )
     scale: Scale = 1.0
 

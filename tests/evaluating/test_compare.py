@@ -17,7 +17,7 @@ from fledged.products import Run
 from fledged.progress import silent
 from fledged.summary import comparison_lines
 
-SMALL: dict[str, Any] = {"size_px": 64, "views": 1, "epochs": 3}
+SMALL: dict[str, Any] = {"input": {"size_px": 64}, "views": 1, "epochs": 3}
 
 
 @pytest.fixture(scope="module")

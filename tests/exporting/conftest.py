@@ -22,7 +22,7 @@ def work(clean_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     scan(clean_lake, work=folder)
     review(work=folder)
     prepare(work=folder, shorter_side_px=64)
-    train(work=folder, report=silent, backbone="efficientnet_lite0", size_px=64, views=1, epochs=5)
+    train(work=folder, report=silent, backbone="efficientnet_lite0", input={"size_px": 64}, views=1, epochs=5)
     evaluate(work=folder, report=silent)
     return folder
 
@@ -30,7 +30,7 @@ def work(clean_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def run(work: Path) -> Run:
     """The run."""
-    return train(work=work, report=silent, backbone="efficientnet_lite0", size_px=64, views=1, epochs=5)
+    return train(work=work, report=silent, backbone="efficientnet_lite0", input={"size_px": 64}, views=1, epochs=5)
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ def test_the_graph_answers_as_torch(served: bytes, run: Run, n: int) -> None:
 
 def test_a_head_with_a_hidden_layer_is_served_as_well(work: Path, tmp_path: Path) -> None:
     shutil.copytree(work, tmp_path / "work")
-    settings: dict[str, Any] = {"backbone": "efficientnet_lite0", "size_px": 64, "views": 1, "epochs": 3}
+    settings: dict[str, Any] = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "views": 1, "epochs": 3}
     run = train(work=tmp_path / "work", report=silent, **settings, head={"hidden": 16, "dropout": 0.2})
     assert [tuple(layer.weight.shape) for layer in load_classifier(run).head.layers] == [(16, 1280), (4, 16)]
     _assert_same_answers(_graph(run, Workspace(tmp_path / "work")), run, 3)

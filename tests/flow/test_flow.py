@@ -22,10 +22,10 @@ from fledged.progress import silent
 
 SETTINGS: dict[str, dict[str, object]] = {
     "prepare": {"shorter_side_px": 64},
-    "train": {"backbone": "efficientnet_lite0", "size_px": 64, "views": 1, "epochs": 5},
+    "train": {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "views": 1, "epochs": 5},
 }
 FLAGS = [
-    *("--backbone", "efficientnet_lite0", "--epochs", "5", "--set", "train.size_px=64", "--set", "train.views=1"),
+    *("--backbone", "efficientnet_lite0", "--epochs", "5", "--set", "train.input.size_px=64", "--set", "train.views=1"),
     *("--set", "prepare.shorter_side_px=64"),
 ]
 
@@ -219,7 +219,7 @@ def test_prepare_in_the_shell_splits_as_asked_measures_the_leak_and_hands_over_c
 ) -> None:
     work = tmp_path / "work"
     shutil.copytree(built[0], work)
-    (tmp_path / "fledged.toml").write_text("[train]\nsize_px = 64\nbackbone = 'efficientnet_lite0'\n")
+    (tmp_path / "fledged.toml").write_text("[train]\nbackbone = 'efficientnet_lite0'\ninput.size_px = 64\n")
     monkeypatch.chdir(tmp_path)
     words = ["prepare", "--work", work, "--set", "prepare.shorter_side_px=64"]
     told = shell(*words, "--split", "0.6,0.2,0.2", "--measure-leak").stdout

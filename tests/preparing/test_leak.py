@@ -18,7 +18,7 @@ from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
 from fledged.workspace import Workspace
 
-SMALL = "[train]\nsize_px = 64\nbackbone = 'efficientnet_lite0'\n"
+SMALL = "[train]\nbackbone = 'efficientnet_lite0'\ninput.size_px = 64\n"
 
 
 @pytest.fixture

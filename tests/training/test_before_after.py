@@ -30,7 +30,7 @@ def hostile(dataset: Dataset) -> Dataset:
 
 @pytest.fixture(scope="module")
 def shown(hostile: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Shown:
-    return show_augmented(hostile, work=tmp_path_factory.mktemp("shown"), size_px=64, augment="rotate_rgb_cutout")
+    return show_augmented(hostile, work=tmp_path_factory.mktemp("shown"), input={"size_px": 64}, augment="rotate_rgb_cutout")
 
 
 def test_it_shows_photos_of_each_class_beside_views_and_trains_nothing(shown: Shown, hostile: Dataset) -> None:
@@ -43,7 +43,7 @@ def test_it_shows_photos_of_each_class_beside_views_and_trains_nothing(shown: Sh
 
 
 def test_the_same_recipe_gives_the_same_files(shown: Shown, hostile: Dataset, tmp_path: Path) -> None:
-    again = show_augmented(hostile, work=tmp_path, size_px=64, augment="rotate_rgb_cutout")
+    again = show_augmented(hostile, work=tmp_path, input={"size_px": 64}, augment="rotate_rgb_cutout")
     assert again.picture.read_bytes() == shown.picture.read_bytes()
     assert again.page.read_bytes() == shown.page.read_bytes()
 
@@ -58,7 +58,7 @@ def test_the_pictures_are_what_training_sees(dataset: Dataset, tmp_path: Path, m
 
     monkeypatch.setattr(before_after, "_sheet", noted)
     monkeypatch.setattr(before_after, "_TILE_PX", 64)
-    augment = show_augmented(dataset, work=tmp_path, size_px=64, augment="crop_rotate").augment
+    augment = show_augmented(dataset, work=tmp_path, input={"size_px": 64}, augment="crop_rotate").augment
     assert [row.label for row in rows] == [label for label in dataset.classes for _ in range(2)]
     photos = read_split(dataset, "train").select("jpeg", "sha256").rows()
     how = Preprocess(size_px=64)
@@ -70,7 +70,7 @@ def test_of_many_classes_the_first_are_shown_and_the_rest_counted(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(before_after, "_MAX_CLASSES", 3)
-    few = show_augmented(dataset, work=tmp_path, size_px=64)
+    few = show_augmented(dataset, work=tmp_path, input={"size_px": 64})
     assert few.n_photos == 3
     assert "1 more class is not shown" in few.page.read_text()
 
@@ -89,7 +89,7 @@ def test_the_page_shows_hostile_names_as_they_are(browser: Browser, shown: Shown
 
 
 def test_without_augmentation_it_says_so(dataset: Dataset, tmp_path: Path) -> None:
-    nothing = show_augmented(dataset, work=tmp_path, size_px=64, augment="none")
+    nothing = show_augmented(dataset, work=tmp_path, input={"size_px": 64}, augment="none")
     assert "every view is the photo as served" in nothing.page.read_text()
 
 
@@ -101,7 +101,7 @@ def test_a_wrong_setting_is_an_error_before_anything_is_written(dataset: Dataset
 
 def test_the_command_prints_where_they_are_and_what_comes_next(work: Path, dataset: Dataset) -> None:
     runs = {path.name for path in (work / "runs").glob("*")}
-    flags = ["--set", "train.size_px=64", "--set", "train.augment.steps=['horizontal_flip']"]
+    flags = ["--set", "train.input.size_px=64", "--set", "train.augment.steps=['horizontal_flip']"]
     command = [sys.executable, "-m", "fledged", "train", "--show-augmented", "--work", str(work), *flags]
     done = subprocess.run([*command, dataset.id], capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()

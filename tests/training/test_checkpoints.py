@@ -24,7 +24,7 @@ from fledged.training.loop import Epoch, Progress
 from fledged.training.train import train
 from fledged.workspace import Workspace
 
-SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "size_px": 64, "views": 1}
+SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "views": 1}
 
 # Trains with a checkpoint after every epoch, and tells of each step on its standard output.
 DRIVER = """

@@ -18,7 +18,13 @@ from fledged.training import gradual
 from fledged.training.train import train
 from fledged.workspace import Workspace
 
-SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "size_px": 64, "views": 2, "epochs": 2, "batch_size": 8}
+SMALL: dict[str, Any] = {
+    "backbone": "efficientnet_lite0",
+    "input": {"size_px": 64},
+    "views": 2,
+    "epochs": 2,
+    "batch_size": 8,
+}
 
 
 def test_the_stages_are_runs_and_the_best_is_the_answer(

@@ -28,7 +28,7 @@ from fledged.training.lr_finder import Curve, find_lr, range_test, rates_of, ste
 from fledged.training.precision import accelerator
 from fledged.workspace import Workspace
 
-SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "size_px": 64, "views": 1}
+SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "views": 1}
 TRIED = FindLrConfig(low=1e-5, high=10, steps=60)
 
 

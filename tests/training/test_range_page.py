@@ -20,7 +20,7 @@ from tests.browsing import barriers, open_file
 def made(work: Path, tmp_path_factory: pytest.TempPathFactory) -> RangeTest:
     own = tmp_path_factory.mktemp("page") / "work"
     shutil.copytree(work, own)
-    settings = {"backbone": "efficientnet_lite0", "size_px": 64, "optimize": {"optimizer": "sgd"}}
+    settings = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "optimize": {"optimizer": "sgd"}}
     return find_lr(work=own, report=silent, train=settings, steps=40)
 
 

@@ -25,7 +25,7 @@ from fledged.training.train import train
 from fledged.training.weights import locate
 from fledged.workspace import Workspace
 
-SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "size_px": 64, "views": 2, "epochs": 6}
+SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "views": 2, "epochs": 6}
 
 
 @pytest.fixture
@@ -199,8 +199,8 @@ def test_a_run_begins_with_the_weights_of_another(own_work: Path, run: Run, data
     assert begun.val_loss == pytest.approx(run.val_loss, rel=0.05)
     fresh = train(dataset, work=own_work, report=silent, **SMALL | {"epochs": 1, "learning_rate": 1e-9})
     assert begun.val_loss < fresh.val_loss
-    with pytest.raises(ConfigError, match=r"to begin with, has other size_px: 64, not 32"):
-        train(dataset, work=own_work, report=silent, start=run.id, **SMALL | {"size_px": 32})
+    with pytest.raises(ConfigError, match=r"to begin with, has other input.size_px: 64, not 32"):
+        train(dataset, work=own_work, report=silent, start=run.id, **SMALL | {"input": {"size_px": 32}})
 
 
 def test_augmentation_is_part_of_the_run_and_without_it_there_is_one_view(own_work: Path, dataset: Dataset) -> None:
@@ -224,9 +224,15 @@ def test_augmentation_that_does_nothing_or_skews_is_told(
     assert run.settings.augment.preset == "none"
     assert "takes no part" in caplog.text
     train(dataset, work=own_work, report=silent, augment="pad_rotate_cutout", **settings)
-    assert "--set train.resize=pad" in caplog.text
+    assert "--set train.input.resize=pad" in caplog.text
     caplog.clear()
-    train(dataset, work=own_work, report=silent, augment="pad_rotate_cutout", resize="pad", **settings)
+    train(
+        dataset,
+        work=own_work,
+        report=silent,
+        augment="pad_rotate_cutout",
+        **settings | {"input": {"size_px": 64, "resize": "pad"}},
+    )
     assert not caplog.text
 
 

@@ -95,8 +95,8 @@ def _features(
 ) -> Float32Array:
     """(N, F) of the photos in their order."""
     backbone = backbones.build(source)
-    size_px = min(config.size_px, dataset.shorter_side_px)
-    how = Preprocess(size_px=size_px, resize=config.resize, mean=backbone.mean, std=backbone.std)
+    size_px = min(config.input.size_px, dataset.shorter_side_px)
+    how = Preprocess(size_px=size_px, resize=config.input.resize, mean=backbone.mean, std=backbone.std)
     embedding = embedding_of(backbone.name, backbone.module, how, workspace)
     shards = [shard for split in SPLITS for shard in dataset.shards(split)]
     copies = (

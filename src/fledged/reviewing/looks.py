@@ -47,7 +47,8 @@ class Looks:
 def eyes_of(source: Source, train: TrainConfig, workspace: Workspace) -> Embedding:
     """The backbone that `train` would use, as it would use it."""
     backbone = backbones.build(source)
-    how = Preprocess(size_px=train.size_px, resize=train.resize, mean=backbone.mean, std=backbone.std)
+    seen = train.input
+    how = Preprocess(size_px=seen.size_px, resize=seen.resize, mean=backbone.mean, std=backbone.std)
     return embedding_of(backbone.name, backbone.module, how, workspace)
 
 

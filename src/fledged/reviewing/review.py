@@ -104,4 +104,12 @@ def _findings_of(
 def _ways(config: ReviewConfig, eyes: Eyes) -> list[object]:
     """All that findings depend on beside the snapshot."""
     copies = (eyes.copies.shorter_side_px, eyes.copies.jpeg_quality)
-    return [VERSION, config, eyes.source.backbone, eyes.source.sha256, eyes.train.size_px, eyes.train.resize, copies]
+    return [
+        VERSION,
+        config,
+        eyes.source.backbone,
+        eyes.source.sha256,
+        eyes.train.input.size_px,
+        eyes.train.input.resize,
+        copies,
+    ]

@@ -14,6 +14,18 @@ from fledged.records import Record
 BACKBONES = ("mobilenet_v2", "resnet18", "vgg11", "efficientnet_lite0")
 
 
+class InputConfig(Record):
+    """How a photo becomes what the network sees; a bundle does the same."""
+
+    size_px: int = Field(224, ge=32, le=1024, description="Side of the square that the model sees.")
+    resize: Literal["crop", "pad", "squash"] = Field("crop", description="How a photo becomes a square.")
+    normalise: Literal["backbone", "dataset"] = Field(
+        "backbone",
+        description="Whose mean and standard deviation of each colour are taken off: those that the backbone was "
+        "trained with, or those of the training photos, over all of their pixels.",
+    )
+
+
 class HeadConfig(Record):
     """What is put on the backbone's features."""
 
@@ -169,8 +181,6 @@ class TrainConfig(Record):
     unfreeze: int = Field(
         -1, ge=-1, le=1000, description="Last blocks of the backbone that finetune trains; 0 is none, -1 is all."
     )
-    size_px: int = Field(224, ge=32, le=1024, description="Side of the square that the model sees.")
-    resize: Literal["crop", "pad", "squash"] = Field("crop", description="How a photo becomes a square.")
     epochs: int = Field(0, ge=0, le=10_000, description="0 takes 60 for transfer, 10 for finetune, 50 for scratch.")
     batch_size: int = Field(
         0,
@@ -194,6 +204,7 @@ class TrainConfig(Record):
     )
     seed: int = Field(42, ge=0, description="The same seed gives the same weights on the same machine.")
 
+    input: InputConfig = Field(InputConfig(), description="How a photo becomes what the network sees.")
     head: HeadConfig = Field(HeadConfig(), description="What is put on the backbone's features.")
     optimize: OptimizeConfig = Field(OptimizeConfig(), description="How the weights move.")
     loss: LossConfig = Field(LossConfig(), description="What is made small.")

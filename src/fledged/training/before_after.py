@@ -67,7 +67,7 @@ def show_augmented(
     augment = config.augment.resolved()
     if not isinstance(dataset, Dataset):
         dataset = workspace.load(Dataset, dataset)
-    how = Preprocess(size_px=config.size_px, resize=config.resize)
+    how = Preprocess(size_px=config.input.size_px, resize=config.input.resize)
     rows = [
         Row(dataset.classes[label], [_tile(jpeg, sha256, how, number, augment) for number in range(N_VIEWS + 1)])
         for jpeg, sha256, label in _chosen(dataset).select("jpeg", "sha256", "label").rows()

@@ -20,6 +20,7 @@ from fledged.training.activations import Store
 from fledged.training.backbones import Backbone
 from fledged.training.batches import Batches, PhotoBatches, read_split
 from fledged.training.blocks import chain, cut
+from fledged.training.colours import colours_of
 from fledged.training.loop import Plan, Progress, class_weights, fit
 from fledged.training.model import Classifier, Head, Tail
 from fledged.training.tail import tail_batches
@@ -75,11 +76,11 @@ def job_of(dataset: Dataset | str | None, config: TrainConfig, workspace: Worksp
     """The job that these settings stand for. Raises ConfigError where the dataset is not fit for them."""
     if not isinstance(dataset, Dataset):
         dataset = workspace.load(Dataset, dataset)
-    if config.size_px > dataset.shorter_side_px:
+    if (size_px := config.input.size_px) > dataset.shorter_side_px:
         raise ConfigError(
-            f"`train.size_px` is {config.size_px}; this dataset's photos were shrunk to {dataset.shorter_side_px}",
+            f"`train.input.size_px` is {size_px}; this dataset's photos were shrunk to {dataset.shorter_side_px}",
             where=f"dataset {dataset.id}",
-            remedy=f"Run: fledged prepare --set prepare.shorter_side_px={config.size_px}",
+            remedy=f"Run: fledged prepare --set prepare.shorter_side_px={size_px}",
         )
     start = workspace.load(Run, config.start) if config.start else None
     if start is not None:
@@ -95,12 +96,12 @@ def untrained(job: Job) -> tuple[Backbone, Classifier]:
     """The model before its first step, decided by the job alone."""
     torch.manual_seed(job.config.seed)
     backbone = backbones.build(job.source)
-    how = Preprocess(size_px=job.config.size_px, resize=job.config.resize, mean=backbone.mean, std=backbone.std)
+    start = job.workspace.load(Run, job.config.start) if job.config.start else None
+    how = start.preprocess if start else _preprocess(job, backbone)
     settings = job.config.head
     head = Head(backbone.n_features, len(job.dataset.classes), settings.dropout, settings.hidden)
     model = Classifier(backbone.module, head, how)
-    if job.config.start:
-        start = job.workspace.load(Run, job.config.start)
+    if start is not None:
         model.load_state_dict(safetensors.torch.load_file(start.folder / WEIGHTS_FILE))
     return backbone, model
 
@@ -131,6 +132,15 @@ def pupil_of(job: Job, plan: Plan, backbone: Backbone, model: Classifier, *, has
     return Pupil(model, (train, judge), precision.accelerator(plan.optimize.precision))
 
 
+def _preprocess(job: Job, backbone: Backbone) -> Preprocess:
+    given = job.config.input
+    how = Preprocess(size_px=given.size_px, resize=given.resize, mean=backbone.mean, std=backbone.std)
+    if given.normalise == "dataset":
+        mean, std = colours_of(job.dataset, how)
+        how = how.model_copy(update={"mean": mean, "std": std})
+    return how
+
+
 def _fit_head_first(job: Job, plan: Plan, backbone: Backbone, model: Classifier) -> None:
     """A head that already fits keeps fine-tuning from tearing up the features.
 
@@ -151,7 +161,7 @@ def _check_start(start: Run, config: TrainConfig, dataset: Dataset) -> None:
     for what, own, wanted in (
         ("classes", start.classes, dataset.classes),
         ("backbone", start.backbone.name, start.backbone.name if config.backbone == "auto" else config.backbone),
-        ("size_px", start.preprocess.size_px, config.size_px),
+        *((f"input.{name}", getattr(start.settings.input, name), value) for name, value in config.input),
         ("head.hidden", start.settings.head.hidden, config.head.hidden),
     ):
         if own != wanted:
@@ -228,6 +238,6 @@ def _views_of(config: TrainConfig, dataset: Dataset) -> tuple[AugmentConfig, int
         if "augment" in config.model_fields_set:
             _LOG.warning("Augmentation takes no part, since each photo has one view. Ask for more: --views 4")
         augment = AugmentConfig(preset="none")
-    if config.resize != "pad" and any(step.step == "longest_side_pad" for step in augment.recipe):
-        _LOG.warning("Training photos are padded, served ones are not. For both: --set train.resize=pad")
+    if config.input.resize != "pad" and any(step.step == "longest_side_pad" for step in augment.recipe):
+        _LOG.warning("Training photos are padded, served ones are not. For both: --set train.input.resize=pad")
     return augment, views
