@@ -1,7 +1,7 @@
 """`python -m benchmarks [NAME …]`: the usual ones, or those that are named.
 
 Heavy ones run only when they are named: augmentation and mislabels (minutes), peers (an environment of its own,
-see its module), throughput (20,000 photos). `python -m benchmarks.planted --help` and the like tell of more.
+see its module), million and throughput (many photos). `python -m benchmarks.planted --help` and the like tell of more.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import importlib
 import sys
 
 NAMES = ("start_up", "rescan", "http_latency", "build", "planted")
-HEAVY = ("augmentation", "mislabels", "peers", "throughput")
+HEAVY = ("augmentation", "million", "mislabels", "peers", "throughput")
 
 
 def main() -> None:
