@@ -1,7 +1,7 @@
 """Lakes with wrong labels: how many `fledged review` finds, and what a model gains from its advice.
 
     python -m benchmarks.mislabels            # 3 seeds, with the accuracy after the advice
-    python -m benchmarks.mislabels --fast     # 1 seed, the ranking alone
+    python -m benchmarks.mislabels --only ranking       # or accuracy
 
 Whole sources change their class: all variants that Roboflow made of a photo together. The accuracy is that of a model
 trained on the lake and judged on photos that never were in it, by their true labels, the same ones for all lakes.
@@ -48,14 +48,21 @@ class Hits:
 
 def main() -> None:
     """All lakes and seeds."""
-    measure(SEEDS, accuracy=True)
+    measure(SEEDS, ("ranking", "accuracy"))
 
 
-def measure(seeds: Sequence[int], accuracy: bool) -> None:
-    """Write the table of the ranking and, if asked for, that of the accuracy."""
+def measure(seeds: Sequence[int], tables: Sequence[str]) -> None:
+    """Write the table of the ranking, that of the accuracy, or both."""
     if not DATA.is_dir():
         print(f"skipped: no photos in {DATA}; name their folder with FLEDGED_REAL_DATA")
         return
+    if "ranking" in tables:
+        _write_ranking(seeds)
+    if "accuracy" in tables:
+        _write_accuracy(seeds)
+
+
+def _write_ranking(seeds: Sequence[int]) -> None:
     rows = []
     for name, noise, shown in SUBJECTS:
         rows += [_rank(name, noise, shown, seed) for seed in seeds]
@@ -67,8 +74,6 @@ def measure(seeds: Sequence[int], accuracy: bool) -> None:
         "Shown: the findings `likely_mislabel` of the highest scores, up to that share of all photos. Intervals are\n"
         "Wilson's over photos, too narrow where a source has several. Review: with empty caches, features included.",
     )
-    if accuracy:
-        _write_accuracy(seeds)
 
 
 def plant(name: str, noise: float, seed: int, lake: Path, keep_out: frozenset[str] = frozenset()) -> Truth:
@@ -189,6 +194,6 @@ def _link(file: Path, to: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fast", action="store_true", help="one seed, the ranking alone")
+    parser.add_argument("--only", choices=("ranking", "accuracy"))
     given = parser.parse_args()
-    measure(SEEDS[:1] if given.fast else SEEDS, accuracy=not given.fast)
+    measure(SEEDS, (given.only,) if given.only else ("ranking", "accuracy"))
