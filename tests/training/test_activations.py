@@ -17,11 +17,11 @@ from fledged.progress import silent
 from fledged.recipes import PRESETS, Recipe
 from fledged.settings.training import TrainConfig
 from fledged.training import activations, backbones
-from fledged.training.activations import NoRoom, Store, activations_of, n_bytes
+from fledged.training.activations import NoRoom, Store, activations_of, anew, n_bytes, open_sessions, shape_of
 from fledged.training.blocks import chain, cut
 from fledged.training.features import Embedding
 from fledged.training.model import Embedder
-from fledged.training.transfer import embedding_of
+from fledged.training.transfer import embedding_of, onward
 from fledged.training.views import view
 from fledged.training.weights import locate
 from fledged.workspace import Workspace
@@ -32,7 +32,7 @@ LIGHT = PRESETS["light"]
 
 
 @pytest.fixture(scope="module")
-def frozen_blocks() -> torch.nn.Module:
+def frozen_blocks() -> torch.nn.Sequential:
     module = backbones.build(locate(TrainConfig(backbone="efficientnet_lite0"))).module
     return cut(chain("efficientnet_lite0", module), 3, "efficientnet_lite0")[0]
 
@@ -110,6 +110,22 @@ def test_what_a_crash_or_a_bad_disk_left_is_computed_again(
     assert computed == [(0, 2)] * 3
     np.testing.assert_array_equal(before, after)
     del first
+
+
+def test_a_later_cut_goes_on_from_an_earlier_one(
+    frozen_blocks: torch.nn.Sequential, frozen: Embedding, workspace: Workspace, computed: list[tuple[int, int]]
+) -> None:
+    base = embedding_of("efficientnet_lite0[:-6]", frozen_blocks[:-3], HOW, workspace)
+    later = onward(base, "efficientnet_lite0[-6:-3]", frozen_blocks[-3:], shape_of(base), workspace)
+    assert shape_of(later) == shape_of(frozen)
+    store, some, places = Store(workspace, LIMIT, silent), photos(*range(20)), np.arange(20)
+    found = activations_of(some, later, 2, LIGHT, store).take(np.ones_like(places), places)
+    assert computed == [(0, 20), (1, 20)] * 2  # the base, then what goes on from it
+    direct = activations_of(some, frozen, 2, LIGHT, store).take(np.ones_like(places), places)
+    np.testing.assert_allclose(found, direct, atol=5e-3 * np.abs(direct).max())
+    assert not np.array_equal(found, direct)  # kept apart: a run must not depend on what the cache happens to hold
+    row = some.select("jpeg", "sha256").row(7)
+    np.testing.assert_array_equal(anew(open_sessions(later), row, HOW, (1, LIGHT))[0], found[7])
 
 
 def test_the_least_recently_used_go_first(

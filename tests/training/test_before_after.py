@@ -30,7 +30,9 @@ def hostile(dataset: Dataset) -> Dataset:
 
 @pytest.fixture(scope="module")
 def shown(hostile: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Shown:
-    return show_augmented(hostile, work=tmp_path_factory.mktemp("shown"), input={"size_px": 64}, augment="rotate_rgb_cutout")
+    return show_augmented(
+        hostile, work=tmp_path_factory.mktemp("shown"), input={"size_px": 64}, augment="rotate_rgb_cutout"
+    )
 
 
 def test_it_shows_photos_of_each_class_beside_views_and_trains_nothing(shown: Shown, hostile: Dataset) -> None:

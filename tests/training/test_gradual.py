@@ -78,6 +78,7 @@ def stages(
 def test_it_ends_when_the_target_is_met(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, best = stages(monkeypatch, [(0.8, 0.5), (0.96, 0.2), (1.0, 0.1)], stages=(0, 2, 4), target_accuracy=0.95)
     assert [(each["unfreeze"], each.get("start"), each["seed"]) for each in asked] == [(0, None, 7), (2, "run1", 7)]
+    assert [each["cache"] for each in asked] == [{"blocks": 4}] * 2
     assert best == "run2"
 
 

@@ -72,6 +72,13 @@ class CacheConfig(Record):
     limit_gigabytes: float = Field(
         20.0, ge=0, description="For activations of frozen blocks; those that were used least recently go first."
     )
+    blocks: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Last blocks before which activations are kept, even where fewer are trained: trainings of other "
+        "numbers of blocks go on from there. 0 is those that are trained; gradual takes its last stage's.",
+    )
 
 
 class GradualConfig(Record):

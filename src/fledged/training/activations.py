@@ -12,7 +12,7 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from onnxruntime import InferenceSession
 
 from fledged import engine
 from fledged.errors import WorkspaceError
+from fledged.products import Preprocess
 from fledged.progress import Report
 from fledged.recipes import Recipe
 from fledged.training import views
@@ -33,7 +35,9 @@ from fledged.workspace import Workspace, disk_errors, write, write_bytes
 _LOG = logging.getLogger("fledged")
 
 Float16Array = npt.NDArray[np.float16]
+Float32Array = npt.NDArray[np.float32]
 
+_CHUNK = 16  # photos that a thread takes at once
 _PART_BYTES = 32 * 2**20
 _SPARE_BYTES = 2**30  # of the disk, that are left alone
 _KEYS = ".keys"
@@ -91,12 +95,15 @@ def activations_of(photos: pl.DataFrame, frozen: Embedding, n_views: int, recipe
             with disk_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
         missing = [distinct.filter(~pl.col("copy").is_in(_known(folder).keys())) for folder in folders]
-        if wanted := sum(some.height for some in missing) * n_bytes(1, 1, _shape(frozen)):
-            _make_room(folders, wanted, store.limit_bytes)
+        if frozen.base is not None and (lacking := pl.concat(missing).unique("copy", maintain_order=True)).height:
+            activations_of(lacking, frozen.base, n_views, recipe, store)
+        if wanted := sum(some.height for some in missing) * n_bytes(1, 1, shape_of(frozen)):
+            bases = [_folder(frozen.base, number, recipe, store.workspace) for number in range(n_views) if frozen.base]
+            _make_room([*folders, *bases], wanted, store.limit_bytes)
             _LOG.info("Activations of the frozen blocks: %.0f MB in %s", wanted / 2**20, folders[0].parent)
         for number, (folder, some) in enumerate(zip(folders, missing, strict=True)):
             if not some.is_empty():
-                _compute(some, frozen, (number, recipe), folder, store.report)
+                _compute(some, frozen, (number, recipe), folder, store)
             os.utime(folder)  # used now, says the order in which folders are removed
     except WorkspaceError as error:
         raise NoRoom(str(error)) from error
@@ -155,33 +162,59 @@ def _make_room(needed: Sequence[Path], wanted: int, limit_bytes: int) -> None:
         raise NoRoom(f"the disk has no room for {wanted / 2**20:,.0f} MB, only for {max(0, free) / 2**20:,.0f} MB")
 
 
-def _shape(frozen: Embedding) -> tuple[int, ...]:
+def shape_of(frozen: Embedding) -> tuple[int, ...]:
     """Of what leaves the frozen blocks for one photo, such as (160, 7, 7)."""
-    blank = np.zeros((1, frozen.how.size_px, frozen.how.size_px, 3), np.uint8)
-    shape: tuple[int, ...] = open_session(frozen).run(None, {INPUT: blank})[0].shape[1:]
-    return shape
+    session = open_session(frozen)
+    if frozen.base is None:
+        blank = np.zeros((1, frozen.how.size_px, frozen.how.size_px, 3), np.uint8)
+        return tuple(session.run(None, {INPUT: blank})[0].shape[1:])
+    return _onward(session, np.zeros((1, *shape_of(frozen.base)), np.float16)).shape[1:]
 
 
-def _compute(photos: pl.DataFrame, frozen: Embedding, view: tuple[int, Recipe], folder: Path, report: Report) -> None:
+def _compute(photos: pl.DataFrame, frozen: Embedding, view: tuple[int, Recipe], folder: Path, store: Store) -> None:
     number, recipe = view
     step = "Computing frozen blocks" if number == 0 else f"Computing frozen blocks, view {number + 1}"
-    a_part = max(16, _PART_BYTES // n_bytes(1, 1, _shape(frozen)))
-    session = open_session(frozen)
-    report(step, 0, photos.height)
+    a_part = max(16, _PART_BYTES // n_bytes(1, 1, shape_of(frozen)))
+    session, rows = open_session(frozen), photos.select("jpeg", "sha256").rows()
+    base = None
+    if frozen.base is not None:
+        base = _opened(photos["copy"], [_folder(frozen.base, number, recipe, store.workspace)])
+
+    def made(some: slice) -> Float32Array:
+        if base is None:
+            return embed(session, rows[some], frozen.how, number, recipe)
+        places = np.arange(len(rows))[some]
+        return _onward(session, base.take(np.zeros_like(places), places))
+
+    store.report(step, 0, len(rows))
     with ThreadPoolExecutor(engine.n_workers(0), initializer=views.alone) as pool:
-        for start in range(0, photos.height, a_part):
-            rows = photos.slice(start, a_part)
+        for start in range(0, len(rows), a_part):
+            end = min(start + a_part, len(rows))
             done: list[Float16Array] = []
-            for some in pool.map(lambda rows: embed(session, rows, frozen.how, number, recipe), _chunks(rows)):
+            for some in pool.map(made, (slice(at, min(at + _CHUNK, end)) for at in range(start, end, _CHUNK))):
                 done.append(half(some))
-                report(step, start + sum(map(len, done)), photos.height)
-            _keep(rows["copy"].to_list(), np.concatenate(done), folder)
+                store.report(step, start + sum(map(len, done)), len(rows))
+            _keep(photos["copy"][start:end].to_list(), np.concatenate(done), folder)
 
 
-def _chunks(photos: pl.DataFrame) -> Iterator[Sequence[tuple[bytes, str]]]:
-    rows = photos.select("jpeg", "sha256").rows()
-    for start in range(0, len(rows), 16):
-        yield rows[start : start + 16]
+def anew(
+    sessions: Sequence[InferenceSession], photo: tuple[bytes, str], how: Preprocess, view: tuple[int, Recipe]
+) -> Float16Array:
+    """The activations (1, *shape) of one view of a photo (jpeg and sha256), as they would be kept."""
+    made = half(embed(sessions[0], [photo], how, *view))
+    for session in sessions[1:]:
+        made = half(_onward(session, made))
+    return made
+
+
+def open_sessions(frozen: Embedding) -> list[InferenceSession]:
+    """The graphs from the photo on, in their order."""
+    return [*(open_sessions(frozen.base) if frozen.base else []), open_session(frozen)]
+
+
+def _onward(session: InferenceSession, activations: Float16Array) -> Float32Array:
+    """What later blocks make of these, one at a time: each then depends on nothing else."""
+    return np.concatenate([session.run(None, {INPUT: each[None].astype(np.float32)})[0] for each in activations])
 
 
 def half(activations: npt.NDArray[np.float32]) -> Float16Array:

@@ -32,11 +32,16 @@ _CHUNK = 16  # photos that a thread takes at once
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """The frozen backbone as an ONNX file; `key` tells one from another (weights and standardisation)."""
+    """The frozen backbone as an ONNX file; `key` tells one from another (weights and standardisation).
+
+    With `base`, the file holds the later blocks alone: it goes on from what `base` makes of a photo, rounded to half
+    precision, as it is kept.
+    """
 
     onnx: bytes
     key: str
     how: Preprocess
+    base: Embedding | None = None
 
 
 def features_of(

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import cast
 
 from fledged import progress
+from fledged.config import overlaid
 from fledged.products import Dataset, Run
 from fledged.settings.training import GradualConfig
 from fledged.training.lr_finder import find_lr
@@ -33,8 +35,10 @@ def run_stages(
     """
     best: Run | None = None
     in_vain = 0
+    # What leaves the blocks that no stage trains is computed once, and each stage's activations from there.
+    cache = overlaid({"blocks": plan.stages[-1]}, cast(Mapping[str, object], settings.get("cache", {})))
     for number, unfreeze in enumerate(plan.stages, start=1):
-        of_stage = settings | {"mode": "finetune", "unfreeze": unfreeze}
+        of_stage = settings | {"mode": "finetune", "unfreeze": unfreeze, "cache": cache}
         if best is not None:
             of_stage |= {"start": best.id}
         suggested = find_lr(dataset, work=work, report=report, train=of_stage).valley

@@ -1,4 +1,4 @@
-"""A torch module as ONNX bytes: uint8 photos in, and only standard operators inside."""
+"""A torch module as ONNX bytes, with only standard operators inside."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ from pathlib import Path
 import torch
 from torch import nn
 
-INPUT = "photos"
+INPUT = "photos"  # or, of the later blocks alone, what the earlier ones made of them
 OPSET = 17
 
 
-def to_onnx(module: nn.Module, size_px: int, output: str) -> bytes:
-    """The module in evaluation mode, for any number N of uint8 (N, size_px, size_px, 3) photos, as one ONNX file."""
+def blank_photos(size_px: int) -> torch.Tensor:
+    """Two, uint8 (2, size_px, size_px, 3): what a network that begins with photos is traced with."""
+    return torch.zeros((2, size_px, size_px, 3), dtype=torch.uint8)
+
+
+def to_onnx(module: nn.Module, inputs: torch.Tensor, output: str) -> bytes:
+    """The module in evaluation mode, for any number of inputs such as these, as one ONNX file."""
     was_training = module.training
     module.eval()
-    photos_NHWC = torch.zeros((2, size_px, size_px, 3), dtype=torch.uint8)
     with _quiet(), torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         # The TorchScript exporter: a third of the time of the newer one here, and the same graph for these networks.
         torch.onnx.export(
             module,
-            (photos_NHWC,),
+            (inputs,),
             path,
             input_names=[INPUT],
             output_names=[output],

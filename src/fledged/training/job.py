@@ -16,15 +16,16 @@ from fledged.errors import ConfigError
 from fledged.products import WEIGHTS_FILE, Dataset, Preprocess, Run
 from fledged.settings.training import AugmentConfig, LossConfig, OptimizeConfig, TrainConfig
 from fledged.training import backbones, optimizers, precision
-from fledged.training.activations import Store
+from fledged.training.activations import Store, shape_of
 from fledged.training.backbones import Backbone
 from fledged.training.batches import Batches, PhotoBatches, read_split
 from fledged.training.blocks import chain, cut
 from fledged.training.colours import colours_of
+from fledged.training.features import Embedding
 from fledged.training.loop import Plan, Progress, class_weights, fit
 from fledged.training.model import Classifier, Head, Tail
 from fledged.training.tail import tail_batches
-from fledged.training.transfer import embedding_of, feature_batches
+from fledged.training.transfer import embedding_of, feature_batches, onward
 from fledged.training.weights import Source, locate
 from fledged.workspace import Workspace, product_id
 
@@ -120,9 +121,8 @@ def pupil_of(job: Job, plan: Plan, backbone: Backbone, model: Classifier, *, has
     if job.config.mode == "finetune" and job.config.unfreeze >= 0:
         frozen, trained = cut(chain(backbone.name, backbone.module), job.config.unfreeze, backbone.name)
         if len(frozen):
-            onnx = embedding_of(f"{backbone.name}[:-{job.config.unfreeze}]", frozen, how, job.workspace)
             store = Store(job.workspace, int(job.config.cache.limit_gigabytes * 1e9), job.report)
-            of_tail = tail_batches(dataset, onnx, plan, job.config, store)
+            of_tail = tail_batches(dataset, _frozen_part(job, frozen, backbone.name, how), plan, job.config, store)
             return Pupil(Tail(trained, model.head), of_tail, precision.accelerator(plan.optimize.precision))
     balanced = plan.balance == "sampling"
     photos, recipe = read_split(dataset, "train"), job.config.augment.recipe
@@ -139,6 +139,17 @@ def _preprocess(job: Job, backbone: Backbone) -> Preprocess:
         mean, std = colours_of(job.dataset, how)
         how = how.model_copy(update={"mean": mean, "std": std})
     return how
+
+
+def _frozen_part(job: Job, frozen: nn.Sequential, name: str, how: Preprocess) -> Embedding:
+    """The frozen blocks in one go, or in two where the activations of an earlier cut are kept for later ones."""
+    n_trained, n_kept = job.config.unfreeze, job.config.cache.blocks
+    n_between = min(max(0, n_kept - n_trained), len(frozen))
+    if not n_between or n_between == len(frozen):
+        return embedding_of(f"{name}[:-{n_trained}]", frozen, how, job.workspace)
+    base = embedding_of(f"{name}[:-{n_kept}]", frozen[:-n_between], how, job.workspace)
+    between = frozen[-n_between:]
+    return onward(base, f"{name}[-{n_kept}:-{n_trained}]", between, shape_of(base), job.workspace)
 
 
 def _fit_head_first(job: Job, plan: Plan, backbone: Backbone, model: Classifier) -> None:

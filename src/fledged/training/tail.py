@@ -9,18 +9,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import onnxruntime
 import polars as pl
 import torch
+from onnxruntime import InferenceSession
 
 from fledged import engine
-from fledged.products import Dataset
+from fledged.products import Dataset, Preprocess
 from fledged.recipes import Recipe
 from fledged.settings.training import TrainConfig
 from fledged.training import views
-from fledged.training.activations import Activations, NoRoom, Store, activations_of, half
+from fledged.training.activations import Activations, NoRoom, Store, activations_of, anew, open_sessions
 from fledged.training.batches import Batch, Batches, IntArray, epoch_of, read_split
-from fledged.training.features import Embedding, embed, open_session
+from fledged.training.features import Embedding
 from fledged.training.loop import Plan
 
 _LOG = logging.getLogger("fledged")
@@ -67,17 +67,17 @@ class TailBatches:
 class Frozen:
     """Activations computed anew each time, where there is no room to keep them: the same numbers, only slower."""
 
-    session: onnxruntime.InferenceSession
-    embedding: Embedding
+    sessions: list[InferenceSession]
+    how: Preprocess
     photos: tuple[tuple[bytes, str], ...]  # jpeg and sha256
     recipe: Recipe
 
     def take(self, view_B: IntArray, photo_B: IntArray) -> np.ndarray[tuple[int, ...], np.dtype[np.float16]]:
         """Those of these views of these photos (B, *shape)."""
         each = zip(view_B.tolist(), photo_B.tolist(), strict=True)
-        how = self.embedding.how
-        made = [embed(self.session, [self.photos[photo]], how, view, self.recipe) for view, photo in each]
-        return half(np.concatenate(made))
+        return np.concatenate(
+            [anew(self.sessions, self.photos[at], self.how, (view, self.recipe)) for view, at in each]
+        )
 
 
 def tail_batches(
@@ -93,7 +93,7 @@ def tail_batches(
         except NoRoom as reason:
             _LOG.warning("Activations are not kept, but computed in each epoch: %s", reason)
             rows = tuple(photos.select("jpeg", "sha256").rows())
-            take = Frozen(open_session(frozen), frozen, rows, recipe)
+            take = Frozen(open_sessions(frozen), frozen.how, rows, recipe)
         labels_N = photos["label"].to_numpy().astype(np.int64)
         balanced = shuffle and plan.balance == "sampling"
         return TailBatches(take, labels_N, n_views, plan.batch_size, plan.seed, shuffle, balanced)

@@ -22,14 +22,28 @@ _VAL_BATCH = 4096
 
 def embedding_of(name: str, module: nn.Module, how: Preprocess, workspace: Workspace) -> Embedding:
     """The feature extractor `module`, of the architecture `name`, as ONNX: from the cache or exported now."""
-    digest = hashlib.sha256(f"{name} {graph.OPSET} {how.model_dump_json()}".encode())
-    for key, tensor in sorted(module.state_dict().items()):
-        digest.update(key.encode() + tensor.contiguous().numpy().tobytes())
-    fingerprint = digest.hexdigest()[:16]
-    path = workspace.cache(f"onnx/{fingerprint}.onnx")
+    key = _key(f"{name} {graph.OPSET} {how.model_dump_json()}", module)
+    return Embedding(_onnx(key, Embedder(module, how), graph.blank_photos(how.size_px), workspace), key, how)
+
+
+def onward(base: Embedding, name: str, later: nn.Module, shape: tuple[int, ...], workspace: Workspace) -> Embedding:
+    """What the blocks `later` make of what `base` makes, which has this shape for a photo; `name` is of both."""
+    key = _key(f"{name} {graph.OPSET} after {base.key}", later)
+    return Embedding(_onnx(key, later, torch.zeros((2, *shape)), workspace), key, base.how, base)
+
+
+def _key(head: str, module: nn.Module) -> str:
+    digest = hashlib.sha256(head.encode())
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _onnx(key: str, module: nn.Module, inputs: torch.Tensor, workspace: Workspace) -> bytes:
+    path = workspace.cache(f"onnx/{key}.onnx")
     if not path.exists():
-        write_bytes(path, graph.to_onnx(Embedder(module, how), how.size_px, "features"))
-    return Embedding(path.read_bytes(), fingerprint, how)
+        write_bytes(path, graph.to_onnx(module, inputs, "features"))
+    return path.read_bytes()
 
 
 def feature_batches(
