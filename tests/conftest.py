@@ -6,6 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+# Before torch is imported anywhere: its threads otherwise spin while they wait, and take cores from other processes.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import pytest
 from playwright.sync_api import Browser
 

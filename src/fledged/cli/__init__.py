@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 from typer.exceptions import TyperException
@@ -19,6 +20,8 @@ __all__ = ["answers", "app", "build", "lake", "main", "models"]
 
 def main() -> None:
     """The entry point: every error becomes one line and exit code 2."""
+    # Threads of torch otherwise spin while they wait: where anybody else needs the cores, all take twice as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(format="%(message)s", level=logging.ERROR)
     logging.getLogger("fledged").setLevel(logging.INFO)
     try:
