@@ -1,0 +1,69 @@
+"""fastai's usual training: `python fastai_job.py LAKE OUT.json WEIGHTS frozen|full EPOCHS SEED`.
+
+LAKE holds train, val and test with a folder a class. Default augmentation, batches of 64, two workers, `fit_one_cycle`,
+on torchvision's MobileNetV2 with the weights of a safetensors file: what its documentation does with a folder.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+
+def main(lake: Path, out: Path, weights: Path, how: str, epochs: int, seed: int) -> None:
+    """Write seconds an epoch, validation accuracies and the test answers."""
+    import torch
+    from fastai.vision.all import (
+        ImageDataLoaders,
+        Resize,
+        accuracy,
+        aug_transforms,
+        get_image_files,
+        set_seed,
+        vision_learner,
+    )
+    from safetensors.torch import load_file
+    from torchvision.models import mobilenet_v2
+
+    def backbone(weights_enum: object = None, **_: object) -> torch.nn.Module:
+        model = mobilenet_v2()
+        state = load_file(weights)
+        model.load_state_dict(state if "classifier.1.weight" in state else model.state_dict() | state)
+        return model
+
+    set_seed(seed, reproducible=True)
+    loaders = ImageDataLoaders.from_folder(
+        lake,
+        train="train",
+        valid="val",
+        item_tfms=Resize(224),
+        batch_tfms=aug_transforms(),
+        bs=64,
+        num_workers=2,
+        device=torch.device("cpu"),
+    )
+    learner = vision_learner(loaders, backbone, metrics=accuracy, pretrained=True)
+    learner.freeze() if how == "frozen" else learner.unfreeze()
+    start_s = time.monotonic()
+    with learner.no_bar(), learner.no_logging():
+        learner.fit_one_cycle(epochs)
+        seconds = time.monotonic() - start_s
+        files = sorted(get_image_files(lake / "test"))
+        probabilities, _ = learner.get_preds(dl=loaders.test_dl(files, num_workers=2))
+    told = [loaders.vocab[int(index)] for index in probabilities.argmax(1)]
+    right = [name == file.parent.name for name, file in zip(told, files, strict=True)]
+    out.write_text(
+        json.dumps(
+            {
+                "epoch_s": seconds / epochs,
+                "fit_s": seconds,
+                "val_accuracy": [float(row[-1]) for row in learner.recorder.values],
+                "right": {str(file.relative_to(lake)): hit for file, hit in zip(files, right, strict=True)},
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    _, lake, out, weights, how, epochs, seed = sys.argv
+    main(Path(lake), Path(out), Path(weights), how, int(epochs), int(seed))
