@@ -67,7 +67,18 @@ def test_a_damaged_file_is_named_and_the_product_is_made_again(tmp_path: Path, d
     assert workspace.find(Review, saved.id) is None
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', '{"version": "x"}'])
+@pytest.mark.parametrize("text", [b"", b"null", b"[1, 2]", b'{"review": 5}', b"\xff\xfe"])
+def test_a_damaged_note_of_the_newest_is_as_none_and_is_written_anew(tmp_path: Path, text: bytes) -> None:
+    workspace = Workspace(tmp_path)
+    saved = a_review(workspace)
+    (tmp_path / "latest.json").write_bytes(text)
+    with pytest.raises(ProductError, match="There is no review yet"):
+        workspace.load(Review)
+    assert workspace.find(Review, saved.id) is not None
+    assert workspace.load(Review).id == saved.id
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', '{"version": "x"}', '{"version": Infinity}'])
 def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
     workspace = Workspace(tmp_path)
     saved = a_review(workspace)

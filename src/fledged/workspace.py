@@ -142,10 +142,12 @@ class Workspace:
 
     def _latest(self) -> dict[str, str]:
         try:
-            latest: dict[str, str] = json.loads((self.root / "latest.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+            latest = json.loads((self.root / "latest.json").read_bytes())
+        except (FileNotFoundError, ValueError):
             return {}
-        return latest
+        if not isinstance(latest, dict):
+            return {}
+        return {kind: newest for kind, newest in latest.items() if isinstance(newest, str)}
 
     def _remember(self, product: Product) -> None:
         latest = self._latest()
@@ -162,7 +164,7 @@ def open_product(kind: type[AnyProduct], folder: Path) -> AnyProduct:
         version = int(json.loads(text)["version"])
     except OSError as error:
         raise ProductError(f"There is no {kind.kind} here", where=folder, remedy=remake) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ProductError(f"This record of a {kind.kind} is damaged", where=record, remedy=remake) from error
     if version != kind.format_version:
         age = "a newer" if version > kind.format_version else "an older"
