@@ -38,9 +38,12 @@ def test_the_newest_is_what_was_last_made_or_found(tmp_path: Path) -> None:
     assert workspace.load(Review).id == first.id
 
 
-def test_a_missing_product_names_the_command_that_makes_it(tmp_path: Path) -> None:
-    with pytest.raises(ProductError, match="fledged scan PHOTOS/"):
+def test_a_missing_product_names_the_command_that_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ProductError, match=f"fledged scan PHOTOS/ --work {tmp_path}"):
         Workspace(tmp_path).load(Snapshot)
+    with pytest.raises(ProductError, match="Run: fledged scan PHOTOS/$"):
+        Workspace().load(Snapshot)
 
 
 def test_an_ambiguous_or_unknown_id_lists_what_there_is(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ import io
 import json
 import os
 import secrets
+import shlex
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,7 +121,9 @@ class Workspace:
         if len(matches) == 1 or wanted in matches:
             return open_product(kind, self.folder(kind.kind, wanted if wanted in matches else matches[0]))
         if product_id is None:
-            raise ProductError(f"There is no {kind.kind} yet", where=self.root, remedy=f"Run: {MAKERS[kind.kind]}")
+            elsewhere = "" if self.root == DEFAULT else f" --work {shlex.quote(str(self.root))}"
+            remedy = f"Run: {MAKERS[kind.kind]}{elsewhere}"
+            raise ProductError(f"There is no {kind.kind} yet", where=self.root, remedy=remedy)
         listed = ", ".join(known) or "none"
         what = "is not unique" if matches else "does not exist"
         raise ProductError(f"The {kind.kind} `{wanted}` {what}", where=self.root, remedy=f"There are: {listed}.")
