@@ -42,7 +42,7 @@ def test_a_missing_product_names_the_command_that_makes_it(tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ProductError, match=f"fledged scan PHOTOS/ --work {tmp_path}"):
         Workspace(tmp_path).load(Snapshot)
-    with pytest.raises(ProductError, match="Run: fledged scan PHOTOS/$"):
+    with pytest.raises(ProductError, match=r"Run: fledged scan PHOTOS/$"):
         Workspace().load(Snapshot)
 
 
