@@ -33,7 +33,9 @@ def test_flags_win_over_the_file_and_the_file_over_defaults() -> None:
         (PrepareConfig, {"zzz": 1}, "Known: "),
         (TrainConfig, {"optimize": {"shedule": "step"}}, "`train.optimize` has no setting `shedule`.*Did you mean"),
         (TrainConfig, {"optimize": {"momentum": 2}}, "`train.optimize.momentum` is 2.*less than 1.*default is 0.9"),
-        (TrainConfig, {"optimize": 3}, "`train.optimize` is 3"),
+        (TrainConfig, {"optimize": 3}, "`train.optimize` is 3: [^=]*$"),
+        (PrepareConfig, {"split": ("0.5", "0.5")}, "too few values"),
+        (PrepareConfig, {"fold": "6/5"}, "is '6/5': needs I/K"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_would_be_right(
@@ -54,6 +56,23 @@ def test_tables_are_overlaid_setting_by_setting() -> None:
 def test_a_file_that_is_not_toml_is_named() -> None:
     Path("fledged.toml").write_text("[train\n")
     with pytest.raises(ConfigError, match=r"fledged\.toml"):
+        resolve(TrainConfig, {})
+
+
+def test_a_file_that_cannot_be_read_is_named() -> None:
+    file = Path("fledged.toml")
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"not TOML: .*fledged.toml"):
+        resolve(TrainConfig, {})
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(ConfigError, match=r"Cannot read: Is a directory \(fledged.toml\)"):
+        resolve(TrainConfig, {})
+
+
+def test_a_section_of_the_file_that_is_no_table_is_named() -> None:
+    Path("fledged.toml").write_text("train = 3\n")
+    with pytest.raises(ConfigError, match=r"`train` is 3, and not a table \(fledged.toml\)\. Write \[train\]"):
         resolve(TrainConfig, {})
 
 

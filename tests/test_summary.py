@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fledged import summary
-from fledged.products import SPLITS, Dataset, Figure, Leak
+from fledged.products import SPLITS, Dataset, Figure, Leak, Report
 from fledged.workspace import now
 
 
@@ -61,3 +61,27 @@ def test_what_a_random_split_would_have_claimed_is_one_line_with_intervals() -> 
         "A random split would have claimed 98.5% (98.0% to 99.0%); without leaks it is 97.7% (97.0% to 98.3%), "
         "a difference of 0.8 points (0.4 to 1.2)"
     ) in said
+
+
+def test_a_report_on_photos_that_the_model_knows_says_so() -> None:
+    figure = Figure(value=0.98, low=0.94, high=1.0, n=120)
+    report = Report(
+        id="4e90",
+        version=Report.format_version,
+        created_at=now(),
+        subject="run:4e90",
+        source="new",
+        classes=("hawk", "owl"),
+        accuracy=figure,
+        balanced_accuracy=0.98,
+        macro_f1=0.98,
+        log_loss=0.1,
+        by_class=(),
+        confusion=(),
+        n_unreadable=0,
+        folders_without_class={},
+        n_seen=101,
+    )
+    report.at(Path("work"))
+    assert "This flatters: 101 of the photos were in the model's own train or val split" in summary.lines(report)
+    assert not any("flatters" in line for line in summary.lines(report.model_copy(update={"n_seen": 0})))

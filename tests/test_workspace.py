@@ -38,9 +38,12 @@ def test_the_newest_is_what_was_last_made_or_found(tmp_path: Path) -> None:
     assert workspace.load(Review).id == first.id
 
 
-def test_a_missing_product_names_the_command_that_makes_it(tmp_path: Path) -> None:
-    with pytest.raises(ProductError, match="fledged scan PHOTOS/"):
+def test_a_missing_product_names_the_command_that_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ProductError, match=f"fledged scan PHOTOS/ --work {tmp_path}"):
         Workspace(tmp_path).load(Snapshot)
+    with pytest.raises(ProductError, match=r"Run: fledged scan PHOTOS/$"):
+        Workspace().load(Snapshot)
 
 
 def test_an_ambiguous_or_unknown_id_lists_what_there_is(tmp_path: Path) -> None:
@@ -67,7 +70,18 @@ def test_a_damaged_file_is_named_and_the_product_is_made_again(tmp_path: Path, d
     assert workspace.find(Review, saved.id) is None
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', '{"version": "x"}'])
+@pytest.mark.parametrize("text", [b"", b"null", b"[1, 2]", b'{"review": 5}', b"\xff\xfe"])
+def test_a_damaged_note_of_the_newest_is_as_none_and_is_written_anew(tmp_path: Path, text: bytes) -> None:
+    workspace = Workspace(tmp_path)
+    saved = a_review(workspace)
+    (tmp_path / "latest.json").write_bytes(text)
+    with pytest.raises(ProductError, match="There is no review yet"):
+        workspace.load(Review)
+    assert workspace.find(Review, saved.id) is not None
+    assert workspace.load(Review).id == saved.id
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', '{"version": "x"}', '{"version": Infinity}'])
 def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
     workspace = Workspace(tmp_path)
     saved = a_review(workspace)

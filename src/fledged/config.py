@@ -51,9 +51,12 @@ def resolve(config: type[Config], settings: Mapping[str, object]) -> Config:
     except ValidationError as error:
         first = error.errors()[0]
         path, field = _field(config, first["loc"])
+        # A tuple that is too short is told as a field that is missing: to a reader it is a value of the wrong length.
+        words = "too few values" if first["type"] == "missing" else first["msg"].removeprefix("Value error, ")
+        default = "" if field is None or isinstance(field.default, Record) else f" The default is {field.default!r}."
         raise ConfigError(
-            f"`{'.'.join((section, *path))}` is {first.get('input')!r}: {first['msg']}",
-            remedy=f"{field.description} The default is {field.default!r}." if field else "Take it out.",
+            f"`{'.'.join((section, *path))}` is {first.get('input')!r}: {words}",
+            remedy=f"{field.description}{default}" if field else "Take it out.",
         ) from error
 
 
@@ -127,12 +130,20 @@ def _from_file(section: str) -> dict[str, object]:
             sections = tomllib.load(file)
     except FileNotFoundError:
         return {}
-    except tomllib.TOMLDecodeError as error:
+    except OSError as error:
+        raise ConfigError(f"Cannot read: {error.strerror}", where=CONFIG_FILE, remedy="Mend or remove it.") from error
+    except ValueError as error:  # not TOML, or not even UTF-8
         raise ConfigError(f"This is not TOML: {error}", where=CONFIG_FILE, remedy="Mend or remove the file.") from error
     for name in sections:
         if name not in SECTIONS:
             raise ConfigError(f"There is no section `{name}`", where=CONFIG_FILE, remedy=suggestion(name, SECTIONS))
-    found: dict[str, object] = sections.get(section, {})
+    found = sections.get(section, {})
+    if not isinstance(found, dict):
+        raise ConfigError(
+            f"`{section}` is {found!r}, and not a table",
+            where=CONFIG_FILE,
+            remedy=f"Write [{section}], and settings below.",
+        )
     return found
 
 

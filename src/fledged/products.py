@@ -282,6 +282,7 @@ class Report(Product):
     confusion: tuple[tuple[int, ...], ...]  # [true][predicted], photos
     n_unreadable: int
     folders_without_class: dict[str, int]  # folder of a labelled folder that the model has no class for -> photos
+    n_seen: int | None = None  # photos of a labelled folder that it was trained or chosen on; None if that is unknown
 
     def predictions(self) -> pl.DataFrame:
         """A row a photo: path, label, predicted, confidence, p_<class>…, error."""

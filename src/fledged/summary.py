@@ -109,6 +109,10 @@ def _details(product: Product) -> list[str]:
                 f"({c.support:,} photos)"
                 for c in product.by_class
             ]
+            if product.n_seen:
+                told.append(
+                    f"This flatters: {product.n_seen:,} of the photos were in the model's own train or val split"
+                )
             if product.n_unreadable:
                 told.append(f"{product.n_unreadable:,} photos could not be read; predictions.parquet says why")
             if product.folders_without_class:

@@ -22,6 +22,7 @@ import io
 import json
 import os
 import secrets
+import shlex
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,7 +121,9 @@ class Workspace:
         if len(matches) == 1 or wanted in matches:
             return open_product(kind, self.folder(kind.kind, wanted if wanted in matches else matches[0]))
         if product_id is None:
-            raise ProductError(f"There is no {kind.kind} yet", where=self.root, remedy=f"Run: {MAKERS[kind.kind]}")
+            elsewhere = "" if self.root == DEFAULT else f" --work {shlex.quote(str(self.root))}"
+            remedy = f"Run: {MAKERS[kind.kind]}{elsewhere}"
+            raise ProductError(f"There is no {kind.kind} yet", where=self.root, remedy=remedy)
         listed = ", ".join(known) or "none"
         what = "is not unique" if matches else "does not exist"
         raise ProductError(f"The {kind.kind} `{wanted}` {what}", where=self.root, remedy=f"There are: {listed}.")
@@ -142,10 +145,12 @@ class Workspace:
 
     def _latest(self) -> dict[str, str]:
         try:
-            latest: dict[str, str] = json.loads((self.root / "latest.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+            latest = json.loads((self.root / "latest.json").read_bytes())
+        except (FileNotFoundError, ValueError):
             return {}
-        return latest
+        if not isinstance(latest, dict):
+            return {}
+        return {kind: newest for kind, newest in latest.items() if isinstance(newest, str)}
 
     def _remember(self, product: Product) -> None:
         latest = self._latest()
@@ -162,7 +167,7 @@ def open_product(kind: type[AnyProduct], folder: Path) -> AnyProduct:
         version = int(json.loads(text)["version"])
     except OSError as error:
         raise ProductError(f"There is no {kind.kind} here", where=folder, remedy=remake) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ProductError(f"This record of a {kind.kind} is damaged", where=record, remedy=remake) from error
     if version != kind.format_version:
         age = "a newer" if version > kind.format_version else "an older"

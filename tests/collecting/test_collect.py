@@ -413,6 +413,7 @@ def test_what_prepare_writes_comes_back(tmp_path: Path) -> None:
     [
         ("none.toml", None, LakeError, "no such file or folder"),
         ("words.bin", None, LakeError, "none of the sources"),
+        ("half.zip", None, LakeError, "only a part has arrived"),
         ("list.txt", None, ConfigError, "--label CLASS"),
         ("list.txt", "../owl", ConfigError, "cannot be a folder's name"),
         ("plan.toml", "owl", ConfigError, "Leave --label out"),
@@ -425,6 +426,7 @@ def test_a_source_that_is_none_is_a_clear_error(
     tmp_path: Path, name: str, label: str | None, kind: type[Exception], words: str
 ) -> None:
     (tmp_path / "words.bin").write_bytes(b"words")
+    (tmp_path / "half.zip").write_bytes(b"PK\x03\x04 and no more")
     (tmp_path / "list.txt").write_text("https://example.org/a.jpg")
     (tmp_path / "plan.toml").write_text('[classes.owl]\nurls = ["gone.txt"]')
     (tmp_path / "zip.toml").write_text('[classes.owl]\narchives = ["words.bin"]')

@@ -192,6 +192,15 @@ def test_ctrl_c_in_the_shell_is_no_traceback(clean_lake: Path, tmp_path: Path) -
     assert re.search(r"Stopped; what was finished is kept", errors)
 
 
+@pytest.mark.parametrize("place", ["decisions.jsonl", "latest.json"])
+def test_what_the_system_refuses_is_one_line_with_the_path(clean_lake: Path, tmp_path: Path, place: str) -> None:
+    (tmp_path / place).mkdir()  # a folder where a file belongs
+    shell("scan", clean_lake, "--work", tmp_path, check=False)
+    done = shell("review", "--work", tmp_path, "--no-open", check=False)
+    assert done.returncode == 2
+    assert f"Is a directory ({tmp_path / place})" in done.stderr.splitlines()[-1]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 @pytest.mark.parametrize("size_kib", [8, 200, 20_000])
 def test_a_full_disk_at_any_step_is_one_line_and_the_next_try_succeeds(

@@ -139,6 +139,15 @@ def test_a_class_that_cannot_be_read_is_missed_and_one_that_was_dropped_is_not()
     assert set(choose(photos, None, dropped).filter(pl.col("split").is_not_null())["label"]) == {"a", "b"}
 
 
+def test_a_dropped_class_is_not_missed_for_photos_that_could_not_be_read_or_were_in_two_classes() -> None:
+    photos = with_(pl.concat([lake(), lake(n=4, labels="c")]), "c/00.jpg", error="truncated")
+    photos = with_(photos, "c/01.jpg", sha256="a00")
+    found = findings(("label_conflict", "c/01.jpg", "a/00.jpg"))
+    members = choose(photos, found, drop_classes=("c",))
+    assert set(members.filter(pl.col("split").is_not_null())["label"]) == {"a", "b"}
+    assert reasons(members)["c/00.jpg"] == "unreadable: truncated"
+
+
 def test_a_class_that_the_lakes_train_folder_does_not_know_is_a_clear_error() -> None:
     train = lake(labels="ab", lake_split="train")
     test = lake(labels="abc", lake_split="test").with_columns(

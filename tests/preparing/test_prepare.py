@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from demo.drawing import Planted
-from fledged.errors import LakeError
+from fledged.errors import ConfigError, LakeError
 from fledged.preparing.prepare import prepare
 from fledged.products import SPLITS, Dataset
 from fledged.reviewing.review import review
@@ -112,6 +112,13 @@ def test_a_review_of_another_snapshot_is_refused(clean_lake: Path, tmp_path: Pat
 
 def splits_of(dataset: Dataset) -> dict[str, str]:
     return dict(dataset.members().filter(pl.col("split").is_not_null()).select("sha256", "split").rows())
+
+
+def test_a_class_to_leave_out_that_is_none_is_refused(messy_lake: tuple[Path, Planted], tmp_path: Path) -> None:
+    snapshot = scan(messy_lake[0], work=tmp_path)
+    label = sorted(snapshot.photos()["label"].unique())[0]
+    with pytest.raises(ConfigError, match=rf"no class `{label}x` \(--drop-classes\)\. Did you mean `{label}`"):
+        prepare(snapshot, review(snapshot, work=tmp_path), work=tmp_path, drop_classes=(f"{label}x",))
 
 
 def test_photos_that_come_and_go_move_nobody(messy_lake: tuple[Path, Planted], tmp_path: Path) -> None:

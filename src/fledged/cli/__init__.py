@@ -39,3 +39,9 @@ def main() -> None:
         # The reader of our output went away (`| head`): not an error of ours.
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        # What the system refused where no room has better words: a file that may not be read, a folder in its place.
+        place = f" ({error.filename})" if error.filename else ""
+        words = f"{error.strerror or error}{place}. Mend it, and run the same command again."
+        print(f"error: {' '.join(words.split())}", file=sys.stderr)
+        sys.exit(2)

@@ -69,6 +69,12 @@ def open_source(source: Path, label: str | None, config: CollectConfig) -> Opene
         return Opened(Offers(len(links), links))
     if is_archive(source):
         return Opened(open_archive(source, own, _limits(config)))
+    if suffix in _ARCHIVE_SUFFIXES:
+        raise LakeError(
+            f"This is called {suffix} and is no archive that can be read: it is damaged, or only a part has arrived",
+            where=source,
+            remedy="Fetch or copy it again.",
+        )
     raise LakeError(
         "This is none of the sources that can be read",
         where=source,

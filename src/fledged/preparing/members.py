@@ -141,8 +141,11 @@ def _check_classes(used: pl.DataFrame, members: pl.DataFrame, config: PrepareCon
             where=f"folders: {every}",
             remedy="Add a folder with photos of what it is to be told from.",
         )
-    # A class of which people dropped everything is gone by their will; one that lost its photos otherwise is missed.
-    given_up = pl.col("left_out").is_in(["class dropped", "dropped by a person", "dropped as advised"])
+    # A class of which people dropped everything is gone by their will, whatever else was wrong with its photos; one
+    # that lost its photos otherwise is missed.
+    given_up = pl.col("left_out").is_in(["dropped by a person", "dropped as advised"]) | pl.col("label").is_in(
+        config.drop_classes
+    )
     wanted = members.filter(pl.col("left_out").is_null() | given_up.not_())["label"].unique()
     counts = used.group_by("label").agg(photos=pl.len(), groups=pl.col("group").n_unique())
     counts = pl.DataFrame({"label": wanted}).join(counts, on="label", how="left").fill_null(0).sort("label")

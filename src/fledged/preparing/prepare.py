@@ -13,7 +13,7 @@ import polars as pl
 from fledged import progress
 from fledged.config import resolve
 from fledged.copies import copies_of
-from fledged.errors import LakeError
+from fledged.errors import ConfigError, LakeError, suggestion
 from fledged.preparing.groups import AUTO, REASON_SEPARATOR, hint
 from fledged.preparing.members import choose_members, leaking_groups
 from fledged.preparing.memory import recall, remember
@@ -67,10 +67,21 @@ def prepare(
         return dataset
 
 
+def _check_dropped(snapshot: Snapshot, review: Review, config: PrepareConfig) -> None:
+    """A class that is to be left out has a folder, or was given by somebody: a slip of the pen would leave it in."""
+    known = {*snapshot.labels, *review.decisions()["label"].drop_nulls()}
+    for label in config.drop_classes:
+        if label not in known:
+            raise ConfigError(
+                f"There is no class `{label}`", where="--drop-classes", remedy=suggestion(label, dict.fromkeys(known))
+            )
+
+
 def _prepare(
     snapshot: Snapshot, review: Review, config: PrepareConfig, workspace: Workspace, report: progress.Report
 ) -> Dataset:
     start_s = time.monotonic()
+    _check_dropped(snapshot, review, config)
     before = recall(workspace, config)
     members = choose_members(snapshot.photos(), review.findings(), review.decisions(), config, before)
     remember(workspace, config, before, members)
