@@ -25,7 +25,7 @@ def main(lake: Path, out: Path, weights: Path, how: str, epochs: int, seed: int)
     from safetensors.torch import load_file
     from torchvision.models import mobilenet_v2
 
-    def backbone(weights_enum: object = None, **_: object) -> torch.nn.Module:
+    def backbone(weights_enum: object = None, **_: object) -> object:
         model = mobilenet_v2()
         state = load_file(weights)
         model.load_state_dict(state if "classifier.1.weight" in state else model.state_dict() | state)

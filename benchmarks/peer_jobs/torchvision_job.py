@@ -59,7 +59,7 @@ def main(lake: Path, out: Path, weights: Path, n_blocks: int, epochs: int, seed:
             block.eval()
         for x, y in loaders["train"]:
             optimizer.zero_grad()
-            nn.functional.cross_entropy(network(x), y).backward()
+            torch.autograd.backward(nn.functional.cross_entropy(network(x), y))
             optimizer.step()
             schedule.step()
         hits = right("val")

@@ -110,6 +110,7 @@ class Review(Product):
     n_decisions: int  # that count, the advised ones included
     n_advised: int = 0  # decisions that `--apply advice` made
     ignored_decisions: dict[str, int] = Field(default_factory=dict)  # reason -> decisions that do not count
+    log_sha256: str = ""  # of decisions.jsonl as it was read; "" if there was none
 
     def findings(self) -> pl.DataFrame:
         """A row a finding: kind, path, related_path, suggested_label, score, threshold, advice."""

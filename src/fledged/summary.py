@@ -49,7 +49,7 @@ def _facts(product: Product) -> str:
             if product.n_unreadable:
                 words.append(f"{product.n_unreadable:,} unreadable")
             if product.n_skipped:
-                words.append(f"{product.n_skipped:,} files that are no photos")
+                words.append(f"{product.n_skipped:,} left aside (not photos, or not in a class folder)")
             return "; ".join(words)
         case Review():
             total = sum(product.findings_by_kind.values())
@@ -98,7 +98,10 @@ def _details(product: Product) -> list[str]:
             return [*told, f"Page: {product.folder / 'overview.html'}"]
         case Review(ignored_decisions=ignored):
             because = ", ".join(f"{n:,} because the {reason}" for reason, n in ignored.items())
-            return [f"Decisions that do not count: {because}"] if because else []
+            told = [f"Decisions that do not count: {because}"] if because else []
+            if sum(product.findings_by_kind.values()) > product.n_decisions:
+                told.append("To look at the findings and decide: fledged review --open")
+            return told
         case Dataset():
             return _of_dataset(product)
         case RangeTest():

@@ -74,6 +74,10 @@ class Workspace:
         """People's decisions, one JSON object a line."""
         return self.root / "decisions.jsonl"
 
+    def decisions_sha256(self) -> str:
+        """Of the log of decisions; "" if there is none."""
+        return sha256_of_file(self.decisions) if self.decisions.exists() else ""
+
     def splits(self, scheme: str) -> Path:
         """Which part of a split each photo is in, one a line."""
         return self.root / "splits" / f"{scheme}.csv"

@@ -16,6 +16,7 @@ from fledged.preparing.prepare import prepare
 from fledged.products import SPLITS, Dataset
 from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
+from fledged.workspace import Workspace
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,26 @@ def test_a_review_of_another_snapshot_is_refused(clean_lake: Path, tmp_path: Pat
 
 def splits_of(dataset: Dataset) -> dict[str, str]:
     return dict(dataset.members().filter(pl.col("split").is_not_null()).select("sha256", "split").rows())
+
+
+def test_decisions_that_the_review_does_not_know_are_told(
+    clean_lake: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    snapshot = scan(clean_lake, work=tmp_path)
+    made = review(snapshot, work=tmp_path)
+    prepare(work=tmp_path, shorter_side_px=64)
+    assert "Decisions" not in caplog.text
+    path = snapshot.photos(["path"])["path"][0]
+    with Workspace(tmp_path).decisions.open("w") as log:
+        log.write(f'{{"path": "{path}", "action": "drop"}}\n')
+    prepare(work=tmp_path, shorter_side_px=64)
+    assert f"Decisions were made since review {made.id}" in caplog.text
+    with Workspace(tmp_path).decisions.open("a") as log:
+        log.write(f'{{"path": "{path}", "action": "undecide"}}\n')
+    caplog.clear()
+    assert review(snapshot, work=tmp_path).id == made.id
+    prepare(work=tmp_path, shorter_side_px=64)
+    assert "Decisions" not in caplog.text
 
 
 def test_a_class_to_leave_out_that_is_none_is_refused(messy_lake: tuple[Path, Planted], tmp_path: Path) -> None:

@@ -39,6 +39,10 @@ def test_no_log_is_no_decision(tmp_path: Path) -> None:
         '{"path": "a.jpg", "action": "delete"}',
         '{"path": "a.jpg", "action": "relabel"}',
         '{"action": "drop"}',
+        *(
+            f'{{"path": "a.jpg", "action": "relabel", "label": "{bad}"}}'
+            for bad in ("../evil", "a/b", "..", " ", "é" * 200)
+        ),
     ],
 )
 def test_a_bad_line_is_named_by_its_number(tmp_path: Path, line: str) -> None:

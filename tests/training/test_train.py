@@ -108,6 +108,17 @@ def test_without_resume_a_stopped_run_starts_anew(own_work: Path, dataset: Datas
     assert (again.n_epochs, again.interrupted) == (6, False)
 
 
+def test_resume_with_other_settings_says_that_it_begins_anew(
+    own_work: Path, dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    stopped = train(dataset, work=own_work, report=stop_after(1), **SMALL | {"seed": 3})
+    train(dataset, work=own_work, report=silent, resume=True, **SMALL | {"seed": 4, "epochs": 1})
+    assert f"with other settings, run {stopped.id}: this one begins from the start" in caplog.text
+    caplog.clear()
+    assert train(dataset, work=own_work, report=silent, resume=True, **SMALL | {"seed": 3}).n_epochs == 6
+    assert not caplog.text
+
+
 def test_a_damaged_checkpoint_is_refused_by_its_hash(own_work: Path, dataset: Dataset) -> None:
     shutil.rmtree(own_work / "runs", ignore_errors=True)
     train(dataset, work=own_work, report=stop_after(2), **SMALL)

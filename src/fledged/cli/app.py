@@ -84,7 +84,7 @@ def tell(product: Product, work: Path, as_json: bool) -> None:
     from fledged import summary
 
     for line in summary.lines(product):
-        print(line + (at(work) if "Next: " in line else ""))
+        print(line + (at(work) if line.rpartition(": ")[2].startswith("fledged ") else ""))
 
 
 def at(work: Path) -> str:

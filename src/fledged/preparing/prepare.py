@@ -56,6 +56,10 @@ def prepare(
                 remedy="Run: fledged review",
             )
         warn_of_changes(snapshot)
+        if review.log_sha256 != workspace.decisions_sha256():
+            _LOG.warning(
+                "Decisions were made since review %s, which does not know them: fledged review does", review.id
+            )
         dataset = _prepare(snapshot, review, config, workspace, report)
         if measure_leak:
             # Imported here: it needs torch, which preparing does not.

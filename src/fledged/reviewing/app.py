@@ -24,6 +24,7 @@ from fledged.engine import n_workers
 from fledged.errors import FledgedError, RequestError
 from fledged.images import BadPhoto
 from fledged.records import Record
+from fledged.reviewing.decisions import folder_name
 from fledged.reviewing.desk import Desk
 from fledged.reviewing.pictures import SIZES_PX
 from fledged.serving.headers import with_headers
@@ -56,15 +57,13 @@ class Wish(Record):
 
     photo: int = Field(ge=0)
     action: Literal["keep", "drop", "relabel", "undecide"]
-    label: str | None = Field(None, min_length=1, max_length=200)
+    label: str | None = None
     seen: str | None = None  # the name of the decision that the reviewer saw for this photo
 
     @field_validator("label")
     @classmethod
     def _a_folder_name(cls, label: str | None) -> str | None:
-        if label is not None and (label != label.strip() or not label.isprintable() or set(label) & set("/\\")):
-            raise ValueError("a label is the name of a class folder: letters, digits, spaces, no slash")
-        return label
+        return None if label is None else folder_name(label)
 
 
 class Wishes(Record):

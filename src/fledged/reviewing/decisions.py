@@ -25,6 +25,8 @@ from pydantic_core import from_json
 from fledged.errors import ProductError
 from fledged.records import Record
 
+MAX_LABEL_BYTES = 255  # what file systems take
+
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 _CONFLICT_MARKER = re.compile(rb"(<<<<<<<|\|\|\|\|\|\|\||=======|>>>>>>>)( |$)")
 _TYPES = {"path": pl.String, "action": pl.String, "label": pl.String, "reviewer": pl.String, "sha256": pl.String}
@@ -45,6 +47,11 @@ class Decision(Record):
         if (self.action == "relabel") != bool(self.label):
             raise ValueError("a label belongs to the action relabel, and only to it")
         return self
+
+    @field_validator("label")
+    @classmethod
+    def _a_folder_name(cls, label: str | None) -> str | None:
+        return None if label is None else folder_name(label)
 
     @field_validator("time")
     @classmethod
@@ -109,8 +116,11 @@ class Tally:
             if is_cut_off(line):
                 self.cut_off.append(self.n_lines)
                 return None
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"]))
+            why = f"`{field}`: {first['msg']}" if field else first["msg"]
             raise ProductError(
-                f"Line {self.n_lines} is no decision: {error.errors()[0]['msg']}",
+                f"Line {self.n_lines} is no decision: {why.replace('Value error, ', '')}",
                 where=log,
                 remedy='Write {"path": "class/photo.jpg", "action": "drop"}, or keep, or relabel with a label.',
             ) from error
@@ -122,6 +132,16 @@ class Standing:
 
     decisions: pl.DataFrame  # path, action, label, reviewer
     ignored: dict[str, int]
+
+
+def folder_name(label: str) -> str:
+    """The label, which could be the name of a class folder. Raises ValueError for what could not."""
+    is_one = (
+        label == label.strip() and label.isprintable() and not set(label) & set("/\\") and not label.startswith(".")
+    )
+    if not is_one or not 0 < len(label.encode()) <= MAX_LABEL_BYTES:
+        raise ValueError("a label is the name of a class folder: letters, digits, spaces; no slash, no dot in front")
+    return label
 
 
 def moment_of(time: str) -> datetime:

@@ -55,11 +55,15 @@ def review(
         if apply:
             found = _findings_of(snapshot, config, eyes, workspace, report)
             apply_advice(DecisionLog(workspace.decisions), photos, found)
+        log_sha256 = workspace.decisions_sha256()
         standing = standing_decisions(workspace.decisions, photos)
         decisions = standing.decisions
         review_id = product_id(Review, snapshot.id, *_ways(config, eyes), decisions.rows(), standing.ignored)
         if (earlier := workspace.find(Review, review_id)) is not None:
-            return earlier
+            if earlier.log_sha256 == log_sha256:
+                return earlier
+            # Other lines that say the same, such as a decision and its undoing.
+            return workspace.save(earlier.model_copy(update={"log_sha256": log_sha256}))
         found = _findings_of(snapshot, config, eyes, workspace, report)
         folder = workspace.folder("review", review_id)
         write_table(folder / "findings.parquet", found)
@@ -76,6 +80,7 @@ def review(
                 n_decisions=decisions.height,
                 n_advised=int((decisions["reviewer"] == ADVICE).sum()),
                 ignored_decisions=standing.ignored,
+                log_sha256=log_sha256,
             )
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import io
+import logging
 import os
 import time
 
@@ -25,6 +26,8 @@ from fledged.training.loop import Epoch, Progress, fit
 from fledged.training.model import Classifier
 from fledged.training.stopping import Terminated, terminable
 from fledged.workspace import DEFAULT, Workspace, now, write_bytes
+
+_LOG = logging.getLogger("fledged")
 
 _CHECKPOINT_EVERY_S = 10.0
 
@@ -60,6 +63,12 @@ def train(
         if earlier is not None and not earlier.interrupted:
             return earlier
         checkpoint = checkpoints.find(job.run_id, workspace) if resume else None
+        if resume and checkpoint is None and (other := checkpoints.latest(workspace)) is not None:
+            _LOG.warning(
+                "The last checkpoint is of a training with other settings, run %s: this one begins from the start. "
+                "To go on with that one: fledged train --resume, and nothing else",
+                other.run_id,
+            )
         so_far = checkpoints.load(checkpoint, workspace) if checkpoint else Progress()
         with terminable():
             checkpoint = checkpoint or checkpoints.begin(job.run_id, job.dataset.id, job.config, workspace)
