@@ -237,6 +237,12 @@ class Run(Product):
 
         return pl.read_csv(self.folder / "history.csv")
 
+    def steps(self) -> pl.DataFrame:
+        """A row a step of the optimizer: step, epoch, loss (of its photos, before it), learning_rate (of the head)."""
+        import polars as pl
+
+        return pl.read_csv(self.folder / "steps.csv")
+
 
 class RangeTest(Product):
     """What learning rates do to the training loss of a model before its first step, and which ones that suggests."""

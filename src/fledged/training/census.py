@@ -38,9 +38,9 @@ class NetworkSize(Record):
         return sum(block.n_parameters for block in self.blocks if block.is_trained)
 
 
-def size_of(run: Run) -> NetworkSize:
-    """The sizes of a run's network."""
-    model = load_classifier(run)
+def size_of(run: Run, model: Classifier | None = None) -> NetworkSize:
+    """The sizes of a run's network; `model` is that, on the CPU, where it is at hand."""
+    model = model or load_classifier(run)
     blocks = chain(run.backbone.name, model.embed.backbone)
     n_trained = {"transfer": 0, "scratch": len(blocks)}.get(run.mode, run.settings.unfreeze)
     n_frozen = 0 if n_trained < 0 else len(cut(blocks, n_trained, run.backbone.name)[0])

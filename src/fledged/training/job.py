@@ -33,6 +33,9 @@ _LOG = logging.getLogger("fledged")
 _MAX_VIEWS = 4
 _VIEWED_PHOTOS = 600
 
+# Settings that change no weights, or are known by what they name: they take no part in what a run is.
+NO_PART = {"weights", "track"}
+
 # What 0 in the settings stands for.
 _EPOCHS = {"transfer": 60, "finetune": 10, "scratch": 50}
 _BATCH_SIZE = {"transfer": 256, "finetune": 32, "scratch": 32}
@@ -86,8 +89,8 @@ def job_of(dataset: Dataset | str | None, config: TrainConfig, workspace: Worksp
         _check_start(start, config, dataset)
         config = config.model_copy(update={"start": start.id, "backbone": start.backbone.name})
     source = locate(config)
-    config = _resolved(config, source, dataset)
-    run_id = product_id(Run, dataset.id, config.model_dump(mode="json", exclude={"weights"}), source.sha256)
+    config = _concrete(config, source.backbone, dataset)
+    run_id = product_id(Run, dataset.id, config.model_dump(mode="json", exclude=NO_PART), source.sha256)
     return Job(run_id, dataset, config, source, workspace, report)
 
 
@@ -190,7 +193,7 @@ def plan_of(config: TrainConfig, dataset: Dataset) -> Plan:
     )
 
 
-def _resolved(config: TrainConfig, source: Source, dataset: Dataset) -> TrainConfig:
+def _concrete(config: TrainConfig, backbone: str, dataset: Dataset) -> TrainConfig:
     if config.mode == "gradual":
         raise ConfigError(
             "Gradual unfreezing is not one training but several",
@@ -205,7 +208,7 @@ def _resolved(config: TrainConfig, source: Source, dataset: Dataset) -> TrainCon
     augment, views = _views_of(config, dataset)
     return config.model_copy(
         update={
-            "backbone": source.backbone,
+            "backbone": backbone,
             "epochs": plan.epochs,
             "batch_size": plan.batch_size,
             "learning_rate": plan.learning_rate,
@@ -215,6 +218,28 @@ def _resolved(config: TrainConfig, source: Source, dataset: Dataset) -> TrainCon
             "optimize": plan.optimize,
         }
     )
+
+
+def changed(config: TrainConfig, dataset: Dataset) -> list[tuple[str, str, str]]:
+    """Settings of a job that are not what its mode and backbone usually take: name, value, usual value."""
+    kept = {name: getattr(config, name) for name in ("backbone", "mode", "unfreeze", "start")}
+    usual = _flat(_concrete(TrainConfig(**kept), config.backbone, dataset))
+    return [(name, value, usual.get(name, "")) for name, value in _flat(config).items() if value != usual.get(name, "")]
+
+
+def _flat(config: TrainConfig) -> dict[str, str]:
+    """Each setting that takes part in what a run is, by its name with dots."""
+    settings: dict[str, object] = config.model_dump(mode="json", exclude=NO_PART)
+    steps = config.augment.recipe
+    # A preset stands for its steps.
+    settings["augment"] = {"preset": config.augment.preset} if config.augment.preset != "own" else {
+        "steps": ", ".join(step.step for step in steps)
+    }
+    flat: dict[str, str] = {}
+    for name, value in settings.items():
+        parts = {f"{name}.{part}": of for part, of in value.items()} if isinstance(value, dict) else {name: value}
+        flat |= {path: f"{of:g}" if isinstance(of, float) else str(of) for path, of in parts.items()}
+    return flat
 
 
 def _views_of(config: TrainConfig, dataset: Dataset) -> tuple[AugmentConfig, int]:
