@@ -61,9 +61,7 @@ def run_stages(
         if run.interrupted or over:
             ended = over or "it was stopped"
             break
-    return Stages(
-        stages=tuple(done), n_planned=len(plan.stages), target_accuracy=plan.target_accuracy, ended=ended
-    )
+    return Stages(stages=tuple(done), n_planned=len(plan.stages), target_accuracy=plan.target_accuracy, ended=ended)
 
 
 def _why_over(done: list[Stage], best: Stage, plan: GradualConfig) -> str:

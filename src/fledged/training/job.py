@@ -89,7 +89,7 @@ def job_of(dataset: Dataset | str | None, config: TrainConfig, workspace: Worksp
         _check_start(start, config, dataset)
         config = config.model_copy(update={"start": start.id, "backbone": start.backbone.name})
     source = locate(config)
-    config = _concrete(config, source.backbone, dataset)
+    config = concrete(config, source.backbone, dataset)
     run_id = product_id(Run, dataset.id, config.model_dump(mode="json", exclude=NO_PART), source.sha256)
     return Job(run_id, dataset, config, source, workspace, report)
 
@@ -193,7 +193,8 @@ def plan_of(config: TrainConfig, dataset: Dataset) -> Plan:
     )
 
 
-def _concrete(config: TrainConfig, backbone: str, dataset: Dataset) -> TrainConfig:
+def concrete(config: TrainConfig, backbone: str, dataset: Dataset) -> TrainConfig:
+    """The settings with nothing left to be decided. Raises ConfigError where they are not those of one training."""
     if config.mode == "gradual":
         raise ConfigError(
             "Gradual unfreezing is not one training but several",
@@ -218,28 +219,6 @@ def _concrete(config: TrainConfig, backbone: str, dataset: Dataset) -> TrainConf
             "optimize": plan.optimize,
         }
     )
-
-
-def changed(config: TrainConfig, dataset: Dataset) -> list[tuple[str, str, str]]:
-    """Settings of a job that are not what its mode and backbone usually take: name, value, usual value."""
-    kept = {name: getattr(config, name) for name in ("backbone", "mode", "unfreeze", "start")}
-    usual = _flat(_concrete(TrainConfig(**kept), config.backbone, dataset))
-    return [(name, value, usual.get(name, "")) for name, value in _flat(config).items() if value != usual.get(name, "")]
-
-
-def _flat(config: TrainConfig) -> dict[str, str]:
-    """Each setting that takes part in what a run is, by its name with dots."""
-    settings: dict[str, object] = config.model_dump(mode="json", exclude=NO_PART)
-    steps = config.augment.recipe
-    # A preset stands for its steps.
-    settings["augment"] = {"preset": config.augment.preset} if config.augment.preset != "own" else {
-        "steps": ", ".join(step.step for step in steps)
-    }
-    flat: dict[str, str] = {}
-    for name, value in settings.items():
-        parts = {f"{name}.{part}": of for part, of in value.items()} if isinstance(value, dict) else {name: value}
-        flat |= {path: f"{of:g}" if isinstance(of, float) else str(of) for path, of in parts.items()}
-    return flat
 
 
 def _views_of(config: TrainConfig, dataset: Dataset) -> tuple[AugmentConfig, int]:

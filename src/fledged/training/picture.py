@@ -1,4 +1,4 @@
-"""The curves as a picture, for a paper or a chat. Pillow draws it: a plotting library would be tens of megabytes more."""
+"""The curves as a picture, for a paper or a chat. Pillow draws it: a plotting library is tens of megabytes."""
 
 from __future__ import annotations
 

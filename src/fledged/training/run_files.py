@@ -72,7 +72,9 @@ def as_toml(config: TrainConfig, run_id: str, dataset_id: str) -> str:
     settings = config.model_dump(mode="json", exclude={"track"}, exclude_none=True)
     if config.weights:
         settings["weights"] = str(Path(config.weights).expanduser().resolve())
-    head = f"# The settings of run {run_id}. In a folder with this file the same again is: fledged train {dataset_id}\n\n"
+    head = (
+        f"# The settings of run {run_id}. In a folder with this file the same again is: fledged train {dataset_id}\n\n"
+    )
     return head + tomli_w.dumps({"train": settings})
 
 

@@ -1,4 +1,4 @@
-"""The page of a run: one HTML file that asks nothing of any network, and runs no script; and its curves as a picture."""
+"""The page of a run: one HTML file that asks nothing of any network, and its curves as a picture."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from fledged.products import WEIGHTS_FILE, Dataset, Run
 from fledged.training import stages
 from fledged.training.census import NetworkSize
 from fledged.training.curves import charts, every_of, span_of
-from fledged.training.job import changed
 from fledged.training.picture import png
 from fledged.training.stages import Stages
+from fledged.training.unusual import unusual
 from fledged.workspace import write_bytes
 
 PAGE = "run.html"
@@ -43,7 +43,7 @@ def render(run: Run, dataset: Dataset, size: NetworkSize) -> str:
         n_steps=len(steps),
         span=span_of(len(steps)),
         every=every_of(len(steps)),
-        changed=changed(run.settings, dataset),
+        unusual=unusual(run.settings, dataset),
         staged=Stages.model_validate_json(record.read_bytes()) if record.exists() else None,
     )
 
