@@ -53,9 +53,11 @@ def size_of(run: Run, model: Classifier | None = None) -> NetworkSize:
 
 
 def _flops(model: Classifier, size_px: int) -> int:
-    photo = torch.zeros((1, size_px, size_px, 3), dtype=torch.uint8)
+    # On the meta device shapes go through the network and no numbers: nothing is computed.
+    photo = torch.zeros((1, size_px, size_px, 3), dtype=torch.uint8, device="meta")
+    tensors = {name: tensor.to("meta") for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model.eval()(photo)
+        torch.func.functional_call(model.eval(), tensors, photo)
     return int(counter.get_total_flops())
 
 

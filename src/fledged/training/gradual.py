@@ -18,6 +18,8 @@ from fledged.training.stages import Stage, Stages
 
 _LOG = logging.getLogger("fledged")
 
+_ENOUGH = "that is enough"
+
 
 def run_stages(
     train: Callable[..., Run],
@@ -59,7 +61,9 @@ def run_stages(
             *(verdict, f"; {over}" if over else "", run.id),
         )
         if run.interrupted or over:
-            ended = over or "it was stopped"
+            n_in_vain = len(done) - 1 - done.index(best)
+            enough = f"{n_in_vain} stage{'s' if n_in_vain > 1 else ''} in a row brought nothing better"
+            ended = {"": "it was stopped", _ENOUGH: enough}.get(over, over)
             break
     return Stages(stages=tuple(done), n_planned=len(plan.stages), target_accuracy=plan.target_accuracy, ended=ended)
 
@@ -69,4 +73,4 @@ def _why_over(done: list[Stage], best: Stage, plan: GradualConfig) -> str:
     if best.val_accuracy >= plan.target_accuracy:
         return "the target is met"
     in_vain = len(done) - 1 - done.index(best)
-    return "that is enough" if in_vain >= plan.patience else ""
+    return _ENOUGH if in_vain >= plan.patience else ""
