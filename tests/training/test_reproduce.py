@@ -32,7 +32,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-def own_work(work: Path, tmp_path: Path) -> Path:
+def own_work(work: Path, run: Run, tmp_path: Path) -> Path:
     shutil.copytree(work, tmp_path / "work", ignore=shutil.ignore_patterns("runs", "checkpoints"))
     return tmp_path / "work"
 

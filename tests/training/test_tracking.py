@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,16 +34,38 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def own_work(work: Path, tmp_path: Path) -> Path:
+def own_work(work: Path, run: Run, tmp_path: Path) -> Path:
+    """A copy of the working folder without runs, but with the features of one in its cache."""
     shutil.copytree(work, tmp_path / "work", ignore=shutil.ignore_patterns("runs", "checkpoints"))
     return tmp_path / "work"
 
 
-@pytest.fixture
-def untracked(dataset: Dataset, own_work: Path, tmp_path: Path) -> Run:
+@pytest.fixture(scope="module")
+def untracked(work: Path, run: Run, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The same run in another working folder, without any tracker."""
-    shutil.copytree(own_work, tmp_path / "other")
-    return train(dataset, work=tmp_path / "other", report=silent, **SMALL)
+    other = tmp_path_factory.mktemp("untracked") / "work"
+    shutil.copytree(work, other, ignore=shutil.ignore_patterns("runs", "checkpoints"))
+    return train(dataset, work=other, report=silent, **SMALL)
+
+
+def records_of(file: Path) -> Iterator[Any]:
+    """What W&B wrote while it was offline: protocol buffers in the log format of LevelDB, in blocks of 32 KiB."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, place, parts = file.read_bytes(), 7, b""
+    while place + 7 <= len(data):
+        room = 32768 - place % 32768
+        if room < 7:
+            place += room  # a header does not fit: the rest of the block is padding
+            continue
+        length, kind = struct.unpack_from("<HB", data, place + 4)
+        parts += data[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            record = Record()
+            record.ParseFromString(parts)
+            yield record
+            parts = b""
 
 
 def files_below(*folders: Path) -> Iterator[Path]:
@@ -56,7 +79,9 @@ def test_tensorboard_gets_scalars_pictures_and_histograms(dataset: Dataset, own_
     run = train(dataset, work=own_work, report=silent, **SMALL, track={"to": "tensorboard"})
     assert run.id == untracked.id
     assert run.files["weights.safetensors"] == untracked.files["weights.safetensors"]
-    read = EventAccumulator(str(own_work / "tracking" / "tensorboard" / run.id), {"images": 0, "scalars": 0, "histograms": 0})
+    read = EventAccumulator(
+        str(own_work / "tracking" / "tensorboard" / run.id), {"images": 0, "scalars": 0, "histograms": 0}
+    )
     read.Reload()
     steps, history = run.steps(), run.history()
     losses = read.Scalars("step/loss")
@@ -100,17 +125,11 @@ def test_mlflow_gets_figures_settings_and_the_picture_in_files(
 
 
 def test_wandb_gets_figures_and_pictures_offline(dataset: Dataset, own_work: Path, untracked: Run) -> None:
-    from wandb.proto.wandb_internal_pb2 import Record
-    from wandb.sdk.internal.datastore import DataStore
-
     run = train(dataset, work=own_work, report=silent, **SMALL, track={"to": ["wandb"], "project": "owls"})
     assert run.files["weights.safetensors"] == untracked.files["weights.safetensors"]
     (folder,) = (own_work / "tracking" / "wandb").glob(f"offline-run-*-{run.id}")
-    store, rows, project, settings = DataStore(), list[dict[str, str]](), "", list[str]()
-    store.open_for_scan(str(folder / f"run-{run.id}.wandb"))
-    while data := store.scan_data():
-        record = Record()
-        record.ParseFromString(data)
+    rows, project, settings = list[dict[str, str]](), "", list[str]()
+    for record in records_of(folder / f"run-{run.id}.wandb"):
         project = record.run.project or project
         settings += [item.key for item in (*record.run.config.update, *record.config.update)]
         if record.history.item:
@@ -145,7 +164,8 @@ def test_nothing_goes_into_the_current_folder_or_home(own_work: Path, tmp_path: 
     )
     assert done.returncode == 0, done.stderr
     assert "failed" not in done.stderr
-    assert list(files_below(home, here)) == []
+    # onnxruntime keeps a file of its own in the home of whoever uses it, tracked or not.
+    assert [path for path in files_below(home, here) if "onnxruntime" not in str(path)] == []
     (run,) = Workspace(own_work).all(Run)
     assert f"Page: {run.folder / 'run.html'}" in done.stdout
     assert {path.name for path in (own_work / "tracking").iterdir()} == {"tensorboard", "wandb", "mlflow"}
@@ -170,7 +190,8 @@ def test_a_tracker_that_fails_on_the_way_is_told_of_once_and_others_go_on(
 
     def report(step: str, done: int, total: int) -> None:
         if step == "Training epochs" and done == 1:
-            shutil.rmtree(own_work / "tracking" / "mlflow")
+            for record in (own_work / "tracking" / "mlflow").glob("*/*/meta.yaml"):
+                record.unlink()
 
     run = train(dataset, work=own_work, report=report, **SMALL, track={"to": ["mlflow", "tensorboard"]})
     assert not run.interrupted
