@@ -94,7 +94,8 @@ def test_the_picture_shows_the_lines_and_the_best_epoch(run: Run) -> None:
     assert {(0x0A, 0x6A, 0x94), (0xB0, 0x3F, 0x1A)} <= colours(accuracy)
     assert (0xB0, 0x3F, 0x1A) not in colours(batch)
     assert (0xA9, 0xAF, 0xB6) in colours(batch)
-    assert Image.open(run.folder / run_page.PICTURE).size == (1440, 936)
+    with Image.open(run.folder / run_page.PICTURE) as picture:
+        assert picture.size == (1440, 936)
 
 
 @pytest.mark.parametrize(

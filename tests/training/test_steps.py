@@ -11,7 +11,7 @@ import torch
 
 from fledged.products import Dataset, Run
 from fledged.training.losses import Tally
-from fledged.training.steps import as_table, no_steps, steps_of
+from fledged.training.steps import NO_STEPS, as_table, steps_of
 
 
 def tally(loss: float, weight: float) -> Tally:
@@ -25,10 +25,10 @@ def test_the_loss_of_a_step_is_the_mean_over_all_of_its_photos() -> None:
 
 
 def test_a_table_counts_steps_from_one_and_writes_no_more_digits_than_there_are() -> None:
-    rows = torch.cat([no_steps(), steps_of(1, [([tally(1.0, 8.0)], 0.001)]), steps_of(2, [([tally(0.3, 1.0)], 0.002)])])
+    rows = torch.cat([NO_STEPS, steps_of(1, [([tally(1.0, 8.0)], 0.001)]), steps_of(2, [([tally(0.3, 1.0)], 0.002)])])
     text = as_table(rows).write_csv()
     assert text.splitlines() == ["step,epoch,loss,learning_rate", "1,1,0.125,0.001", "2,2,0.3,0.002"]
-    assert as_table(no_steps()).is_empty()
+    assert as_table(NO_STEPS).is_empty()
 
 
 def test_a_run_has_a_row_a_step(run: Run, dataset: Dataset) -> None:

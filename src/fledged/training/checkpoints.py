@@ -17,7 +17,7 @@ from fledged.records import Record
 from fledged.settings.training import TrainConfig
 from fledged.training.environment import differences, environment
 from fledged.training.loop import Epoch, Progress
-from fledged.training.steps import no_steps
+from fledged.training.steps import NO_STEPS
 from fledged.workspace import Workspace, sha256_of_file, write_bytes
 
 _LOG = logging.getLogger("fledged")
@@ -121,7 +121,7 @@ def load(checkpoint: Checkpoint, workspace: Workspace) -> Progress:
         raise _damaged(path)
     parts: dict[str, dict[str, torch.Tensor]] = {part: {} for part in _PARTS}
     tensors = safetensors.torch.load_file(path)
-    steps = tensors.pop(_STEPS, no_steps())
+    steps = tensors.pop(_STEPS, NO_STEPS)
     for key, tensor in tensors.items():
         part, name = key.split("/", 1)
         parts[part][name] = tensor

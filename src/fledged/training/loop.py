@@ -22,7 +22,7 @@ from fledged.training import ema, losses, optimizers, schedules
 from fledged.training.batches import Batches
 from fledged.training.losses import Mix, Tally
 from fledged.training.schedules import Length
-from fledged.training.steps import no_steps, steps_of
+from fledged.training.steps import NO_STEPS, steps_of
 
 StateDict = dict[str, torch.Tensor]
 
@@ -69,7 +69,7 @@ class Progress:
     average: StateDict = field(default_factory=dict)  # of the weights; empty unless it is asked for
     best: StateDict = field(default_factory=dict)
     history: tuple[Epoch, ...] = ()
-    steps: torch.Tensor = field(default_factory=no_steps)  # (S, 3), as `steps.steps_of` makes them
+    steps: torch.Tensor = NO_STEPS  # (S, 3), as `steps.steps_of` makes them
 
     @property
     def best_epoch(self) -> Epoch:

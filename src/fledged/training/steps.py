@@ -11,10 +11,7 @@ from fledged.training.losses import Tally
 
 _COLUMNS = ("epoch", "loss", "learning_rate")
 
-
-def no_steps() -> torch.Tensor:
-    """The rows before the first step, (0, 3)."""
-    return torch.zeros(0, len(_COLUMNS))
+NO_STEPS = torch.zeros(0, len(_COLUMNS))  # the rows before the first step
 
 
 def steps_of(epoch: int, taken: Sequence[tuple[Sequence[Tally], float]]) -> torch.Tensor:
