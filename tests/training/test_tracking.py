@@ -50,7 +50,7 @@ def untracked(work: Path, run: Run, dataset: Dataset, tmp_path_factory: pytest.T
 
 def records_of(file: Path) -> Iterator[Any]:
     """What W&B wrote while it was offline: protocol buffers in the log format of LevelDB, in blocks of 32 KiB."""
-    from wandb.proto.wandb_internal_pb2 import Record
+    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
 
     data, place, parts = file.read_bytes(), 7, b""
     while place + 7 <= len(data):
@@ -113,6 +113,7 @@ def test_mlflow_gets_figures_settings_and_the_picture_in_files(
     with tracking._environment(MLFLOW_ALLOW_FILE_STORE="true"):
         client = mlflow.MlflowClient((own_work.absolute() / "tracking" / "mlflow").as_uri())
         experiment = client.get_experiment_by_name("owls")
+        assert experiment is not None
         (kept,) = client.search_runs([experiment.experiment_id])
         assert (kept.info.status, kept.info.run_name) == ("FINISHED", run.id)
         assert kept.data.tags["fledged.run_id"] == run.id

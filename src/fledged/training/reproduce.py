@@ -17,6 +17,7 @@ from fledged.products import WEIGHTS_FILE, Dataset, Run
 from fledged.training.environment import differences, environment
 from fledged.training.job import Job, job_of, pupil_of, untrained
 from fledged.training.loop import Epoch, Progress, fit
+from fledged.training.model import Classifier
 from fledged.training.reproduction import Reproduction
 from fledged.training.run_files import weights_of
 from fledged.workspace import DEFAULT, Workspace
@@ -76,7 +77,7 @@ def _check(job: Job, run: Run) -> None:
         )
 
 
-def _again(job: Job, n_epochs: int) -> tuple[torch.nn.Module, Progress]:
+def _again(job: Job, n_epochs: int) -> tuple[Classifier, Progress]:
     """The model of the best epoch, and where training stood at the end; a run that was stopped is stopped there."""
     backbone, model = untrained(job)
     pupil = pupil_of(job, job.plan, backbone, model, has_begun=False)

@@ -176,7 +176,8 @@ def _pass_wandb(tracker: GeneralTracker, news: News) -> None:
     *before, (last, figures) = news.steps
     for number, of_step in before:
         tracker.log(of_step, step=number)
-    histograms = {f"weights/{name}": wandb.Histogram(values) for name, values in news.weights.items()}
+    counts = {name: np.histogram(values, bins=64) for name, values in news.weights.items()}
+    histograms = {f"weights/{name}": wandb.Histogram(np_histogram=of) for name, of in counts.items()}
     tracker.log(figures | news.figures | histograms, step=last)
 
 
@@ -195,7 +196,7 @@ def _begin_mlflow(job: Job, folder: Path, told: int, stack: contextlib.ExitStack
     if is_local:
         mlflow.set_tracking_uri((folder / "mlflow").as_uri())
         # It sets the variable as well, which the next training would take for the user's.
-        stack.callback(mlflow.set_tracking_uri, None)
+        stack.callback(mlflow.set_tracking_uri, None)  # type: ignore[arg-type]
     return MLflowTracker(job.config.track.project, run_name=job.run_id, tags={"fledged.run_id": job.run_id})
 
 
