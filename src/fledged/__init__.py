@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from fledged.serving.predictor import load
     from fledged.serving.server import serve
     from fledged.training.lr_finder import find_lr
+    from fledged.training.reproduce import reproduce
     from fledged.training.train import train
 
 __version__ = "0.1.0"
@@ -52,6 +53,7 @@ _HOMES = {
     "copy": "fledged.preparing.copy",
     "find_lr": "fledged.training.lr_finder",
     "train": "fledged.training.train",
+    "reproduce": "fledged.training.reproduce",
     "evaluate": "fledged.evaluating.evaluate",
     "compare": "fledged.evaluating.compare",
     "export": "fledged.exporting.export",
@@ -76,6 +78,7 @@ _EXTRAS = {
     "loky": "train",
     "onnx": "train",
     "jinja2": "train",
+    "tomli_w": "train",
     "bs4": "collect",
     "ddgs": "collect",
     "httpcore": "collect",
@@ -104,6 +107,7 @@ __all__ = [
     "find_lr",
     "load",
     "prepare",
+    "reproduce",
     "review",
     "scan",
     "serve",

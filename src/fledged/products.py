@@ -238,6 +238,16 @@ class Run(Product):
 
         return pl.read_csv(self.folder / "history.csv")
 
+    def steps(self) -> pl.DataFrame:
+        """A row a step of the optimizer: step, epoch, loss (of its photos, before it), learning_rate (of the head).
+
+        None for a run of before they were kept.
+        """
+        import polars as pl
+
+        path = self.folder / "steps.csv"
+        return pl.read_csv(path) if path.exists() else pl.DataFrame()
+
 
 class RangeTest(Product):
     """What learning rates do to the training loss of a model before its first step, and which ones that suggests."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from fledged.collecting.tally import Collected
 from fledged.evaluating.comparison import Comparison
 from fledged.products import SPLITS, Bundle, Dataset, Product, RangeTest, Report, Review, Run, Snapshot
+from fledged.training.reproduction import Reproduction
 
 # A class of this many times the photos of another is worth a line.
 _IMBALANCE = 3
@@ -121,8 +122,9 @@ def _details(product: Product) -> list[str]:
             if product.folders_without_class:
                 told.append(f"Folders that are no class of this model: {counted(product.folders_without_class)}")
             return [*told, f"Page: {product.folder / 'report.html'}"]
-        case Run(interrupted=True):
-            return ["The best epoch so far was kept. To go on: fledged train --resume"]
+        case Run():
+            told = ["The best epoch so far was kept. To go on: fledged train --resume"] if product.interrupted else []
+            return [*told, f"Page: {product.folder / 'run.html'}"]
     return []
 
 
@@ -177,6 +179,22 @@ def comparison_lines(compared: Comparison) -> list[str]:
             f"{pair.only_second} with the second alone (McNemar p = {pair.p_value:.2g}, n = {pair.n:,})"
         )
     return [*told, f"Next: fledged export {compared.contenders[0].name}"]
+
+
+def reproduction_lines(done: Reproduction) -> list[str]:
+    """Whether a run came out the same, and if not, what differs."""
+    if done.is_equal:
+        return [
+            f"Equal: run {done.run_id}, trained again in {done.seconds:.1f} s, has the same weights to the last bit "
+            f"(sha256 {done.weights_sha256[:12]}…) and the same figures in all {done.n_epochs} epochs"
+        ]
+    told = [f"Not equal: run {done.run_id}, trained again in {done.seconds:.1f} s, came out otherwise"]
+    if done.where_largest:
+        told.append(f"Weights: the largest difference is {done.largest_difference:.2g}, in {done.where_largest}")
+    if done.first_epoch_that_differs:
+        told.append(f"Figures: epoch {done.first_epoch_that_differs} of {done.n_epochs} is the first that differs")
+    now = "; ".join(done.differences_of_environment) or "no difference is known"
+    return [*told, f"Computed with: {now}"]
 
 
 def _or_dash(value: float | None, form: str) -> str:

@@ -23,6 +23,7 @@ VERBS = [
     "export",
     "find_lr",
     "prepare",
+    "reproduce",
     "review",
     "scan",
     "serve",
@@ -42,11 +43,12 @@ FLAGS = {
     "--work",
     "predict": "--bundle --json --top-k --work",
     "prepare": "--drop-classes --fold --group-by --json --keep-splits --measure-leak --seed --set --split --work",
+    "reproduce": "--json --work",
     "review": "--apply --backbone --drop-cluster --json --no-open --open --port --reviewer --set --weights --work",
     "scan": "--json --set --work",
     "serve": "--host --port --set --work",
     "train": "--backbone --batch-size --epochs --json --learning-rate --mode --resume --seed --set --show-augmented "
-    "--unfreeze --views --weights --work",
+    "--track --unfreeze --views --weights --work",
 }
 
 

@@ -90,6 +90,7 @@ def test_killed_and_resumed_ends_in_the_same_bytes(own_work: Path, tmp_path: Pat
     assert (resumed.id, resumed.n_epochs, resumed.interrupted) == (whole.id, settings["epochs"], False)
     assert weights_of(resumed) == weights_of(whole)
     assert resumed.history().drop("seconds").equals(whole.history().drop("seconds"))
+    assert (resumed.folder / "steps.csv").read_bytes() == (whole.folder / "steps.csv").read_bytes()
     left = [path.name for path in (own_work / "checkpoints").iterdir()]
     assert left == ["latest.json"]
 

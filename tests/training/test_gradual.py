@@ -71,8 +71,8 @@ def stages(
         }
         return Run.model_construct(**made)
 
-    best = gradual.run_stages(stage, None, {"seed": 7}, GradualConfig(**plan), "work", silent)
-    return asked, best.id
+    told = gradual.run_stages(stage, None, {"seed": 7}, GradualConfig(**plan), "work", silent)
+    return asked, told.best.run_id
 
 
 def test_it_ends_when_the_target_is_met(monkeypatch: pytest.MonkeyPatch) -> None:

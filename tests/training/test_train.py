@@ -35,11 +35,6 @@ def own_work(work: Path, tmp_path: Path) -> Path:
     return tmp_path / "work"
 
 
-@pytest.fixture(scope="module")
-def run(work: Path, dataset: Dataset) -> Run:
-    return train(dataset, work=work, report=silent, **SMALL)
-
-
 def weights_of(run: Run) -> bytes:
     return (run.folder / "weights.safetensors").read_bytes()
 

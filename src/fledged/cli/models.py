@@ -27,6 +27,10 @@ from fledged.errors import ConfigError
 
 BatchSize = Annotated[int | None, typer.Option(help="Photos a step; 0 takes the mode's own.")]
 Views = Annotated[int | None, typer.Option(help="Versions of a photo where frozen blocks are computed once.")]
+Track = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TRACKER", help="Pass figures on to tensorboard, wandb or mlflow; may be repeated."),
+]
 Unfreeze = Annotated[int | None, typer.Option(help="Last blocks to train as well; 0 none, -1 all.")]
 
 
@@ -82,6 +86,7 @@ def train(
     unfreeze: Unfreeze = None,
     views: Views = None,
     seed: Seed = None,
+    track: Track = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
     show_augmented: Annotated[
         bool, typer.Option("--show-augmented", help="Show photos beside their augmented views, and train nothing.")
@@ -100,6 +105,7 @@ def train(
         unfreeze=unfreeze,
         views=views,
         seed=seed,
+        track={"to": tuple(track)} if track else None,
     )
     if show_augmented:
         with fledged.naming_extras():
@@ -110,6 +116,21 @@ def train(
         print(f"Next: fledged train{at(work)}, or another preset: --set train.augment=NAME (docs/training.md)")
         return
     tell(fledged.train(dataset, work=work, resume=resume, **settings), work, as_json)
+
+
+@app.command()
+def reproduce(
+    run: Annotated[str | None, typer.Argument(help="A run's id; the newest without.")] = None,
+    work: Work = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Train a run again from its record, and compare weights and figures; exit code 1 where they differ."""
+    from fledged import summary
+
+    done = fledged.reproduce(run, work=work)
+    print(done.model_dump_json(indent=2) if as_json else "\n".join(summary.reproduction_lines(done)))
+    if not done.is_equal:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -81,6 +81,20 @@ class CacheConfig(Record):
     )
 
 
+class TrackConfig(Record):
+    """Where the figures of a training go as well, while it runs; no part of what a run is."""
+
+    to: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field(
+        (), description="Trackers: tensorboard, wandb, mlflow, or several. They write below the working folder."
+    )
+    project: str = Field("fledged", min_length=1, description="W&B's project and MLflow's experiment.")
+
+    @field_validator("to", mode="before")
+    @classmethod
+    def _one_by_name(cls, given: object) -> object:
+        return (given,) if isinstance(given, str) else given
+
+
 class GradualConfig(Record):
     """The stages of gradual unfreezing."""
 
@@ -218,6 +232,7 @@ class TrainConfig(Record):
     cache: CacheConfig = Field(CacheConfig(), description="What is computed once.")
     gradual: GradualConfig = Field(GradualConfig(), description="The stages of gradual unfreezing.")
     augment: AugmentConfig = Field(AugmentConfig(), description="How training photos are varied.")
+    track: TrackConfig = Field(TrackConfig(), description="Where figures go as well; no part of what a run is.")
 
     @field_validator("backbone")
     @classmethod

@@ -67,16 +67,26 @@ def show_augmented(
     augment = config.augment.resolved()
     if not isinstance(dataset, Dataset):
         dataset = workspace.load(Dataset, dataset)
-    how = Preprocess(size_px=config.input.size_px, resize=config.input.resize)
-    rows = [
-        Row(dataset.classes[label], [_tile(jpeg, sha256, how, number, augment) for number in range(N_VIEWS + 1)])
-        for jpeg, sha256, label in _chosen(dataset).select("jpeg", "sha256", "label").rows()
-    ]
+    rows = _rows(dataset, config, augment, N_VIEWS + 1)
     folder = workspace.root / "augmented" / dataset.id
     picture, page = folder / f"{augment.preset}.png", folder / f"{augment.preset}.html"
     write_bytes(picture, _png(_sheet(rows)))
     write_bytes(page, _page(rows, augment, dataset).encode())
     return Shown(picture, page, len(rows), N_VIEWS, augment)
+
+
+def sheet_of(dataset: Dataset, config: TrainConfig) -> Image.Image:
+    """The picture alone; one column where nothing is varied."""
+    augment = config.augment.resolved()
+    return _sheet(_rows(dataset, config, augment, N_VIEWS + 1 if augment.recipe else 1))
+
+
+def _rows(dataset: Dataset, config: TrainConfig, augment: AugmentConfig, n_tiles: int) -> list[Row]:
+    how = Preprocess(size_px=config.input.size_px, resize=config.input.resize)
+    return [
+        Row(dataset.classes[label], [_tile(jpeg, sha256, how, number, augment) for number in range(n_tiles)])
+        for jpeg, sha256, label in _chosen(dataset).select("jpeg", "sha256", "label").rows()
+    ]
 
 
 def _chosen(dataset: Dataset) -> pl.DataFrame:
@@ -98,11 +108,12 @@ def _tile(jpeg: bytes, sha256: str, how: Preprocess, number: int, augment: Augme
 
 def _sheet(rows: list[Row]) -> Image.Image:
     """All rows as one picture, with the class above each row and the view's number above each column."""
-    width = _GAP_PX + (N_VIEWS + 1) * (_TILE_PX + _GAP_PX)
+    n_tiles = len(rows[0].pictures)
+    width = _GAP_PX + n_tiles * (_TILE_PX + _GAP_PX)
     row_height = _TEXT_PX + _TILE_PX + _GAP_PX
     sheet = Image.new("RGB", (width, _TEXT_PX + len(rows) * row_height), _PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
-    for number in range(N_VIEWS + 1):
+    for number in range(n_tiles):
         draw.text((_GAP_PX + number * (_TILE_PX + _GAP_PX), 6), _title(number), _INK, font)
     for place, row in enumerate(rows):
         top = _TEXT_PX + place * row_height

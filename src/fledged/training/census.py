@@ -38,9 +38,9 @@ class NetworkSize(Record):
         return sum(block.n_parameters for block in self.blocks if block.is_trained)
 
 
-def size_of(run: Run) -> NetworkSize:
-    """The sizes of a run's network."""
-    model = load_classifier(run)
+def size_of(run: Run, model: Classifier | None = None) -> NetworkSize:
+    """The sizes of a run's network; `model` is that, on the CPU, where it is at hand."""
+    model = model or load_classifier(run)
     blocks = chain(run.backbone.name, model.embed.backbone)
     n_trained = {"transfer": 0, "scratch": len(blocks)}.get(run.mode, run.settings.unfreeze)
     n_frozen = 0 if n_trained < 0 else len(cut(blocks, n_trained, run.backbone.name)[0])
@@ -53,9 +53,18 @@ def size_of(run: Run) -> NetworkSize:
 
 
 def _flops(model: Classifier, size_px: int) -> int:
-    photo = torch.zeros((1, size_px, size_px, 3), dtype=torch.uint8)
+    """On the meta device shapes go through the network and no numbers; a network that looks at numbers gets them."""
+    try:
+        return _counted(model, size_px, "meta")
+    except (NotImplementedError, RuntimeError):
+        return _counted(model, size_px, "cpu")
+
+
+def _counted(model: Classifier, size_px: int, device: str) -> int:
+    photo = torch.zeros((1, size_px, size_px, 3), dtype=torch.uint8, device=device)
+    tensors = {name: tensor.to(device) for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model.eval()(photo)
+        torch.func.functional_call(model.eval(), tensors, photo)
     return int(counter.get_total_flops())
 
 

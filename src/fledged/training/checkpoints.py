@@ -17,11 +17,13 @@ from fledged.records import Record
 from fledged.settings.training import TrainConfig
 from fledged.training.environment import differences, environment
 from fledged.training.loop import Epoch, Progress
+from fledged.training.steps import NO_STEPS
 from fledged.workspace import Workspace, sha256_of_file, write_bytes
 
 _LOG = logging.getLogger("fledged")
 
 _PARTS = ("model", "optimizer", "average", "best")
+_STEPS = "steps"
 
 
 class Checkpoint(Record):
@@ -59,6 +61,7 @@ def save(progress: Progress, checkpoint: Checkpoint, workspace: Workspace) -> No
         for part in _PARTS
         for name, tensor in getattr(progress, part).items()
     }
+    tensors[_STEPS] = progress.steps.contiguous()
     data = safetensors.torch.save(tensors)
     sha256 = hashlib.sha256(data).hexdigest()
     name = f"{checkpoint.run_id}-{len(progress.history)}-{sha256[:12]}.safetensors"
@@ -117,10 +120,12 @@ def load(checkpoint: Checkpoint, workspace: Workspace) -> Progress:
     if not intact:
         raise _damaged(path)
     parts: dict[str, dict[str, torch.Tensor]] = {part: {} for part in _PARTS}
-    for key, tensor in safetensors.torch.load_file(path).items():
+    tensors = safetensors.torch.load_file(path)
+    steps = tensors.pop(_STEPS, NO_STEPS)
+    for key, tensor in tensors.items():
         part, name = key.split("/", 1)
         parts[part][name] = tensor
-    return Progress(**parts, history=checkpoint.history)
+    return Progress(**parts, history=checkpoint.history, steps=steps)
 
 
 def remove(run_id: str, workspace: Workspace) -> None:

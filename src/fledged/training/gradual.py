@@ -16,8 +16,11 @@ from fledged.config import overlaid
 from fledged.products import Dataset, Run
 from fledged.settings.training import GradualConfig
 from fledged.training.lr_finder import find_lr
+from fledged.training.stages import Stage, Stages
 
 _LOG = logging.getLogger("fledged")
+
+_ENOUGH = "that is enough"
 
 
 def run_stages(
@@ -27,35 +30,51 @@ def run_stages(
     plan: GradualConfig,
     work: str | os.PathLike[str],
     report: progress.Report | None,
-) -> Run:
-    """The stage with the lowest validation loss; each stage is told in a line.
+) -> Stages:
+    """What was done; each stage is told in a line. The one with the lowest validation loss is the best.
 
     `train` is the door, and `settings` are those of each stage, but for what the stages decide. It ends when the target
     is met, when `patience` stages have brought nothing better, or after the last.
     """
-    best: Run | None = None
-    in_vain = 0
+    done: list[Stage] = []
+    best: Stage | None = None
+    ended = "it was the last stage of the plan"
     # What leaves the blocks that no stage trains is computed once, and each stage's activations from there.
     cache = overlaid({"blocks": plan.stages[-1]}, cast(Mapping[str, object], settings.get("cache", {})))
     for number, unfreeze in enumerate(plan.stages, start=1):
         of_stage = settings | {"mode": "finetune", "unfreeze": unfreeze, "cache": cache}
         if best is not None:
-            of_stage |= {"start": best.id}
+            of_stage |= {"start": best.run_id}
         suggested = find_lr(dataset, work=work, report=report, train=of_stage).valley
         run = train(dataset, work=work, report=report, **of_stage, learning_rate=suggested)
-        is_better = best is None or run.val_loss < best.val_loss
-        in_vain = 0 if is_better else in_vain + 1
-        best = run if is_better or best is None else best
-        is_met = best.val_accuracy >= plan.target_accuracy
-        blocks = {0: "", 1: "the last block and "}.get(unfreeze, f"the last {unfreeze} blocks and ")
-        verdict = "better" if is_better else f"no better than run {best.id}"
-        over = "; the target is met" if is_met else "; that is enough" if in_vain >= plan.patience else ""
+        stage = Stage(
+            run_id=run.id,
+            unfreeze=unfreeze,
+            learning_rate=suggested,
+            val_accuracy=run.val_accuracy,
+            val_loss=run.val_loss,
+            is_better=best is None or run.val_loss < best.val_loss,
+        )
+        verdict = "better" if best is None or stage.is_better else f"no better than run {best.run_id}"
+        done.append(stage)
+        best = stage if best is None or stage.is_better else best
+        over = _why_over(done, best, plan)
         _LOG.info(
-            "Stage %d of %d: %sthe head, learning rate %.1e: validation accuracy %.1f%%, loss %.4f, %s%s (run %s)",
-            *(number, len(plan.stages), blocks, suggested, run.val_accuracy * 100, run.val_loss, verdict, over, run.id),
+            "Stage %d of %d: %s, learning rate %.1e: validation accuracy %.1f%%, loss %.4f, %s%s (run %s)",
+            *(number, len(plan.stages), stage.trains, suggested, run.val_accuracy * 100, run.val_loss),
+            *(verdict, f"; {over}" if over else "", run.id),
         )
         if run.interrupted or over:
+            n_in_vain = len(done) - 1 - done.index(best)
+            enough = f"{n_in_vain} stage{'s' if n_in_vain > 1 else ''} in a row brought nothing better"
+            ended = {"": "it was stopped", _ENOUGH: enough}.get(over, over)
             break
-    if best is None:
-        raise ValueError("a plan has a stage at least")
-    return best
+    return Stages(stages=tuple(done), n_planned=len(plan.stages), target_accuracy=plan.target_accuracy, ended=ended)
+
+
+def _why_over(done: list[Stage], best: Stage, plan: GradualConfig) -> str:
+    """Why no stage follows; "" where one may."""
+    if best.val_accuracy >= plan.target_accuracy:
+        return "the target is met"
+    in_vain = len(done) - 1 - done.index(best)
+    return _ENOUGH if in_vain >= plan.patience else ""

@@ -35,6 +35,9 @@ _LOG = logging.getLogger("fledged")
 _MAX_VIEWS = 4
 _VIEWED_PHOTOS = 600
 
+# Settings that change no weights, or are known by what they name: they take no part in what a run is.
+NO_PART = {"weights", "track"}
+
 # What 0 in the settings stands for.
 _EPOCHS = {"transfer": 60, "finetune": 10, "scratch": 50}
 _BATCH_SIZE = {"transfer": 256, "finetune": 32, "scratch": 32}
@@ -88,8 +91,8 @@ def job_of(dataset: Dataset | str | None, config: TrainConfig, workspace: Worksp
         _check_start(start, config, dataset)
         config = config.model_copy(update={"start": start.id, "backbone": start.backbone.name})
     source = locate(config)
-    config = _resolved(config, source, dataset)
-    run_id = product_id(Run, dataset.id, config.model_dump(mode="json", exclude={"weights"}), source.sha256)
+    config = concrete(config, source.backbone, dataset)
+    run_id = product_id(Run, dataset.id, config.model_dump(mode="json", exclude=NO_PART), source.sha256)
     return Job(run_id, dataset, config, source, workspace, report)
 
 
@@ -211,7 +214,8 @@ def plan_of(config: TrainConfig, dataset: Dataset) -> Plan:
     )
 
 
-def _resolved(config: TrainConfig, source: Source, dataset: Dataset) -> TrainConfig:
+def concrete(config: TrainConfig, backbone: str, dataset: Dataset) -> TrainConfig:
+    """The settings with nothing left to be decided. Raises ConfigError where they are not those of one training."""
     if config.mode == "gradual":
         raise ConfigError(
             "Gradual unfreezing is not one training but several",
@@ -226,7 +230,7 @@ def _resolved(config: TrainConfig, source: Source, dataset: Dataset) -> TrainCon
     augment, views = _views_of(config, dataset)
     return config.model_copy(
         update={
-            "backbone": source.backbone,
+            "backbone": backbone,
             "epochs": plan.epochs,
             "batch_size": plan.batch_size,
             "learning_rate": plan.learning_rate,

@@ -22,6 +22,7 @@ from fledged.training import ema, losses, optimizers, schedules
 from fledged.training.batches import Batches
 from fledged.training.losses import Mix, Tally
 from fledged.training.schedules import Length
+from fledged.training.steps import NO_STEPS, steps_of
 
 StateDict = dict[str, torch.Tensor]
 
@@ -68,6 +69,7 @@ class Progress:
     average: StateDict = field(default_factory=dict)  # of the weights; empty unless it is asked for
     best: StateDict = field(default_factory=dict)
     history: tuple[Epoch, ...] = ()
+    steps: torch.Tensor = NO_STEPS  # (S, 3), as `steps.steps_of` makes them
 
     @property
     def best_epoch(self) -> Epoch:
@@ -103,15 +105,15 @@ def fit(
         start_s, epoch = time.monotonic(), len(so_far.history) + 1
         torch.manual_seed(plan.seed * 100_003 + epoch)  # dropout; so an epoch can be repeated from a checkpoint
         model.train()
-        tallies: list[Tally] = []
+        taken: list[tuple[list[Tally], float]] = []  # of each step, with its rate
         for index, batches in enumerate(batches_of(train, epoch, model, plan, accelerator)):
             number = (epoch - 1) * length.per_epoch + index
             rate = plan.learning_rate * schedules.share(settings.schedule, number, length, so_far.val_losses)
             optimizers.set_rate(optimizer, rate)
-            tallies += step(model, optimizer, batches, plan, accelerator)
+            taken.append((step(model, optimizer, batches, plan, accelerator), rate))
             if settings.ema_decay:
                 ema.update(average, bare.state_dict(), settings.ema_decay, number)
-        train_loss, train_accuracy = Tally.total(tallies)
+        train_loss, train_accuracy = Tally.total([tally for tallies, _ in taken for tally in tallies])
         val_loss, val_accuracy = validate(bare, average, val, val_weights_C, accelerator)
         if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
             raise _diverged(epoch, plan)
@@ -124,7 +126,7 @@ def fit(
             learning_rate=rate,
             seconds=time.monotonic() - start_s,
         )
-        so_far = _after(done, so_far, bare, optimizer, average)
+        so_far = _after(done, so_far, bare, optimizer, average, steps_of(epoch, taken))
         yield so_far
 
 
@@ -198,11 +200,17 @@ def class_weights(n_photos_C: Sequence[int]) -> tuple[float, ...]:
 
 
 def _after(
-    epoch: Epoch, before: Progress, bare: nn.Module, optimizer: torch.optim.Optimizer, average: StateDict
+    epoch: Epoch,
+    before: Progress,
+    bare: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: StateDict,
+    steps: torch.Tensor,
 ) -> Progress:
     model = _copy(bare.state_dict())
     averaged = _copy(average)
-    progress = Progress(model, optimizers.state_of(optimizer), averaged, before.best, (*before.history, epoch))
+    state, history = optimizers.state_of(optimizer), (*before.history, epoch)
+    progress = Progress(model, state, averaged, before.best, history, torch.cat([before.steps, steps]))
     return replace(progress, best=averaged or model) if progress.best_epoch is epoch else progress
 
 

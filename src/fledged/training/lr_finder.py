@@ -26,7 +26,7 @@ from fledged.errors import TrainingError
 from fledged.products import Dataset, RangeTest
 from fledged.settings.training import FindLrConfig, TrainConfig
 from fledged.training import optimizers
-from fledged.training.job import Job, Pupil, job_of, pupil_of, untrained
+from fledged.training.job import NO_PART, Job, Pupil, job_of, pupil_of, untrained
 from fledged.training.loop import Plan, batches_of, step
 from fledged.training.losses import Tally
 from fledged.training.range_page import PAGE, render
@@ -63,7 +63,7 @@ def find_lr(
     tried = resolve(FindLrConfig, settings)
     with workspace.lock():
         job = job_of(dataset, resolve(TrainConfig, train or {}), workspace, report or progress.default())
-        made_from = job.config.model_dump(mode="json", exclude={"weights", "learning_rate", "epochs"})
+        made_from = job.config.model_dump(mode="json", exclude={*NO_PART, "learning_rate", "epochs"})
         made_id = product_id(RangeTest, job.dataset.id, made_from, job.source.sha256, tried)
         earlier = workspace.find(RangeTest, made_id)
         if earlier is not None:

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import functools
-import io
 import logging
 import os
 import time
 
-import safetensors.torch
-
 from fledged import progress
 from fledged.config import resolve
 from fledged.errors import ProductError
-from fledged.products import WEIGHTS_FILE, BackboneInfo, Dataset, Run
+from fledged.products import Dataset, Run
 from fledged.settings.training import TrainConfig
-from fledged.training import checkpoints
-from fledged.training.backbones import Backbone
+from fledged.training import checkpoints, run_files, tracking
 from fledged.training.checkpoints import Checkpoint
-from fledged.training.environment import environment
 from fledged.training.gradual import run_stages
 from fledged.training.job import Job, job_of, pupil_of, untrained
-from fledged.training.loop import Epoch, Progress, fit
-from fledged.training.model import Classifier
+from fledged.training.loop import Progress, fit
 from fledged.training.stopping import Terminated, terminable
-from fledged.workspace import DEFAULT, Workspace, now, write_bytes
+from fledged.workspace import DEFAULT, Workspace
 
 _LOG = logging.getLogger("fledged")
 
@@ -48,9 +41,11 @@ def train(
     workspace = Workspace(work)
     given = {name: value for name, value in settings.items() if value is not None}
     asked = resolve(TrainConfig, given)
+    tracking.require(asked.track)
     if asked.mode == "gradual":
         # Stages that are there already are found, and one that was stopped goes on where it was.
-        return run_stages(functools.partial(train, resume=True), dataset, given, asked.gradual, work, report)
+        stage = functools.partial(train, resume=True)
+        return run_files.tell_stages(run_stages(stage, dataset, given, asked.gradual, work, report), workspace)
     with workspace.lock():
         last = checkpoints.latest(workspace) if resume and not given and dataset is None else None
         if resume and not given and dataset is None and last is None:
@@ -81,64 +76,24 @@ def _train(job: Job, checkpoint: Checkpoint, so_far: Progress) -> Run:
     pupil = pupil_of(job, job.plan, backbone, model, has_begun=bool(so_far.history))
     stopped: KeyboardInterrupt | None = None
     try:
-        for reached in fit(pupil.module, *pupil.batches, job.plan, so_far, pupil.accelerator):
-            so_far = reached
-            job.report("Training epochs", len(so_far.history), job.config.epochs)
-            if time.monotonic() - saved_s > _CHECKPOINT_EVERY_S and len(so_far.history) < job.config.epochs:
-                checkpoints.save(so_far, checkpoint, job.workspace)
-                saved_s = time.monotonic()
+        with tracking.tracked(job, pupil.module, so_far) as track:
+            for reached in fit(pupil.module, *pupil.batches, job.plan, so_far, pupil.accelerator):
+                so_far = reached
+                track(so_far)
+                job.report("Training epochs", len(so_far.history), job.config.epochs)
+                if time.monotonic() - saved_s > _CHECKPOINT_EVERY_S and len(so_far.history) < job.config.epochs:
+                    checkpoints.save(so_far, checkpoint, job.workspace)
+                    saved_s = time.monotonic()
     except KeyboardInterrupt as interrupt:
         if not so_far.history:
             raise
         checkpoints.save(so_far, checkpoint, job.workspace)
         stopped = interrupt
     pupil.module.load_state_dict(so_far.best)  # which shares its weights with the model
-    run = _save(job, model, backbone, so_far, stopped is not None, time.monotonic() - start_s)
+    run = run_files.save(job, model, backbone, so_far, stopped is not None, time.monotonic() - start_s)
     if isinstance(stopped, Terminated):
         raise stopped
     if stopped is None:
         job.report("Training epochs", run.n_epochs, run.n_epochs)  # also where it was over early
         checkpoints.remove(job.run_id, job.workspace)
     return run
-
-
-def _save(job: Job, model: Classifier, backbone: Backbone, so_far: Progress, interrupted: bool, seconds: float) -> Run:
-    folder = job.workspace.folder("run", job.run_id)
-    state = {name: tensor.cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
-    write_bytes(folder / WEIGHTS_FILE, safetensors.torch.save(state))
-    write_bytes(folder / "history.csv", _history_csv(so_far.history))
-    best = so_far.best_epoch
-    return job.workspace.save(
-        Run(
-            id=job.run_id,
-            version=Run.format_version,
-            created_at=now(),
-            seconds=seconds,
-            dataset_id=job.dataset.id,
-            classes=job.dataset.classes,
-            preprocess=model.embed.how,
-            backbone=BackboneInfo(
-                name=backbone.name,
-                n_features=backbone.n_features,
-                n_parameters=backbone.n_parameters,
-                weights_origin=job.source.origin,
-                weights_sha256=job.source.sha256,
-            ),
-            mode=job.mode,
-            settings=job.config,
-            n_epochs=len(so_far.history),
-            best_epoch=best.epoch,
-            val_accuracy=best.val_accuracy,
-            val_loss=best.val_loss,
-            interrupted=interrupted,
-            environment=environment(),
-        )
-    )
-
-
-def _history_csv(history: tuple[Epoch, ...]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(Epoch.model_fields))
-    writer.writeheader()
-    writer.writerows(epoch.model_dump() for epoch in history)
-    return text.getvalue().encode()

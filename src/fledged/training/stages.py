@@ -1,0 +1,38 @@
+"""The stages of gradual unfreezing, as they are told afterwards: `stages.json` in the folder of each stage's run."""
+
+from __future__ import annotations
+
+from fledged.records import Record
+
+FILE = "stages.json"
+
+
+class Stage(Record):
+    """A run of gradual unfreezing, and what it brought."""
+
+    run_id: str
+    unfreeze: int  # last blocks that were trained with the head
+    learning_rate: float  # suggested by a range test
+    val_accuracy: float
+    val_loss: float
+    is_better: bool  # than all before it
+
+    @property
+    def trains(self) -> str:
+        """What was trained, in words."""
+        blocks = {0: "", 1: "the last block and "}.get(self.unfreeze, f"the last {self.unfreeze} blocks and ")
+        return f"{blocks}the head"
+
+
+class Stages(Record):
+    """All of them in their order, and why no other followed."""
+
+    stages: tuple[Stage, ...]
+    n_planned: int
+    target_accuracy: float
+    ended: str
+
+    @property
+    def best(self) -> Stage:
+        """The last one that was better than all before it: its run is the answer."""
+        return [stage for stage in self.stages if stage.is_better][-1]
