@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
     from fledged.training.train import train
 
 __version__ = "0.1.0"
+
+# onnxruntime (1.31 on Linux) otherwise tells its maker of every session, and writes an identifier into the home folder.
+# It looks only once, before its first session; who wants it to tell sets this to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # Where products are kept unless `work` says otherwise.
 DEFAULT_WORK = Path("fledged")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -231,3 +232,15 @@ def test_serving_needs_no_training_packages() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert ran.stdout.split() == []
+
+
+def test_answering_leaves_nothing_in_the_home_folder(work: Path, tmp_path: Path) -> None:
+    home, photo = tmp_path / "home", tmp_path / "a.png"
+    home.mkdir()
+    Image.new("RGB", (40, 40), "red").save(photo)
+    # onnxruntime starts its own reports, and the identifier that goes with them, in the background.
+    code = "import sys, time, fledged; fledged.load(work=sys.argv[1]).predict(sys.argv[2]); time.sleep(0.5)"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_", "CI", "GITHUB_", "PYTEST_"))}
+    command = [sys.executable, "-c", code, str(work), str(photo)]
+    subprocess.run(command, env=kept | {"HOME": str(home)}, check=True, timeout=120)
+    assert not list(home.rglob("*"))
