@@ -38,7 +38,7 @@ door.train(work=sys.argv[1], report=report, **json.loads(sys.argv[2]))
 
 TRAININGS: dict[str, tuple[dict[str, Any], str, float]] = {
     "transfer": ({"epochs": 40}, "Training epochs 7", 0.0),
-    "transfer, before its first epoch": ({"epochs": 3, "views": 2}, "Computing features, view 2 0", 0.0),
+    "transfer, before its first epoch": ({"epochs": 3, "views": 3}, "Computing features, view 3 0", 0.0),
     "finetune, sgd, plateau and EMA": (
         {
             "mode": "finetune",

@@ -30,7 +30,7 @@ SMALL: dict[str, Any] = {
 def test_the_stages_are_runs_and_the_best_is_the_answer(
     work: Path, dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shutil.copytree(work, tmp_path / "work")
+    shutil.copytree(work, tmp_path / "work", ignore=shutil.ignore_patterns("runs", "checkpoints"))
     plan = {"stages": [0, 1], "patience": 3}
     with caplog.at_level(logging.INFO, logger="fledged"):
         best = train(dataset, work=tmp_path / "work", report=silent, mode="gradual", gradual=plan, **SMALL)

@@ -107,7 +107,7 @@ def test_durations_in_words(seconds: float, words: str) -> None:
 
 
 def test_settings_that_are_not_the_usual_ones_are_named(run: Run, dataset: Dataset) -> None:
-    assert [name for name, _, _ in unusual(run.settings, dataset)] == ["size_px", "epochs", "views"]
+    assert [name for name, _, _ in unusual(run.settings, dataset)] == ["epochs", "views", "input.size_px"]
     changes: dict[str, Any] = {"seed": 7, "optimize": run.settings.optimize.model_copy(update={"schedule": "step"})}
     told = unusual(run.settings.model_copy(update=changes), dataset)
     assert ("optimize.schedule", "step", "one_cycle") in told
