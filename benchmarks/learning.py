@@ -1,0 +1,162 @@
+"""Training against fastai and a plain torchvision loop: same photos, same split, same starting weights, same machine.
+
+    FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks learning
+    FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks.learning head full      # some of: head, tail, full
+
+birds_vs_drones as `fledged prepare --group-by` splits it; the peers get the original files by `fledged copy`. Each job
+is a process of its own. Epochs that take minutes are measured once or twice and multiplied; the table says where.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from benchmarks import results
+from benchmarks.answers import PYTHON
+from benchmarks.build import DATA, WEIGHTS
+from benchmarks.measuring import Measured, fledged, no_page, run, weights_flags
+from benchmarks.mislabels import GROUP_BY
+from benchmarks.scoring import share
+
+LAKE = "birds_vs_drones"
+PARTS = ("head", "tail", "full")
+_JOBS = Path(__file__).with_name("peer_jobs")
+_HEAD_EPOCHS, _TAIL_EPOCHS, _TAIL_MEASURED = 3, 20, 2
+_N_BLOCKS = 3
+
+
+def main() -> None:
+    """All parts."""
+    measure(PARTS)
+
+
+def measure(parts: Sequence[str]) -> None:
+    """A table for each part."""
+    if not DATA.is_dir() or not WEIGHTS.is_file():
+        print(f"skipped: no photos in {DATA} or no weights at {WEIGHTS}")
+        return
+    if run([PYTHON, "-c", "import fastai.vision.all"], check=False).code:
+        print(f"skipped: {PYTHON} has no fastai; install benchmarks/requirements-peers.txt there, name FLEDGED_PEERS")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        ready_s = _prepare(root)
+        for part in parts:
+            _MEASURE[part](root, ready_s)
+
+
+def _prepare(root: Path) -> float:
+    """The dataset, and its photos as folders for the peers; the seconds from raw files to the dataset."""
+    work, lake = root / "work", DATA / LAKE
+    steps = (
+        fledged("scan", str(lake), "--work", str(work)),
+        fledged("review", "--work", str(work), *no_page(), *weights_flags("review")),
+        fledged("prepare", "--work", str(work), "--group-by", GROUP_BY[LAKE]),
+    )
+    seconds = sum(run(step).seconds for step in steps)
+    run(fledged("copy", str(root / "folders"), "--work", str(work)))
+    return seconds
+
+
+def _head(root: Path, ready_s: float) -> None:
+    ours, trained = _ours(root, "head")
+    theirs, found = _ask("fastai_job.py", root, "frozen", str(_HEAD_EPOCHS), "42")
+    total_s = ready_s + trained.seconds
+    rows = [
+        _row(f"fastai, fit_one_cycle({_HEAD_EPOCHS}), frozen", theirs.seconds, found, theirs.seconds / total_s),
+        _row("fledged scan, review, prepare, train", total_s, ours, 1.0),
+    ]
+    _write("a head on frozen blocks, from raw files", rows, f"Of fledged's seconds {trained.seconds:.1f} are `train`.")
+
+
+def _tail(root: Path, _ready_s: float) -> None:
+    flags = ["--unfreeze", str(_N_BLOCKS), "--epochs", str(_TAIL_EPOCHS), "--views", "4"]
+    ours, first = _ours(root, "tail", *flags)
+    again, filled = _ours(root, "tail again", *flags, "--seed", "7")
+    _, found = _ask("torchvision_job.py", root, str(_N_BLOCKS), str(_TAIL_MEASURED), "42")
+    theirs_s = found["epoch_s"] * _TAIL_EPOCHS
+    rows = [
+        _row(
+            f"plain loop, {_TAIL_EPOCHS} epochs (the faster of {_TAIL_MEASURED}, times {_TAIL_EPOCHS})",
+            theirs_s,
+            None,
+            1,
+        ),
+        _row("fledged, filling the cache first", first.seconds, ours, theirs_s / first.seconds),
+        _row("fledged, cache filled, another seed", filled.seconds, again, theirs_s / filled.seconds),
+    ]
+    _write(
+        f"the last {_N_BLOCKS} blocks, {_TAIL_EPOCHS} epochs, 4 views",
+        rows,
+        "Ratio: how many times faster than the loop.",
+    )
+
+
+def _full(root: Path, _ready_s: float) -> None:
+    flags = ["--mode", "finetune", "--epochs", "1"]
+    _, job = _ours(root, "full", *flags)
+    epoch_s = _history(root)["seconds"][0]
+    _, fast = _ask("fastai_job.py", root, "full", "1", "42")
+    _, plain = _ask("torchvision_job.py", root, "0", "1", "42")
+    rows = [
+        _row("fastai, one epoch", fast["epoch_s"], None, 1.0),
+        _row("plain loop, one epoch", plain["epoch_s"], None, fast["epoch_s"] / plain["epoch_s"]),
+        _row("fledged, one epoch", epoch_s, None, fast["epoch_s"] / epoch_s),
+    ]
+    _write(
+        "the whole network, one epoch", rows, f"Ratio: against fastai. `fledged train` took {job.seconds:.1f} s in all."
+    )
+
+
+_MEASURE = {"head": _head, "tail": _tail, "full": _full}
+
+
+def _ours(root: Path, _name: str, *flags: str) -> tuple[dict[str, Any], Measured]:
+    """The test answers of a training, and how it went."""
+    work = root / "work"
+    trained = run(fledged("train", "--work", str(work), *weights_flags("train"), *flags))
+    report = json.loads(run(fledged("evaluate", "--work", str(work), "--json")).stdout)
+    accuracy = report["accuracy"]
+    return {"right": accuracy["value"] * accuracy["n"], "n": accuracy["n"]}, trained
+
+
+def _history(root: Path) -> pl.DataFrame:
+    newest = max((root / "work" / "runs").glob("*/history.csv"), key=lambda path: path.stat().st_mtime_ns)
+    return pl.read_csv(newest)
+
+
+def _ask(job: str, root: Path, *arguments: str) -> tuple[Measured, dict[str, Any]]:
+    out = root / "answer.json"
+    measured = run([PYTHON, str(_JOBS / job), str(root / "folders"), str(out), str(WEIGHTS), *arguments])
+    found = json.loads(out.read_text())
+    return measured, {"epoch_s": found["epoch_s"], "right": sum(found["right"].values()), "n": len(found["right"])}
+
+
+def _row(what: str, seconds: float, found: dict[str, Any] | None, ratio: float) -> list[object]:
+    if found is None:
+        return [what, f"{seconds:.1f}", f"{ratio:.1f}", ""]
+    right, n = round(found["right"]), found["n"]
+    return [what, f"{seconds:.1f}", f"{ratio:.1f}", share(right, n) + f", n = {n}"]
+
+
+def _write(what: str, rows: list[list[object]], notes: str) -> None:
+    results.write(
+        f"Learning: {what}, {LAKE}",
+        "FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks learning",
+        ["what", "s", "ratio", "test accuracy (95% interval, n)"],
+        rows,
+        f"{notes} One seed. MobileNetV2 with the test weights, 224 px; the peers read the original files.",
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=PARTS, default=list(PARTS))
+    measure(parser.parse_args().parts)
