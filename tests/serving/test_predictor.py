@@ -240,7 +240,11 @@ def test_answering_leaves_nothing_in_the_home_folder(work: Path, tmp_path: Path)
     Image.new("RGB", (40, 40), "red").save(photo)
     # onnxruntime starts its own reports, and the identifier that goes with them, in the background.
     code = "import sys, time, fledged; fledged.load(work=sys.argv[1]).predict(sys.argv[2]); time.sleep(0.5)"
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_", "CI", "GITHUB_", "PYTEST_"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ORT_", "XDG_", "CI", "GITHUB_", "PYTEST_"))
+    }
     command = [sys.executable, "-c", code, str(work), str(photo)]
     subprocess.run(command, env=kept | {"HOME": str(home)}, check=True, timeout=120)
     assert not list(home.rglob("*"))
