@@ -48,7 +48,7 @@ FLAGS = {
     "scan": "--json --set --work",
     "serve": "--host --port --set --work",
     "train": "--backbone --batch-size --epochs --json --learning-rate --mode --resume --seed --set --show-augmented "
-    "--track --unfreeze --views --weights --work",
+    "--time --track --unfreeze --views --weights --work",
 }
 
 

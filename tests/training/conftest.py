@@ -33,4 +33,6 @@ def dataset(work: Path) -> Dataset:
 @pytest.fixture(scope="session")
 def run(work: Path, dataset: Dataset) -> Run:
     """A head that was trained on it; tests must not change it."""
-    return train(dataset, work=work, report=silent, backbone="efficientnet_lite0", input={"size_px": 64}, views=2, epochs=6)
+    return train(
+        dataset, work=work, report=silent, backbone="efficientnet_lite0", input={"size_px": 64}, views=2, epochs=6
+    )

@@ -23,7 +23,13 @@ from fledged.training import tracking
 from fledged.training.train import train
 from fledged.workspace import Workspace
 
-SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "views": 2, "batch_size": 8, "epochs": 3}
+SMALL: dict[str, Any] = {
+    "backbone": "efficientnet_lite0",
+    "input": {"size_px": 64},
+    "views": 2,
+    "batch_size": 8,
+    "epochs": 3,
+}
 VARIABLES = ("WANDB_MODE", "WANDB_DIR", "WANDB_CACHE_DIR", "MLFLOW_TRACKING_URI", "MLFLOW_ALLOW_FILE_STORE")
 
 
@@ -153,7 +159,16 @@ def test_nothing_goes_into_the_current_folder_or_home(own_work: Path, tmp_path: 
     environment = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
     flags = [word for name in ("tensorboard", "wandb", "mlflow") for word in ("--track", name)]
     command = [sys.executable, "-m", "fledged", "train", "--work", str(own_work), *flags, "--epochs", "2"]
-    command += ["--backbone", "efficientnet_lite0", "--set", "train.input.size_px=64", "--views", "2", "--batch-size", "8"]
+    command += [
+        "--backbone",
+        "efficientnet_lite0",
+        "--set",
+        "train.input.size_px=64",
+        "--views",
+        "2",
+        "--batch-size",
+        "8",
+    ]
     done = subprocess.run(
         command,
         cwd=here,

@@ -88,6 +88,9 @@ def train(
     seed: Seed = None,
     track: Track = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    time: Annotated[
+        str | None, typer.Option(metavar="90s|10m|1h30m", help="Choose what fits into this time, and keep to it.")
+    ] = None,
     show_augmented: Annotated[
         bool, typer.Option("--show-augmented", help="Show photos beside their augmented views, and train nothing.")
     ] = False,
@@ -115,7 +118,7 @@ def train(
         print(f"Saved {shown.picture}\nPage  {shown.page}")
         print(f"Next: fledged train{at(work)}, or another preset: --set train.augment=NAME (docs/training.md)")
         return
-    tell(fledged.train(dataset, work=work, resume=resume, **settings), work, as_json)
+    tell(fledged.train(dataset, work=work, resume=resume, time=time, **settings), work, as_json)
 
 
 @app.command()

@@ -54,14 +54,15 @@ class Cost:
 
     unfreeze: int  # 0 is the head alone, -1 all blocks
     size_px: int
-    ready_s: float  # before and after the epochs: photos to judge by, a head that is fitted first, saving
+    first_s: float  # what leaves frozen blocks, of the photos to judge by and for a head that is fitted first
+    ready_s: float  # opening the network and fitting that head, before the epochs; saving, after them
     view_s: tuple[float, ...]  # of the training photos' views 0, 1, …, each computed once; 0 where it is there
     epoch_s: float  # with its validation
     epochs: tuple[int, int]  # fewest that are worth it, most that are of use
 
     def seconds(self, n_views: int, n_epochs: int) -> float:
         """All together."""
-        return self.ready_s + sum(self.view_s[:n_views]) + n_epochs * self.epoch_s
+        return self.first_s + self.ready_s + sum(self.view_s[:n_views]) + n_epochs * self.epoch_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +80,10 @@ class Planned:
 
 
 def ladder(costs: Sequence[Cost], views: Sequence[int]) -> list[tuple[Cost, int]]:
-    """The rungs from the lowest to the highest: smaller photos first, then the head with ever more views, then blocks.
+    """The rungs from the lowest to the highest: the head with ever more views, then ever more blocks.
 
-    `costs` are in the order of what is preferred last; `views` grow. Blocks are trained on as many views as there may be,
-    except where nothing is below them.
+    `costs` are of ever more blocks, and `views` grow. Blocks are trained on as many views as there may be, except where
+    they are the lowest rung.
     """
     rungs: list[tuple[Cost, int]] = []
     for cost in costs:
@@ -94,7 +95,7 @@ def ladder(costs: Sequence[Cost], views: Sequence[int]) -> list[tuple[Cost, int]
 def planned(rungs: Sequence[tuple[Cost, int]], time_s: float) -> Planned | None:
     """The highest rung whose fewest epochs fit into the time, with as many epochs as fit; None where none does."""
     for cost, n_views in reversed(rungs):
-        fewest, most = cost.epochs
+        fewest, _ = cost.epochs
         if cost.seconds(n_views, fewest) <= time_s:
             return Planned(cost, n_views, epochs_in(cost, n_views, time_s))
     return None
@@ -115,9 +116,9 @@ def lines(plan: Planned, clock: Clock) -> list[str]:
     last = "the last block" if cost.unfreeze == 1 else f"the last {cost.unfreeze} blocks"
     what = {0: "the head", -1: "all blocks and the head"}.get(cost.unfreeze, f"{last} and the head")
     views = f", {plan.views} view{'s' if plan.views > 1 else ''} a photo" if cost.view_s else ""
-    views_s = sum(cost.view_s[: plan.views])
+    frozen_s = cost.first_s + sum(cost.view_s[: plan.views])
     return [
         f"Plan for {clock.time_s:.0f} s: {what}{views}, {plan.epochs} epochs, {cost.size_px} px",
-        f"  probing {clock.spent_s:.0f} s · frozen blocks {views_s:.0f} s · epochs {plan.epochs * cost.epoch_s:.0f} s "
+        f"  probing {clock.spent_s:.0f} s · frozen blocks {frozen_s:.0f} s · epochs {plan.epochs * cost.epoch_s:.0f} s "
         f"({cost.epoch_s:.2g} s each) · getting ready and saving {cost.ready_s:.0f} s",
     ]
