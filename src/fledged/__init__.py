@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from fledged.training.lr_finder import find_lr
     from fledged.training.reproduce import reproduce
     from fledged.training.train import train
+    from fledged.training.tune import tune
 
 __version__ = "0.1.0"
 
@@ -53,6 +54,7 @@ _HOMES = {
     "copy": "fledged.preparing.copy",
     "find_lr": "fledged.training.lr_finder",
     "train": "fledged.training.train",
+    "tune": "fledged.training.tune",
     "reproduce": "fledged.training.reproduce",
     "evaluate": "fledged.evaluating.evaluate",
     "compare": "fledged.evaluating.compare",
@@ -79,6 +81,7 @@ _EXTRAS = {
     "onnx": "train",
     "jinja2": "train",
     "tomli_w": "train",
+    "optuna": "tune",
     "bs4": "collect",
     "ddgs": "collect",
     "httpcore": "collect",
@@ -112,6 +115,7 @@ __all__ = [
     "scan",
     "serve",
     "train",
+    "tune",
 ]
 
 
