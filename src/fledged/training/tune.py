@@ -26,6 +26,7 @@ from fledged import progress
 from fledged.config import overlaid, resolve
 from fledged.errors import ConfigError, TrainingError
 from fledged.products import Dataset, Run
+from fledged.records import Record
 from fledged.settings.training import TrainConfig
 from fledged.settings.tuning import TuneConfig
 from fledged.training.budget import Clock, seconds_of
@@ -71,7 +72,11 @@ def tune(
     """
     clock = Clock(seconds_of(time)) if time else None
     workspace, tuned = Workspace(work), resolve(TuneConfig, settings)
-    asked = {name: value for name, value in (train or {}).items() if value is not None}
+    asked = {
+        name: value.model_dump(mode="json", exclude_unset=True) if isinstance(value, Record) else value
+        for name, value in (train or {}).items()
+        if value is not None
+    }
     with workspace.lock():
         job = job_of(dataset, resolve(TrainConfig, asked), workspace, report or progress.default())
         if job.config.mode == "scratch" or job.config.unfreeze < 0:
