@@ -25,6 +25,7 @@ def test_the_next_command_has_all_that_was_given_and_found() -> None:
     lines = tuning_lines(tuning(0.5, None, 0.3))
     assert lines[0] == "Tuned    3 trials (1 given up) on 3 folds of train and val"
     assert "Usual settings: validation loss 0.5000. Best: 0.3000, the least of 3" in lines[1]
+    assert "None was better; " in tuning_lines(tuning(0.5, None, 0.7))[1]
     assert lines[-1] == (
         "Saved w/t/fledged.toml    Next: fledged train d1 --set 'train.backbone=timm:x y' "
         "--set train.loss.mixup=0.2 --set train.learning_rate=0.003 --set train.head.hidden=256"

@@ -20,7 +20,7 @@ def folds_of(dataset: Dataset, n_folds: int, seed: int, workspace: Workspace) ->
     """
     members = dataset.members().filter(pl.col("split").is_in(["train", "val"]))
     group_of = members.unique("sha256", keep="first", maintain_order=True).select("sha256", "group")
-    shards = [path for split in ("train", "val") for path in dataset.shards(split)]  # type: ignore[arg-type]
+    shards = [path for split in ("train", "val") for path in dataset.shards(split)]
     photos = pl.concat([pl.read_parquet(path) for path in shards])
     photos = photos.join(group_of, on="sha256", how="left", maintain_order="left")
     if (n_groups := photos["group"].n_unique()) < n_folds:

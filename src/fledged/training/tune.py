@@ -144,7 +144,8 @@ def _search(study: optuna.Study, search: Search, tuned: TuneConfig, clock: Clock
             return True
         longest_s = max(longest_s, clocks.monotonic() - start_s)
         told = _told(study.trials[trial.number])
-        _LOG.info("Trial %d of %d: validation loss %s", n_over + 1, tuned.trials, told.val_loss or "given up")
+        loss = "given up" if told.val_loss is None else f"validation loss {told.val_loss:.4f}"
+        _LOG.info("Trial %d of %d: %s", n_over + 1, tuned.trials, loss)
         search.job.report("Trials", n_over + 1, tuned.trials)
     return False
 

@@ -76,8 +76,9 @@ def tuning_lines(done: Tuning) -> list[str]:
     n = len(done.trials)
     told = [
         f"Tuned    {n} trials ({given_up} given up) on {done.n_folds} folds of train and val{stopped}",
-        f"Usual settings: validation loss {_loss(usual)}. Best: {_loss(best)}, the least of {n}, "
-        "so it flatters a little; the test split was not opened",
+        f"Usual settings: validation loss {_loss(usual)}. "
+        + ("None was better" if best is usual else f"Best: {_loss(best)}, the least of {n}, so it flatters a little")
+        + "; the test split was not opened",
     ]
     told += [f"  train.{name} = {value}" for name, value in best.settings.items()]
     return [*told, f"Saved {done.folder}/fledged.toml    Next: fledged train {done.dataset_id} {done.flags}"]
