@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fledged.training.lr_finder import find_lr
     from fledged.training.reproduce import reproduce
     from fledged.training.train import train
+    from fledged.training.tune import tune
 
 __version__ = "0.1.0"
 
@@ -58,6 +59,7 @@ _HOMES = {
     "copy": "fledged.preparing.copy",
     "find_lr": "fledged.training.lr_finder",
     "train": "fledged.training.train",
+    "tune": "fledged.training.tune",
     "reproduce": "fledged.training.reproduce",
     "evaluate": "fledged.evaluating.evaluate",
     "compare": "fledged.evaluating.compare",
@@ -84,6 +86,7 @@ _EXTRAS = {
     "onnx": "train",
     "jinja2": "train",
     "tomli_w": "train",
+    "optuna": "tune",
     "bs4": "collect",
     "ddgs": "collect",
     "httpcore": "collect",
@@ -117,6 +120,7 @@ __all__ = [
     "scan",
     "serve",
     "train",
+    "tune",
 ]
 
 

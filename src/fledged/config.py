@@ -19,6 +19,7 @@ from fledged.records import Record
 from fledged.settings.lake import CollectConfig, PrepareConfig, ReviewConfig, ScanConfig
 from fledged.settings.results import EvaluateConfig, ExportConfig, ServeConfig
 from fledged.settings.training import FindLrConfig, TrainConfig
+from fledged.settings.tuning import TuneConfig
 
 CONFIG_FILE = Path("fledged.toml")
 
@@ -28,6 +29,7 @@ SECTIONS: dict[str, type[Record]] = {
     "review": ReviewConfig,
     "prepare": PrepareConfig,
     "find_lr": FindLrConfig,
+    "tune": TuneConfig,
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
     "export": ExportConfig,

@@ -6,6 +6,7 @@
         decisions.jsonl         people's decisions, only ever appended to
         splits/                 which split each photo was put into, so that it stays there
         augmented/<id>/         what `fledged train --show-augmented` makes of that dataset's photos
+        tunings/<id>/           what `fledged tune` tried, and the best settings as fledged.toml
         tracking/               what trackers write, if training is told to: `fledged train --track`
         cache/                  may be deleted at any time
         latest.json             the newest product of each kind

@@ -28,6 +28,7 @@ VERBS = [
     "scan",
     "serve",
     "train",
+    "tune",
 ]
 
 # Frozen: a flag that goes away or changes its name breaks people's scripts. Add to it knowingly.
@@ -48,7 +49,9 @@ FLAGS = {
     "scan": "--json --set --work",
     "serve": "--host --port --set --work",
     "train": "--backbone --batch-size --epochs --json --learning-rate --mode --resume --seed --set --show-augmented "
-    "--track --unfreeze --views --weights --work",
+    "--time --track --unfreeze --views --weights --work",
+    "tune": "--backbone --batch-size --epochs --folds --json --mode --seed --set --time --trials --unfreeze "
+    "--views --weights --work",
 }
 
 

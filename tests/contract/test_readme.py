@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     good = next(path for path in planted.photos if path.endswith((".jpg", ".JPG")) and path not in planted.unreadable)
     (place / "photo.jpg").write_bytes((place / "photos" / good).read_bytes())
     (place / "fledged.toml").write_text(
-        "[prepare]\nshorter_side_px = 64\n[train]\nsize_px = 64\nviews = 1\nbackbone = 'efficientnet_lite0'\n"
+        "[prepare]\nshorter_side_px = 64\n[train]\nviews = 1\nbackbone = 'efficientnet_lite0'\ninput.size_px = 64\n"
     )
     return place
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fledged.pages import axes
 
 
 @given(st.floats(-1e6, 1e6), st.floats(0, 1e6))
+@example(0.0, 5e-324)
 def test_linear_axes_hold_their_range_with_few_round_ticks(low: float, span: float) -> None:
     axis = axes.axis(low, low + span)
-    slack = 1e-6 * max(abs(low), span)
+    slack = 1e-6 * max(abs(low), span, 1e-6)
     assert axis.low <= low + slack
     assert axis.high >= low + span - slack
     assert 2 <= len(axis.ticks) <= 8

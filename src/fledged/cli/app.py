@@ -76,6 +76,19 @@ def settings_of(section: str, assign: list[str] | None, **flags: object) -> dict
     return overlaid(flags, assigned.get(section, {}))
 
 
+def settings_of_two(
+    section: str, assign: list[str] | None, training: dict[str, Any], **flags: object
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of a verb that is about trainings: its own settings and those of the training, each overlaid by --set."""
+    from fledged.config import overlaid, parse_assignments
+
+    assigned = parse_assignments(assign or [])
+    for other in assigned.keys() - {"train", section}:
+        verb = section.replace("_", "-")
+        raise ConfigError(f"`fledged {verb}` takes no setting of `{other}`", remedy="Write --set train.…=…")
+    return overlaid(flags, assigned.get(section, {})), overlaid(training, assigned.get("train", {}))
+
+
 def tell(product: Product, work: Path, as_json: bool) -> None:
     """Print what was made: its record, or a few lines with the next step."""
     if as_json:

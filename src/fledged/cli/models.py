@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -21,6 +21,7 @@ from fledged.cli.app import (
     app,
     at,
     settings_of,
+    settings_of_two,
     tell,
 )
 from fledged.errors import ConfigError
@@ -52,11 +53,6 @@ def find_lr(
     steps: Annotated[int | None, typer.Option(help="Rates from low to high, one a step.")] = None,
 ) -> None:
     """Try learning rates on training photos, before training: a RangeTest, and its page."""
-    from fledged.config import overlaid, parse_assignments
-
-    assigned = parse_assignments(assign or [])
-    for other in assigned.keys() - {"train", "find_lr"}:
-        raise ConfigError(f"`fledged find-lr` takes no setting of `{other}`", remedy="Write --set train.…=…")
     training = {
         "backbone": backbone,
         "weights": weights,
@@ -66,8 +62,8 @@ def find_lr(
         "views": views,
         "seed": seed,
     }
-    tried: dict[str, Any] = overlaid({"low": low, "high": high, "steps": steps}, assigned.get("find_lr", {}))
-    made = fledged.find_lr(dataset, work=work, train=overlaid(training, assigned.get("train", {})), **tried)
+    tried, asked = settings_of_two("find_lr", assign, training, low=low, high=high, steps=steps)
+    made = fledged.find_lr(dataset, work=work, train=asked, **tried)
     tell(made, work, as_json)
 
 
@@ -88,6 +84,9 @@ def train(
     seed: Seed = None,
     track: Track = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    time: Annotated[
+        str | None, typer.Option(metavar="90s|10m|1h30m", help="Choose what fits into this time, and keep to it.")
+    ] = None,
     show_augmented: Annotated[
         bool, typer.Option("--show-augmented", help="Show photos beside their augmented views, and train nothing.")
     ] = False,
@@ -115,7 +114,36 @@ def train(
         print(f"Saved {shown.picture}\nPage  {shown.page}")
         print(f"Next: fledged train{at(work)}, or another preset: --set train.augment=NAME (docs/training.md)")
         return
-    tell(fledged.train(dataset, work=work, resume=resume, **settings), work, as_json)
+    tell(fledged.train(dataset, work=work, resume=resume, time=time, **settings), work, as_json)
+
+
+@app.command()
+def tune(
+    dataset: Annotated[str | None, typer.Argument(help="A dataset's id; the newest without.")] = None,
+    work: Work = DEFAULT,
+    as_json: AsJson = False,
+    assign: Assign = None,
+    backbone: Backbone = None,
+    weights: Weights = None,
+    mode: Mode = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    unfreeze: Unfreeze = None,
+    views: Views = None,
+    trials: Annotated[int | None, typer.Option(help="Settings that are tried, the usual ones first.")] = None,
+    folds: Annotated[int | None, typer.Option(help="Parts of train and val; each judges once.")] = None,
+    seed: Seed = None,
+    time: Annotated[str | None, typer.Option(metavar="90s|10m|1h30m", help="After it no trial is begun.")] = None,
+) -> None:
+    """Search for a training's settings on folds of train and val: rate, decay, smoothing, head, views."""
+    from fledged.training.tuning import tuning_lines
+
+    training = {"backbone": backbone, "weights": weights, "mode": mode, "epochs": epochs, "batch_size": batch_size}
+    training |= {"unfreeze": unfreeze, "views": views}
+    tuned, asked = settings_of_two("tune", assign, training, trials=trials, folds=folds, seed=seed)
+    done = fledged.tune(dataset, work=work, train=asked, time=time, **tuned)
+    for line in [done.model_dump_json(indent=2)] if as_json else tuning_lines(done):
+        print(line + (at(work) if "Next: " in line and not as_json else ""))
 
 
 @app.command()

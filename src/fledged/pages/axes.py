@@ -29,7 +29,7 @@ class Axis:
 def axis(low: float, high: float) -> Axis:
     """A range that holds both, with at most six round ticks."""
     scale = max(abs(low), abs(high))
-    span = high - low if high - low > 1e-9 * max(scale, 1e-9) else scale or 1.0
+    span = high - low if high - low > 1e-9 * max(scale, 1e-9) else scale if scale > 1e-12 else 1.0
     power = 10 ** math.floor(math.log10(span / _MAX_TICKS))
     step = next(s * power for s in (1, 2, 2.5, 5, 10, 20) if span / (s * power) <= _MAX_TICKS - 1)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

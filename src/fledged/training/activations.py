@@ -81,6 +81,12 @@ def n_bytes(n_photos: int, n_views: int, shape: tuple[int, ...]) -> int:
     return n_photos * n_views * int(np.prod(shape)) * np.dtype(np.float16).itemsize
 
 
+def n_lacking(keys: pl.Series, frozen: Embedding, number: int, recipe: Recipe, workspace: Workspace) -> int:
+    """How many of these shrunk copies' activations would have to be computed."""
+    known = _known(_folder(frozen, number, recipe, workspace))
+    return sum(key not in known for key in set(keys))
+
+
 def activations_of(photos: pl.DataFrame, frozen: Embedding, n_views: int, recipe: Recipe, store: Store) -> Activations:
     """The activations of views 0 to n_views - 1 of the photos (columns sha256 and jpeg): cached ones, or computed now.
 

@@ -125,7 +125,7 @@ def pupil_of(job: Job, plan: Plan, backbone: Backbone, model: Classifier, *, has
         frozen, trained = cut(chain(backbone.name, backbone.module), job.config.unfreeze, backbone.name)
         if len(frozen):
             store = Store(job.workspace, int(job.config.cache.limit_gigabytes * 1e9), job.report)
-            of_tail = tail_batches(dataset, _frozen_part(job, frozen, backbone.name, how), plan, job.config, store)
+            of_tail = tail_batches(dataset, frozen_part(job, frozen, backbone.name, how), plan, job.config, store)
             return Pupil(Tail(trained, model.head), of_tail, precision.accelerator(plan.optimize.precision))
     balanced = plan.balance == "sampling"
     photos, recipe = read_split(dataset, "train"), job.config.augment.recipe
@@ -144,7 +144,7 @@ def _preprocess(job: Job, backbone: Backbone) -> Preprocess:
     return how
 
 
-def _frozen_part(job: Job, frozen: nn.Sequential, name: str, how: Preprocess) -> Embedding:
+def frozen_part(job: Job, frozen: nn.Sequential, name: str, how: Preprocess) -> Embedding:
     """The frozen blocks in one go, or in two where the activations of an earlier cut are kept for later ones."""
     n_trained, n_kept = job.config.unfreeze, job.config.cache.blocks
     n_between = min(max(0, n_kept - n_trained), len(frozen))
