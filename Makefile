@@ -35,7 +35,7 @@ demo: setup
 	$(BIN)/python -m demo.run
 
 test: setup $(SERVE_STAMP) browser
-	FLEDGED_SERVE_PYTHON=$(abspath $(SERVE_VENV))/bin/python $(BIN)/python -m pytest
+	FLEDGED_SERVE_PYTHON=$(abspath $(SERVE_VENV))/bin/python $(BIN)/python -m pytest -n auto --dist loadfile
 
 check: setup
 	$(BIN)/ruff format --check .
