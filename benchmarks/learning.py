@@ -1,10 +1,11 @@
 """Training against fastai and a plain torchvision loop: same photos, same split, same starting weights, same machine.
 
     FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks learning
-    FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks.learning head full      # some of: head, tail, full
+    FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks.learning head full  # some of: head, tail, full
+    FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks.learning --lake ants_vs_bees
 
-birds_vs_drones as `fledged prepare --group-by` splits it; the peers get the original files by `fledged copy`. Each job
-is a process of its own. Epochs that take minutes are measured once or twice and multiplied; the table says where.
+The lake as `fledged prepare` splits it, birds_vs_drones by source; the peers get the original files by `fledged copy`.
+Each job is a process of its own. Epochs that take minutes are measured once or twice and multiplied; the table says so.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ _N_BLOCKS = 3
 
 def main() -> None:
     """All parts."""
-    measure(PARTS)
+    measure(PARTS, LAKE)
 
 
-def measure(parts: Sequence[str]) -> None:
+def measure(parts: Sequence[str], lake: str) -> None:
     """A table for each part."""
     if not DATA.is_dir() or not WEIGHTS.is_file():
         print(f"skipped: no photos in {DATA} or no weights at {WEIGHTS}")
@@ -47,25 +48,26 @@ def measure(parts: Sequence[str]) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        ready_s = _prepare(root)
+        ready_s = _prepare(root, lake)
         for part in parts:
-            _MEASURE[part](root, ready_s)
+            _MEASURE[part](root, ready_s, lake)
 
 
-def _prepare(root: Path) -> float:
+def _prepare(root: Path, name: str) -> float:
     """The dataset, and its photos as folders for the peers; the seconds from raw files to the dataset."""
-    work, lake = root / "work", DATA / LAKE
+    work, lake = root / "work", DATA / name
+    group_by = ["--group-by", GROUP_BY[name]] if name in GROUP_BY else []
     steps = (
         fledged("scan", str(lake), "--work", str(work)),
         fledged("review", "--work", str(work), *no_page(), *weights_flags("review")),
-        fledged("prepare", "--work", str(work), "--group-by", GROUP_BY[LAKE]),
+        fledged("prepare", "--work", str(work), *group_by),
     )
     seconds = sum(run(step).seconds for step in steps)
     run(fledged("copy", str(root / "folders"), "--work", str(work)))
     return seconds
 
 
-def _head(root: Path, ready_s: float) -> None:
+def _head(root: Path, ready_s: float, lake: str) -> None:
     ours, trained = _ours(root, "head")
     theirs, found = _ask("fastai_job.py", root, "frozen", str(_HEAD_EPOCHS), "42")
     total_s = ready_s + trained.seconds
@@ -73,10 +75,15 @@ def _head(root: Path, ready_s: float) -> None:
         _row(f"fastai, fit_one_cycle({_HEAD_EPOCHS}), frozen", theirs.seconds, found, theirs.seconds / total_s),
         _row("fledged scan, review, prepare, train", total_s, ours, 1.0),
     ]
-    _write("a head on frozen blocks, from raw files", rows, f"Of fledged's seconds {trained.seconds:.1f} are `train`.")
+    _write(
+        lake,
+        "a head on frozen blocks, from raw files",
+        rows,
+        f"Of fledged's seconds {trained.seconds:.1f} are `train`.",
+    )
 
 
-def _tail(root: Path, _ready_s: float) -> None:
+def _tail(root: Path, _ready_s: float, lake: str) -> None:
     flags = ["--unfreeze", str(_N_BLOCKS), "--epochs", str(_TAIL_EPOCHS), "--views", "4"]
     ours, first = _ours(root, "tail", *flags)
     again, filled = _ours(root, "tail again", *flags, "--seed", "7")
@@ -93,13 +100,14 @@ def _tail(root: Path, _ready_s: float) -> None:
         _row("fledged, cache filled, another seed", filled.seconds, again, theirs_s / filled.seconds),
     ]
     _write(
+        lake,
         f"the last {_N_BLOCKS} blocks, {_TAIL_EPOCHS} epochs, 4 views",
         rows,
         "Ratio: how many times faster than the loop.",
     )
 
 
-def _full(root: Path, _ready_s: float) -> None:
+def _full(root: Path, _ready_s: float, lake: str) -> None:
     flags = ["--mode", "finetune", "--epochs", "1"]
     _, job = _ours(root, "full", *flags)
     epoch_s = _history(root)["seconds"][0]
@@ -111,7 +119,10 @@ def _full(root: Path, _ready_s: float) -> None:
         _row("fledged, one epoch", epoch_s, None, fast["epoch_s"] / epoch_s),
     ]
     _write(
-        "the whole network, one epoch", rows, f"Ratio: against fastai. `fledged train` took {job.seconds:.1f} s in all."
+        lake,
+        "the whole network, one epoch",
+        rows,
+        f"Ratio: against fastai. `fledged train` took {job.seconds:.1f} s in all.",
     )
 
 
@@ -146,9 +157,9 @@ def _row(what: str, seconds: float, found: dict[str, Any] | None, ratio: float) 
     return [what, f"{seconds:.1f}", f"{ratio:.1f}", share(right, n) + f", n = {n}"]
 
 
-def _write(what: str, rows: list[list[object]], notes: str) -> None:
+def _write(lake: str, what: str, rows: list[list[object]], notes: str) -> None:
     results.write(
-        f"Learning: {what}, {LAKE}",
+        f"Learning: {what}, {lake}",
         "FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks learning",
         ["what", "s", "ratio", "test accuracy (95% interval, n)"],
         rows,
@@ -159,4 +170,6 @@ def _write(what: str, rows: list[list[object]], notes: str) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=PARTS, default=list(PARTS))
-    measure(parser.parse_args().parts)
+    parser.add_argument("--lake", default=LAKE)
+    given = parser.parse_args()
+    measure(given.parts, given.lake)

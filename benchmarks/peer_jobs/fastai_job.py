@@ -18,7 +18,10 @@ def main(lake: Path, out: Path, weights: Path, how: str, epochs: int, seed: int)
         Resize,
         accuracy,
         aug_transforms,
+        default_split,
         get_image_files,
+        imagenet_stats,
+        model_meta,
         set_seed,
         vision_learner,
     )
@@ -31,6 +34,7 @@ def main(lake: Path, out: Path, weights: Path, how: str, epochs: int, seed: int)
         model.load_state_dict(state if "classifier.1.weight" in state else model.state_dict() | state)
         return model
 
+    model_meta[backbone] = {"cut": -1, "split": default_split, "stats": imagenet_stats}  # as of its own networks
     set_seed(seed, reproducible=True)
     loaders = ImageDataLoaders.from_folder(
         lake,
