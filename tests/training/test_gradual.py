@@ -13,7 +13,7 @@ from fledged.config import resolve
 from fledged.errors import ConfigError
 from fledged.products import Dataset, Run
 from fledged.progress import silent
-from fledged.settings.training import GradualConfig, TrainConfig
+from fledged.settings.training import CacheConfig, GradualConfig, TrainConfig
 from fledged.training import gradual
 from fledged.training.train import train
 from fledged.workspace import Workspace
@@ -71,14 +71,16 @@ def stages(
         }
         return Run.model_construct(**made)
 
-    told = gradual.run_stages(stage, None, {"seed": 7}, GradualConfig(**plan), "work", silent)
+    told = gradual.run_stages(
+        stage, None, {"seed": 7, "cache": CacheConfig(limit_gigabytes=3)}, GradualConfig(**plan), "work", silent
+    )
     return asked, told.best.run_id
 
 
 def test_it_ends_when_the_target_is_met(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, best = stages(monkeypatch, [(0.8, 0.5), (0.96, 0.2), (1.0, 0.1)], stages=(0, 2, 4), target_accuracy=0.95)
     assert [(each["unfreeze"], each.get("start"), each["seed"]) for each in asked] == [(0, None, 7), (2, "run1", 7)]
-    assert [each["cache"] for each in asked] == [{"blocks": 4}] * 2
+    assert [each["cache"] for each in asked] == [{"blocks": 4, "limit_gigabytes": 3}] * 2
     assert best == "run2"
 
 

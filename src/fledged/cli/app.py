@@ -31,6 +31,7 @@ Assign = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.NAME=VALUE", help="Any setting of docs/settings.md; may be repeated."),
 ]
+DatasetId = Annotated[str | None, typer.Argument(help="A dataset's id; the newest without.")]
 Seed = Annotated[int | None, typer.Option(help="The same seed gives the same result.")]
 GroupBy = Annotated[str | None, typer.Option(metavar="REGEX", help="Photos whose names match alike stay in one split.")]
 KeepSplits = Annotated[

@@ -15,6 +15,7 @@ from fledged.cli.app import (
     AsJson,
     Assign,
     Backbone,
+    DatasetId,
     DropClasses,
     GroupBy,
     KeepSplits,
@@ -141,7 +142,7 @@ def prepare(
 @app.command()
 def copy(
     to: Annotated[Path, typer.Argument(help="A new folder; for csv a new file.")],
-    dataset: Annotated[str | None, typer.Argument(help="A dataset's id; the newest without.")] = None,
+    dataset: DatasetId = None,
     work: Work = DEFAULT,
     format: Annotated[
         str, typer.Option(help="imagefolder (original files), csv (a list of them) or parquet (shrunk).")

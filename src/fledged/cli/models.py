@@ -13,6 +13,7 @@ from fledged.cli.app import (
     AsJson,
     Assign,
     Backbone,
+    DatasetId,
     Epochs,
     Mode,
     Seed,
@@ -37,7 +38,7 @@ Unfreeze = Annotated[int | None, typer.Option(help="Last blocks to train as well
 
 @app.command("find-lr")
 def find_lr(
-    dataset: Annotated[str | None, typer.Argument(help="A dataset's id; the newest without.")] = None,
+    dataset: DatasetId = None,
     work: Work = DEFAULT,
     as_json: AsJson = False,
     assign: Assign = None,
@@ -69,7 +70,7 @@ def find_lr(
 
 @app.command()
 def train(
-    dataset: Annotated[str | None, typer.Argument(help="A dataset's id; the newest without.")] = None,
+    dataset: DatasetId = None,
     work: Work = DEFAULT,
     as_json: AsJson = False,
     assign: Assign = None,
@@ -119,7 +120,7 @@ def train(
 
 @app.command()
 def tune(
-    dataset: Annotated[str | None, typer.Argument(help="A dataset's id; the newest without.")] = None,
+    dataset: DatasetId = None,
     work: Work = DEFAULT,
     as_json: AsJson = False,
     assign: Assign = None,

@@ -14,7 +14,7 @@ from typing import cast
 from fledged import progress
 from fledged.config import overlaid
 from fledged.products import Dataset, Run
-from fledged.settings.training import GradualConfig
+from fledged.settings.training import CacheConfig, GradualConfig
 from fledged.training.lr_finder import find_lr
 from fledged.training.stages import Stage, Stages
 
@@ -40,7 +40,9 @@ def run_stages(
     best: Stage | None = None
     ended = "it was the last stage of the plan"
     # What leaves the blocks that no stage trains is computed once, and each stage's activations from there.
-    cache = overlaid({"blocks": plan.stages[-1]}, cast(Mapping[str, object], settings.get("cache", {})))
+    given = settings.get("cache", {})
+    given = given.model_dump(exclude_unset=True) if isinstance(given, CacheConfig) else given
+    cache = overlaid({"blocks": plan.stages[-1]}, cast(Mapping[str, object], given))
     for number, unfreeze in enumerate(plan.stages, start=1):
         of_stage = settings | {"mode": "finetune", "unfreeze": unfreeze, "cache": cache}
         if best is not None:
