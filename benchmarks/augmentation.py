@@ -23,19 +23,20 @@ import torch
 
 from benchmarks import results
 from benchmarks.build import DATA, WEIGHTS
+from fledged.augmenting import views
+from fledged.networks import backbones
+from fledged.networks.inference import load_classifier
+from fledged.networks.weights import locate
 from fledged.preparing.prepare import prepare
 from fledged.products import Dataset, Preprocess
 from fledged.progress import silent
 from fledged.recipes import PRESETS, Preset
 from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
-from fledged.training import backbones, views
 from fledged.training.batches import read_split
 from fledged.training.features import features_of
-from fledged.training.inference import load_classifier
 from fledged.training.train import train
 from fledged.training.transfer import embedding_of
-from fledged.training.weights import locate
 from fledged.workspace import Workspace
 
 SEEDS = (1, 2, 3)

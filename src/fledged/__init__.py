@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from fledged.products import Bundle, Dataset, Prediction, RangeTest, Report, Review, Run, Snapshot
     from fledged.reviewing.review import review
     from fledged.scanning.scan import scan
+    from fledged.searching.tune import tune
     from fledged.serving.predictor import load
     from fledged.serving.server import serve
     from fledged.training.lr_finder import find_lr
     from fledged.training.reproduce import reproduce
     from fledged.training.train import train
-    from fledged.training.tune import tune
 
 __version__ = "0.1.0"
 
@@ -59,7 +59,7 @@ _HOMES = {
     "copy": "fledged.preparing.copy",
     "find_lr": "fledged.training.lr_finder",
     "train": "fledged.training.train",
-    "tune": "fledged.training.tune",
+    "tune": "fledged.searching.tune",
     "reproduce": "fledged.training.reproduce",
     "evaluate": "fledged.evaluating.evaluate",
     "compare": "fledged.evaluating.compare",

@@ -11,10 +11,10 @@ import fledged
 from fledged import progress
 from fledged.config import SECTIONS, resolve
 from fledged.errors import ConfigError, suggestion
+from fledged.networks.weights import locate
 from fledged.products import Bundle, Product
 from fledged.scanning.scan import scan
 from fledged.settings.training import TrainConfig
-from fledged.training.weights import locate
 from fledged.workspace import DEFAULT
 
 Settings = Mapping[str, Mapping[str, object]]

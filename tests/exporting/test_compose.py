@@ -14,9 +14,9 @@ import pytest
 from demo.drawing import CLASSES, draw_photo
 from fledged.exporting.export import _graph
 from fledged.images import to_square
+from fledged.networks.inference import load_classifier, run_probabilities
 from fledged.products import Run
 from fledged.progress import silent
-from fledged.training.inference import load_classifier, run_probabilities
 from fledged.training.train import train
 from fledged.workspace import Workspace
 

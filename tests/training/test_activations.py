@@ -12,18 +12,19 @@ import torch
 
 from demo.drawing import draw_photo
 from fledged import images
+from fledged.augmenting.views import view
+from fledged.networks import backbones
+from fledged.networks.blocks import chain, cut
+from fledged.networks.model import Embedder
+from fledged.networks.weights import locate
 from fledged.products import Preprocess
 from fledged.progress import silent
 from fledged.recipes import PRESETS, Recipe
 from fledged.settings.training import TrainConfig
-from fledged.training import activations, backbones
+from fledged.training import activations
 from fledged.training.activations import NoRoom, Store, activations_of, anew, n_bytes, open_sessions, shape_of
-from fledged.training.blocks import chain, cut
 from fledged.training.features import Embedding
-from fledged.training.model import Embedder
 from fledged.training.transfer import embedding_of, onward
-from fledged.training.views import view
-from fledged.training.weights import locate
 from fledged.workspace import Workspace
 
 HOW = Preprocess(size_px=64)

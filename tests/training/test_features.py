@@ -12,16 +12,17 @@ import torch
 
 from demo.drawing import draw_photo
 from fledged import images
+from fledged.augmenting.views import view
+from fledged.networks import backbones
+from fledged.networks.model import Embedder
+from fledged.networks.weights import locate
 from fledged.products import Preprocess
 from fledged.progress import silent
 from fledged.recipes import PRESETS
 from fledged.settings.training import TrainConfig
-from fledged.training import backbones, features
+from fledged.training import features
 from fledged.training.features import Embedding, features_of
-from fledged.training.model import Embedder
 from fledged.training.transfer import embedding_of
-from fledged.training.views import view
-from fledged.training.weights import locate
 from fledged.workspace import Workspace
 
 HOW = Preprocess(size_px=64, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))

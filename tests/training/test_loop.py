@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from fledged.errors import ConfigError, TrainingError
+from fledged.networks.model import Head
 from fledged.settings.training import LossConfig, OptimizeConfig
 from fledged.training.batches import FeatureBatches
 from fledged.training.loop import Plan, Progress, class_weights, fit
-from fledged.training.model import Head
 from fledged.training.precision import accelerator
 from fledged.training.schedules import Length, share
 

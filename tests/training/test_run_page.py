@@ -16,9 +16,9 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 from fledged import summary
+from fledged.networks.census import size_of
 from fledged.products import Dataset, Run
 from fledged.training import run_page
-from fledged.training.census import size_of
 from fledged.training.curves import Chart, charts, smoothed
 from fledged.training.picture import png
 from fledged.training.run_files import tell_stages

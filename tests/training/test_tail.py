@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from fledged.networks import backbones
+from fledged.networks.blocks import chain, cut
+from fledged.networks.model import Classifier, Head, Tail
 from fledged.products import Dataset, Preprocess
 from fledged.progress import silent
 from fledged.settings.training import TrainConfig
-from fledged.training import backbones
 from fledged.training.activations import Store
 from fledged.training.batches import Batch
-from fledged.training.blocks import chain, cut
 from fledged.training.loop import Plan
-from fledged.training.model import Classifier, Head, Tail
 from fledged.training.tail import tail_batches
 from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace

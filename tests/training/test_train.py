@@ -14,15 +14,15 @@ import safetensors.torch
 import torch
 
 from fledged.errors import ConfigError, ProductError
+from fledged.networks.backbones import _in_timm_names, empty, read
+from fledged.networks.inference import run_probabilities
+from fledged.networks.weights import locate
 from fledged.products import Dataset, Run
 from fledged.progress import silent
 from fledged.recipes import PRESETS
 from fledged.settings.training import TrainConfig
 from fledged.training import checkpoints
-from fledged.training.backbones import _in_timm_names, empty, read
-from fledged.training.inference import run_probabilities
 from fledged.training.train import train
-from fledged.training.weights import locate
 from fledged.workspace import Workspace
 
 SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "views": 2, "epochs": 6}

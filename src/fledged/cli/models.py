@@ -109,7 +109,7 @@ def train(
     )
     if show_augmented:
         with fledged.naming_extras():
-            from fledged.training.before_after import show_augmented as show
+            from fledged.augmenting.before_after import show_augmented as show
         shown = show(dataset, work=work, **settings)
         print(f"Augmented {shown.n_photos} photos, {shown.n_views} views each, by {shown.augment.preset}")
         print(f"Saved {shown.picture}\nPage  {shown.page}")
@@ -137,7 +137,7 @@ def tune(
     time: Annotated[str | None, typer.Option(metavar="90s|10m|1h30m", help="After it no trial is begun.")] = None,
 ) -> None:
     """Search for a training's settings on folds of train and val: rate, decay, smoothing, head, views."""
-    from fledged.training.tuning import tuning_lines
+    from fledged.searching.tuning import tuning_lines
 
     training = {"backbone": backbone, "weights": weights, "mode": mode, "epochs": epochs, "batch_size": batch_size}
     training |= {"unfreeze": unfreeze, "views": views}

@@ -17,8 +17,8 @@ from fledged.evaluating.comparison import Comparison, Contender, Pair
 from fledged.evaluating.evaluate import evaluate
 from fledged.evaluating.metrics import mcnemar
 from fledged.evaluating.subject import Subject, find_subject
+from fledged.networks.census import size_of
 from fledged.products import Bundle, Report, Run
-from fledged.training.census import size_of
 from fledged.training.train import train
 from fledged.workspace import DEFAULT, Workspace
 

@@ -55,7 +55,7 @@ def find_subject(workspace: Workspace, wanted: Run | Bundle | str | os.PathLike[
 
 def _of_run(run: Run) -> Subject:
     def load() -> Probabilities:
-        from fledged.training.inference import run_probabilities
+        from fledged.networks.inference import run_probabilities
 
         return run_probabilities(run)
 

@@ -12,9 +12,9 @@ from fledged.errors import ProductError
 from fledged.exporting.card import model_card
 from fledged.exporting.compose import compose
 from fledged.exporting.parity import measure
+from fledged.networks.inference import load_classifier
 from fledged.products import Bundle, Dataset, Report, Run
 from fledged.settings.results import ExportConfig
-from fledged.training.inference import load_classifier
 from fledged.training.transfer import embedding_of
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_bytes
 

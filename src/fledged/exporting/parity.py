@@ -14,10 +14,10 @@ import polars as pl
 from fledged import engine, images
 from fledged.errors import ParityError
 from fledged.images import UInt8Array
+from fledged.networks.graph import INPUT
 from fledged.products import Dataset, Parity, Preprocess, Report
 from fledged.progress import Report as Progress
 from fledged.settings.results import ExportConfig
-from fledged.training.graph import INPUT
 
 _BATCH = 16
 

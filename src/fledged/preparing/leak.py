@@ -19,15 +19,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from fledged.config import resolve
+from fledged.networks import backbones
+from fledged.networks.weights import Source, locate
 from fledged.preparing.members import folds_of
 from fledged.preparing.split import Group, place
 from fledged.products import SPLITS, Dataset, Figure, Leak, Preprocess
 from fledged.progress import Report
 from fledged.settings.training import TrainConfig
-from fledged.training import backbones
 from fledged.training.features import Float32Array, features_of
 from fledged.training.transfer import embedding_of
-from fledged.training.weights import Source, locate
 from fledged.workspace import Workspace
 
 N_FOLDS = 5

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from fledged.networks.weights import Source
 from fledged.products import Snapshot
 from fledged.progress import Report
 from fledged.reviewing.clusters import cluster_findings
@@ -19,7 +20,6 @@ from fledged.reviewing.privacy import gps_findings
 from fledged.reviewing.quality import quality_findings
 from fledged.settings.lake import PrepareConfig, ReviewConfig
 from fledged.settings.training import TrainConfig
-from fledged.training.weights import Source
 from fledged.workspace import Workspace
 
 VERSION = 2  # raise when any finder changes, so that remembered findings are found again

@@ -16,16 +16,16 @@ import polars as pl
 
 from fledged import engine
 from fledged.copies import kept_copies
+from fledged.networks import backbones
+from fledged.networks.weights import Source
 from fledged.parts import Parts
 from fledged.products import Preprocess
 from fledged.progress import Report, silent
 from fledged.reviewing.outlines import OUTLINE_PX, Look, look
 from fledged.settings.lake import PrepareConfig
 from fledged.settings.training import TrainConfig
-from fledged.training import backbones
 from fledged.training.features import Embedding, add_features, feature_parts, known_features
 from fledged.training.transfer import embedding_of
-from fledged.training.weights import Source
 from fledged.workspace import Workspace
 
 Float32Array = npt.NDArray[np.float32]

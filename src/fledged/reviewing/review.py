@@ -12,6 +12,7 @@ import polars as pl
 from fledged import progress
 from fledged.config import resolve
 from fledged.errors import ConfigError
+from fledged.networks.weights import locate
 from fledged.products import Review, Snapshot
 from fledged.reviewing import findings
 from fledged.reviewing.advice import REVIEWER as ADVICE
@@ -22,7 +23,6 @@ from fledged.reviewing.log import DecisionLog
 from fledged.scanning.changes import warn_of_changes
 from fledged.settings.lake import PrepareConfig, ReviewConfig
 from fledged.settings.training import TrainConfig
-from fledged.training.weights import locate
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
 
 

@@ -23,13 +23,13 @@ import polars as pl
 from onnxruntime import InferenceSession
 
 from fledged import engine
+from fledged.augmenting import views
 from fledged.errors import WorkspaceError
+from fledged.networks.graph import INPUT
 from fledged.products import Preprocess
 from fledged.progress import Report
 from fledged.recipes import Recipe
-from fledged.training import views
 from fledged.training.features import Embedding, copy_keys, embed, open_session
-from fledged.training.graph import INPUT
 from fledged.workspace import Workspace, disk_errors, write, write_bytes
 
 _LOG = logging.getLogger("fledged")

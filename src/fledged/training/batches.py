@@ -14,9 +14,9 @@ import polars as pl
 import torch
 
 from fledged import engine
+from fledged.augmenting import views
 from fledged.products import Dataset, Preprocess, Split
 from fledged.recipes import Recipe
-from fledged.training import views
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 IntArray = npt.NDArray[np.int64]

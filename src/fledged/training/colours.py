@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fledged import engine, images
+from fledged.augmenting import views
 from fledged.products import Dataset, Preprocess
-from fledged.training import views
 from fledged.training.batches import read_split
 
 _LEVELS = np.arange(256)

@@ -17,12 +17,12 @@ import onnxruntime
 import polars as pl
 
 from fledged import engine
+from fledged.augmenting import views
+from fledged.networks.graph import INPUT
 from fledged.parts import Parts
 from fledged.products import Preprocess
 from fledged.progress import Report
 from fledged.recipes import Recipe
-from fledged.training import views
-from fledged.training.graph import INPUT
 from fledged.workspace import Workspace
 
 Float32Array = npt.NDArray[np.float32]

@@ -13,20 +13,21 @@ from torch import nn
 
 from fledged import progress
 from fledged.errors import ConfigError
+from fledged.networks import backbones
+from fledged.networks.backbones import Backbone
+from fledged.networks.blocks import chain, cut
+from fledged.networks.model import Classifier, Head, Tail
+from fledged.networks.weights import Source, locate
 from fledged.products import WEIGHTS_FILE, Dataset, Preprocess, Run
 from fledged.settings.training import AugmentConfig, LossConfig, OptimizeConfig, TrainConfig
-from fledged.training import backbones, optimizers, precision
+from fledged.training import optimizers, precision
 from fledged.training.activations import Store, shape_of
-from fledged.training.backbones import Backbone
 from fledged.training.batches import Batches, PhotoBatches, read_split
-from fledged.training.blocks import chain, cut
 from fledged.training.colours import colours_of
 from fledged.training.features import Embedding
 from fledged.training.loop import Plan, Progress, class_weights, fit
-from fledged.training.model import Classifier, Head, Tail
 from fledged.training.tail import tail_batches
 from fledged.training.transfer import embedding_of, feature_batches, onward
-from fledged.training.weights import Source, locate
 from fledged.workspace import Workspace, product_id
 
 _LOG = logging.getLogger("fledged")

@@ -16,16 +16,17 @@ from accelerate import Accelerator
 from torch import nn
 
 from fledged import engine
-from fledged.training import losses, optimizers, precision, views
+from fledged.augmenting import views
+from fledged.networks.backbones import Backbone
+from fledged.networks.blocks import chain, cut
+from fledged.networks.model import Classifier, Tail
+from fledged.training import losses, optimizers, precision
 from fledged.training.activations import anew, n_bytes, n_lacking, open_sessions
-from fledged.training.backbones import Backbone
 from fledged.training.batches import read_split
-from fledged.training.blocks import chain, cut
 from fledged.training.budget import Cost
 from fledged.training.features import Embedding, copy_keys, known_features
 from fledged.training.job import Job, frozen_part, untrained
 from fledged.training.loop import Plan, step
-from fledged.training.model import Classifier, Tail
 from fledged.training.transfer import embedding_of
 
 SAVE_S = 3.0  # a run's page, curves and weights

@@ -9,15 +9,15 @@ from pathlib import Path
 import safetensors.torch
 import tomli_w
 
+from fledged.networks.backbones import Backbone
+from fledged.networks.census import size_of
+from fledged.networks.model import Classifier
 from fledged.products import WEIGHTS_FILE, BackboneInfo, Dataset, Run
 from fledged.settings.training import TrainConfig
 from fledged.training import run_page, stages
-from fledged.training.backbones import Backbone
-from fledged.training.census import size_of
 from fledged.training.environment import environment
 from fledged.training.job import Job
 from fledged.training.loop import Epoch, Progress
-from fledged.training.model import Classifier
 from fledged.training.stages import Stages
 from fledged.training.steps import as_table
 from fledged.workspace import Workspace, now, write_bytes

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fledged.networks.census import NetworkSize
 from fledged.pages.template import environment
 from fledged.products import WEIGHTS_FILE, Dataset, Run
 from fledged.training import stages
-from fledged.training.census import NetworkSize
 from fledged.training.curves import charts, every_of, span_of
 from fledged.training.picture import png
 from fledged.training.stages import Stages

@@ -14,10 +14,10 @@ import torch
 from onnxruntime import InferenceSession
 
 from fledged import engine
+from fledged.augmenting import views
 from fledged.products import Dataset, Preprocess
 from fledged.recipes import Recipe
 from fledged.settings.training import TrainConfig
-from fledged.training import views
 from fledged.training.activations import Activations, NoRoom, Store, activations_of, anew, open_sessions
 from fledged.training.batches import Batch, Batches, IntArray, epoch_of, read_split
 from fledged.training.features import Embedding

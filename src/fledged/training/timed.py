@@ -11,11 +11,11 @@ from dataclasses import replace
 
 from fledged import progress
 from fledged.errors import ConfigError
+from fledged.networks.blocks import chain, cut
 from fledged.products import Dataset
 from fledged.settings.training import TrainConfig
 from fledged.training import optimizers, probe
 from fledged.training.activations import Store
-from fledged.training.blocks import chain, cut
 from fledged.training.budget import (
     PLANNED_SHARE,
     SETTLED_SHARE,

@@ -19,9 +19,9 @@ import numpy as np
 from accelerate.tracking import GeneralTracker, MLflowTracker, TensorBoardTracker, WandBTracker
 from torch import nn
 
+from fledged.augmenting.before_after import sheet_of
 from fledged.errors import MissingExtra
 from fledged.settings.training import TrackConfig
-from fledged.training.before_after import sheet_of
 from fledged.training.job import Job
 from fledged.training.loop import Epoch, Progress
 from fledged.training.unusual import flat

@@ -7,14 +7,14 @@ import hashlib
 import torch
 from torch import nn
 
+from fledged.networks import graph
+from fledged.networks.model import Embedder
 from fledged.products import Dataset, Preprocess
 from fledged.progress import Report
 from fledged.settings.training import TrainConfig
-from fledged.training import graph
 from fledged.training.batches import FeatureBatches, read_split
 from fledged.training.features import Embedding, features_of
 from fledged.training.loop import Plan
-from fledged.training.model import Embedder
 from fledged.workspace import Workspace, write_bytes
 
 _VAL_BATCH = 4096

@@ -6,11 +6,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from fledged.networks.blocks import chain, cut
+from fledged.networks.inference import load_classifier
+from fledged.networks.model import Classifier
 from fledged.products import Run
 from fledged.records import Record
-from fledged.training.blocks import chain, cut
-from fledged.training.inference import load_classifier
-from fledged.training.model import Classifier
 
 
 class BlockSize(Record):

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from fledged.errors import ConfigError, WeightsError
-from fledged.training.weights import Source, three_ways
+from fledged.networks.weights import Source, three_ways
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -27,13 +27,13 @@ from fledged.config import overlaid, resolve
 from fledged.errors import ConfigError, TrainingError
 from fledged.products import Dataset, Run
 from fledged.records import Record
+from fledged.searching.folds import folds_of
+from fledged.searching.tuning import Trial, Tuning, nested
 from fledged.settings.training import TrainConfig
 from fledged.settings.tuning import TuneConfig
 from fledged.training.budget import Clock, seconds_of
-from fledged.training.folds import folds_of
 from fledged.training.job import NO_PART, Job, job_of, pupil_of, untrained
 from fledged.training.loop import Progress, fit
-from fledged.training.tuning import Trial, Tuning, nested
 from fledged.workspace import DEFAULT, Workspace, product_id, write_bytes
 
 _LOG = logging.getLogger("fledged")

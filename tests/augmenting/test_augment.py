@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from demo.drawing import draw_photo
 from fledged import images, recipes
+from fledged.augmenting import views
+from fledged.augmenting.augment import GREY, augmented
 from fledged.products import Preprocess
 from fledged.recipes import PRESETS, Recipe
-from fledged.training import views
-from fledged.training.augment import GREY, augmented
 
 HOW = Preprocess(size_px=64)
 MODES = get_args(Preprocess.model_fields["resize"].annotation)

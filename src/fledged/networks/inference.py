@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from fledged.networks import backbones
+from fledged.networks.model import Classifier, Head
 from fledged.products import WEIGHTS_FILE, Run
-from fledged.training import backbones
-from fledged.training.model import Classifier, Head
 
 Probabilities = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 

@@ -23,7 +23,7 @@ def view(jpeg: bytes, sha256: str, how: Preprocess, number: int, recipe: Recipe)
     if number == 0 or not recipe:
         return images.model_input(jpeg, how)
     # Imported here: torchvision takes a second, and who looks at photos as they are served waits for nothing.
-    from fledged.training.augment import augmented
+    from fledged.augmenting.augment import augmented
 
     random = np.random.default_rng([number, int(sha256[:16], 16)])
     _, image = images.decode(jpeg)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from fledged.errors import ConfigError
-from fledged.training import backbones
-from fledged.training.blocks import chain, cut
+from fledged.networks import backbones
+from fledged.networks.blocks import chain, cut
 
 N_BLOCKS = {
     "mobilenet_v2": 19,

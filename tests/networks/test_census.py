@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from fledged.networks.census import _flops, size_of
+from fledged.networks.inference import load_classifier
+from fledged.networks.model import Classifier, Head
 from fledged.products import Preprocess, Run
-from fledged.training.census import _flops, size_of
-from fledged.training.inference import load_classifier
-from fledged.training.model import Classifier, Head
 
 
 class Looking(nn.Module):

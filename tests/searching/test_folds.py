@@ -13,9 +13,9 @@ from fledged.errors import ConfigError
 from fledged.preparing.prepare import prepare
 from fledged.products import Dataset
 from fledged.progress import silent
+from fledged.searching.folds import folds_of
 from fledged.training import activations, features
 from fledged.training.batches import read_split
-from fledged.training.folds import folds_of
 from fledged.training.train import train
 from fledged.workspace import Workspace
 

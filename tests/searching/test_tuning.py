@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fledged.training.tuning import Trial, Tuning, flat, nested, tuning_lines
+from fledged.searching.tuning import Trial, Tuning, flat, nested, tuning_lines
 
 
 def tuning(*losses: float | None, **changes: Any) -> Tuning:

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser
 
+from fledged.augmenting import before_after
+from fledged.augmenting.before_after import Row, Shown, show_augmented
+from fledged.augmenting.views import view
 from fledged.errors import ConfigError
 from fledged.products import Dataset, Preprocess
-from fledged.training import before_after
 from fledged.training.batches import read_split
-from fledged.training.before_after import Row, Shown, show_augmented
-from fledged.training.views import view
 from tests.browsing import barriers, open_file
 
 HOSTILE = ("<b onclick='x'>&{% raw %}", "Straße", "plain", "鳥 птица")

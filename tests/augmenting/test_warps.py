@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fledged.training.warps import distort_grid, turn
+from fledged.augmenting.warps import distort_grid, turn
 
 
 def dotted(row: int, column: int, height: int = 41, width: int = 61) -> torch.Tensor:

@@ -14,9 +14,9 @@ from PIL import Image
 
 from demo.drawing import draw_photo
 from fledged import images
+from fledged.augmenting.views import key, view
 from fledged.products import Preprocess
 from fledged.recipes import PRESETS, Preset, Recipe, Rotate
-from fledged.training.views import key, view
 
 HOW = Preprocess(size_px=64)
 JPEG = images.to_jpeg(draw_photo("flying_bird", 1, (160, 120)), 90)
@@ -48,7 +48,7 @@ def test_a_view_is_the_same_in_another_process_whatever_the_global_random_state(
     code = (
         "import hashlib, sys, torch, numpy; torch.manual_seed(9); numpy.random.seed(9); torch.set_num_threads(1)\n"
         "from fledged.products import Preprocess; from fledged.recipes import PRESETS\n"
-        "from fledged.training.views import view\n"
+        "from fledged.augmenting.views import view\n"
         "jpeg = sys.stdin.buffer.read(); sha256 = hashlib.sha256(jpeg).hexdigest()\n"
         "for recipe in reversed(PRESETS.values()):\n"
         "    print(hashlib.sha256(view(jpeg, sha256, Preprocess(size_px=64), 3, recipe).tobytes()).hexdigest())\n"

@@ -14,9 +14,9 @@ import safetensors.torch
 import torch
 
 from fledged.errors import ConfigError, WeightsError
+from fledged.networks import backbones
+from fledged.networks.weights import Source, locate
 from fledged.settings.training import TrainConfig
-from fledged.training import backbones
-from fledged.training.weights import Source, locate
 
 
 def scratch(name: str) -> backbones.Backbone:
@@ -121,8 +121,8 @@ class Hub(http.server.BaseHTTPRequestHandler):
 BUILD_FROM_HUB = """
 import torch
 from fledged.settings.training import TrainConfig
-from fledged.training import backbones
-from fledged.training.weights import locate
+from fledged.networks import backbones
+from fledged.networks.weights import locate
 backbone = backbones.build(locate(TrainConfig(backbone="timm:test_resnet.r160_in1k")))
 print(float(backbone.module.state_dict()["conv1.0.weight"].sum()))
 """

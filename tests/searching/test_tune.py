@@ -13,8 +13,8 @@ from fledged.config import CONFIG_FILE
 from fledged.errors import ConfigError
 from fledged.products import Dataset
 from fledged.progress import silent
+from fledged.searching.tune import _study, tune
 from fledged.training.train import train
-from fledged.training.tune import _study, tune
 from fledged.workspace import Workspace
 
 SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "views": 2, "epochs": 3}

@@ -13,12 +13,12 @@ import polars as pl
 from PIL import Image, ImageDraw, ImageFont
 
 from fledged import images
+from fledged.augmenting.views import view
 from fledged.config import resolve
 from fledged.pages.template import environment
 from fledged.products import Dataset, Preprocess
 from fledged.recipes import STEPS
 from fledged.settings.training import AugmentConfig, TrainConfig
-from fledged.training.views import view
 from fledged.workspace import DEFAULT, Workspace, write_bytes
 
 N_VIEWS = 6

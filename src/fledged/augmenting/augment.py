@@ -16,9 +16,9 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as kernels
 
 from fledged import recipes
+from fledged.augmenting import warps
 from fledged.products import Preprocess
 from fledged.recipes import Recipe, Step
-from fledged.training import warps
 
 # What pads and holes are filled with: middle grey, near zero after standardisation, as where serving pads.
 GREY = 128

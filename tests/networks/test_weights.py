@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from fledged.errors import WeightsError
+from fledged.networks import weights
+from fledged.networks.weights import locate
 from fledged.settings.training import TrainConfig
-from fledged.training import weights
-from fledged.training.weights import locate
 
 CLOSED_PORT = "http://127.0.0.1:9"
 
