@@ -67,7 +67,7 @@ def render(story: Story) -> str:
     unreadable = _unreadable(story.answers)
     return (
         environment(Path(__file__).parent)
-        .get_template("report.html.jinja")
+        .get_template("report/report.html.jinja")
         .render(
             story=story,
             f=figures,
