@@ -77,7 +77,8 @@ def _prediction_line(path: Path, answer: Prediction | Failure) -> str:
     name = str(path).encode(errors="backslashreplace").decode().replace("\n", "\\n")
     if isinstance(answer, Failure):
         return f"{name}\terror: {answer.error}"
-    return f"{name}\t" + "\t".join(f"{entry.label} {entry.score:.1%}" for entry in answer.top_k)
+    classes = [f"{entry.label} {entry.score:.1%}" for entry in answer.top_k]
+    return "\t".join([name, *(classes if answer.accepted else ["unknown, nearest to:", *classes])])
 
 
 def _prediction_json(path: Path, answer: Prediction | Failure) -> str:

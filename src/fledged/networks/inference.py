@@ -7,16 +7,20 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+import safetensors.numpy
 import safetensors.torch
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fledged.networks import backbones
+from fledged.networks.knowing import CENTROIDS, Knowing
 from fledged.networks.model import Classifier, Head
-from fledged.products import WEIGHTS_FILE, Run
+from fledged.products import CENTROIDS_FILE, WEIGHTS_FILE, Run
 
-Probabilities = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+Float32Array = npt.NDArray[np.float32]
+Probabilities = Callable[[npt.NDArray[np.uint8]], Float32Array]
+Scored = Callable[[npt.NDArray[np.uint8]], tuple[Float32Array, Float32Array]]
 
 
 def load_classifier(run: Run) -> Classifier:
@@ -29,19 +33,41 @@ def load_classifier(run: Run) -> Classifier:
 
 
 def run_probabilities(run: Run) -> Probabilities:
-    """uint8 photos (N, S, S, 3) to probabilities (N, C)."""
-    model = _fused(load_classifier(run))
+    """uint8 photos (N, S, S, 3) to probabilities (N, C), at the run's temperature."""
+    model = _knowing(run, None)
 
-    def probabilities(photos_NHWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def probabilities(photos_NHWC: npt.NDArray[np.uint8]) -> Float32Array:
         with torch.inference_mode():
-            logits_NC: torch.Tensor = model(torch.from_numpy(photos_NHWC))
-            result: npt.NDArray[np.float32] = logits_NC.softmax(1).numpy()
-            return result
+            answers_NC: Float32Array = model(torch.from_numpy(photos_NHWC))[0].numpy()
+            return answers_NC
 
     return probabilities
 
 
-def _fused(model: nn.Module) -> nn.Module:
+def run_scored(run: Run) -> Scored:
+    """uint8 photos (N, S, S, 3) to probabilities (N, C) and unknown scores (N,), of a run that has a threshold."""
+    model = _knowing(run, torch.from_numpy(load_centroids(run)))
+
+    def scored(photos_NHWC: npt.NDArray[np.uint8]) -> tuple[Float32Array, Float32Array]:
+        with torch.inference_mode():
+            answers_NC, scores_N = model(torch.from_numpy(photos_NHWC))
+            return answers_NC.numpy(), scores_N.numpy()
+
+    return scored
+
+
+def load_centroids(run: Run) -> Float32Array:
+    """Where the classes of a run lie among its features (C, F)."""
+    centroids_CF: Float32Array = safetensors.numpy.load_file(run.folder / CENTROIDS_FILE)[CENTROIDS]
+    return centroids_CF
+
+
+def _knowing(run: Run, centroids_CF: torch.Tensor | None) -> Knowing:
+    temperature = run.calibration.temperature if run.calibration else 1.0
+    return Knowing(_fused(load_classifier(run)), temperature, centroids_CF)
+
+
+def _fused(model: Classifier) -> Classifier:
     """The same network; each BatchNorm that directly follows a convolution becomes part of it: half the time."""
     for sequence in [module for module in model.modules() if isinstance(module, nn.Sequential)]:
         for place, (layer, after) in enumerate(itertools.pairwise(sequence)):

@@ -141,7 +141,7 @@ def _version(predictor: Predictor) -> dict[str, object]:
 
 def _model(predictor: Predictor, config: ServeConfig) -> dict[str, object]:
     bundle = predictor.bundle
-    told = {"classes", "preprocess", "backbone", "accuracy", "parity"}
+    told = {"classes", "preprocess", "backbone", "accuracy", "parity", "calibration", "unknown"}
     limits = {"max_megabytes": config.max_megabytes, "top_k": config.top_k}
     return {"bundle_id": bundle.id, **bundle.model_dump(mode="json", include=told), "limits": limits}
 

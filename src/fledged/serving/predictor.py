@@ -51,17 +51,26 @@ class Predictor:
         """Run the model once, as it will be run; only then is the predictor ready. Raises ProductError."""
         side, n_classes = self.bundle.preprocess.size_px, len(self.bundle.classes)
         try:
-            shape = self.probabilities(np.zeros((1, side, side, 3), np.uint8)).shape
+            answer, score = self.scored(np.zeros((1, side, side, 3), np.uint8))
         except Exception as error:  # ONNX Runtime raises types of its own that share no base
             raise _unusable(self.bundle, "cannot run") from error
-        if shape != (1, n_classes):
-            raise _unusable(self.bundle, f"answers with shape {shape} where the bundle names {n_classes} classes")
+        if answer.shape != (1, n_classes):
+            what = f"answers with shape {answer.shape} where the bundle names {n_classes} classes"
+            raise _unusable(self.bundle, what)
+        if score.shape != (1,):
+            raise _unusable(self.bundle, f"gives unknown scores of shape {score.shape}, not (1,)")
         self.is_warm = True
 
     def probabilities(self, batch: UInt8Array) -> Float32Array:
         """Probabilities (N, C) of model inputs (N, S, S, 3); `images.model_input` makes one of a photo's bytes."""
-        answer: Float32Array = self._session.run(["probabilities"], {"photos": batch})[0]
-        return answer
+        return self.scored(batch)[0]
+
+    def scored(self, batch: UInt8Array) -> tuple[Float32Array, Float32Array]:
+        """Probabilities (N, C), and unknown scores (N,), which are 0 where an older bundle has none."""
+        if self.bundle.unknown is None:
+            return self._session.run(["probabilities"], {"photos": batch})[0], np.zeros(len(batch), np.float32)
+        probabilities_NC, scores_N = self._session.run(["probabilities", "unknown_score"], {"photos": batch})
+        return probabilities_NC, scores_N
 
     def predict(self, photo: Photo, top_k: int = TOP_K) -> Prediction:
         """The answer for a file, its bytes, a Pillow picture or an RGB array (height, width, 3).
@@ -71,7 +80,8 @@ class Predictor:
         """
         start_s = time.perf_counter()
         square = self._square(photo)
-        return self._prediction(self.probabilities(square[np.newaxis])[0], top_k, time.perf_counter() - start_s)
+        probabilities_1C, scores_1 = self.scored(square[np.newaxis])
+        return self._prediction(probabilities_1C[0], float(scores_1[0]), top_k, time.perf_counter() - start_s)
 
     def predict_many(
         self, paths: Iterable[str | os.PathLike[str]], top_k: int = TOP_K, report: Report = silent
@@ -110,13 +120,14 @@ class Predictor:
     def _answer(self, chunk: Sequence[_Decoded], top_k: int) -> Iterator[tuple[Path, Prediction | Failure]]:
         squares = [square for _, square, _ in chunk if not isinstance(square, Failure)]
         start_s = time.perf_counter()
-        rows = iter(self.probabilities(np.stack(squares)) if squares else ())
+        rows = iter(zip(*self.scored(np.stack(squares)), strict=True) if squares else ())
         share_s = (time.perf_counter() - start_s) / max(1, len(squares))
         for file, square, decode_s in chunk:
             if isinstance(square, Failure):
                 yield file, square
             else:
-                yield file, self._prediction(next(rows), top_k, decode_s + share_s)
+                row, score = next(rows)
+                yield file, self._prediction(row, float(score), top_k, decode_s + share_s)
 
     def _square(self, photo: Photo) -> UInt8Array:
         how = self.bundle.preprocess
@@ -138,11 +149,18 @@ class Predictor:
             remedy = "Send it again, or a smaller copy saved anew with an image editor."
             raise RequestError(f"This photo cannot be read: {error}", status=422, where=where, remedy=remedy) from error
 
-    def _prediction(self, row: Float32Array, top_k: int, seconds: float) -> Prediction:
+    def _prediction(self, row: Float32Array, score: float, top_k: int, seconds: float) -> Prediction:
         order = np.argsort(-row, kind="stable")[:top_k]
         top = tuple(ClassScore(label=self.bundle.classes[index], score=float(row[index])) for index in order)
+        unknown = self.bundle.unknown
         return Prediction(
-            label=top[0].label, confidence=top[0].score, top_k=top, bundle_id=self.bundle.id, seconds=seconds
+            label=top[0].label,
+            confidence=top[0].score,
+            top_k=top,
+            bundle_id=self.bundle.id,
+            seconds=seconds,
+            accepted=unknown is None or unknown.accepts(score),
+            unknown_score=None if unknown is None else score,
         )
 
 
