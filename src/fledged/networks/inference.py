@@ -14,13 +14,34 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fledged.networks import backbones
-from fledged.networks.knowing import CENTROIDS, Knowing
+from fledged.networks.knowing import CENTROIDS, SMALLEST
 from fledged.networks.model import Classifier, Head
 from fledged.products import CENTROIDS_FILE, WEIGHTS_FILE, Run
 
 Float32Array = npt.NDArray[np.float32]
 Probabilities = Callable[[npt.NDArray[np.uint8]], Float32Array]
 Scored = Callable[[npt.NDArray[np.uint8]], tuple[Float32Array, Float32Array]]
+
+
+class Knowing(nn.Module):
+    """uint8 photos (N, S, S, 3) to probabilities (N, C) at a temperature, and unknown scores (N,).
+
+    A score is the cosine distance, 0..2, to the nearest class centroid (C, F); the farther, the less it is known.
+    """
+
+    def __init__(self, model: Classifier, temperature: float, centroids_CF: torch.Tensor | None) -> None:
+        super().__init__()
+        self.model = model
+        self.temperature = temperature
+        self.centroids = centroids_CF
+
+    def forward(self, photos_NHWC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Probabilities (N, C); scores (N,), or None without centroids."""
+        features_NF = self.model.embed(photos_NHWC)
+        probabilities_NC = (self.model.head(features_NF) / self.temperature).softmax(1)
+        if self.centroids is None:
+            return probabilities_NC, None
+        return probabilities_NC, 1 - (nn.functional.normalize(features_NF, eps=SMALLEST) @ self.centroids.T).amax(1)
 
 
 def load_classifier(run: Run) -> Classifier:

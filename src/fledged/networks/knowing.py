@@ -1,6 +1,6 @@
 """What a network knows of itself: how sure it may be of its answers, and how far a photo is from all that it has seen.
 
-Shapes: N photos, F features, C classes.
+No torch: evaluation and export read it too. Shapes: N photos, F features, C classes.
 """
 
 from __future__ import annotations
@@ -9,11 +9,6 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import nn
-
-from fledged.networks.model import Classifier
-
 CENTROIDS = "centroids"  # the tensor (C, F) in a run's file of that name
 SMALLEST = 1e-12  # length by which features are divided at least
 
@@ -23,27 +18,6 @@ _STEPS = 60  # of halving; the interval is then below what a float can tell
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-
-
-class Knowing(nn.Module):
-    """uint8 photos (N, S, S, 3) to probabilities (N, C) at a temperature, and unknown scores (N,).
-
-    A score is the cosine distance, 0..2, to the nearest class centroid (C, F); the farther, the less it is known.
-    """
-
-    def __init__(self, model: Classifier, temperature: float, centroids_CF: torch.Tensor | None) -> None:
-        super().__init__()
-        self.model = model
-        self.temperature = temperature
-        self.centroids = centroids_CF
-
-    def forward(self, photos_NHWC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Probabilities (N, C); scores (N,), or None without centroids."""
-        features_NF = self.model.embed(photos_NHWC)
-        probabilities_NC = (self.model.head(features_NF) / self.temperature).softmax(1)
-        if self.centroids is None:
-            return probabilities_NC, None
-        return probabilities_NC, 1 - (nn.functional.normalize(features_NF, eps=SMALLEST) @ self.centroids.T).amax(1)
 
 
 def temperature_of(logits_NC: npt.NDArray[np.floating], labels_N: IntArray) -> float:
