@@ -335,6 +335,7 @@ class UnknownFigures(Record):
     share_kept: float  # asked for
     n_validation: int
     accepted: Figure  # share of the answered photos, all of which do belong to a class
+    refused: Figure
     right_accepted: Figure  # share of right answers among them
     right_refused: Figure
     left_out: tuple[LeftOutClass, ...]

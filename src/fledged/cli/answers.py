@@ -78,7 +78,7 @@ def _prediction_line(path: Path, answer: Prediction | Failure) -> str:
     if isinstance(answer, Failure):
         return f"{name}\terror: {answer.error}"
     classes = [f"{entry.label} {entry.score:.1%}" for entry in answer.top_k]
-    return "\t".join([name, *(classes if answer.accepted else ["unknown, nearest to:", *classes])])
+    return "\t".join([name, *(classes if answer.accepted else ["unknown, its likeliest:", *classes])])
 
 
 def _prediction_json(path: Path, answer: Prediction | Failure) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fledged.evaluating.answering import Answers
-from fledged.evaluating.metrics import FloatArray, wilson
+from fledged.evaluating.metrics import wilson
 from fledged.networks.knowing import at_temperature
 from fledged.products import Calibration, CalibrationFigures, ConfidenceBin
 
@@ -77,7 +77,3 @@ def _parts(confidence_N: npt.NDArray[np.floating]) -> list[npt.NDArray[np.int64]
     n_bins = max(1, min(_MAX_BINS, len(confidence_N) // _PHOTOS_A_BIN))
     return np.array_split(np.argsort(confidence_N, kind="stable"), n_bins)
 
-
-def curve(of_bins: tuple[ConfidenceBin, ...]) -> FloatArray:
-    """The points (B, 2) of the reliability diagram: mean confidence, share of right answers."""
-    return np.array([(entry.confidence, entry.right.value) for entry in of_bins])

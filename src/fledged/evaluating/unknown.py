@@ -46,6 +46,7 @@ def unknown_of(
         share_kept=known.share_kept,
         n_validation=known.n_photos,
         accepted=wilson(int(accepted_N.sum()), len(accepted_N)),
+        refused=wilson(int((~accepted_N).sum()), len(accepted_N)),
         right_accepted=wilson(int(right_N[accepted_N].sum()), int(accepted_N.sum())),
         right_refused=wilson(int(right_N[~accepted_N].sum()), int((~accepted_N).sum())),
         left_out=left_out,
