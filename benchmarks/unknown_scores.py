@@ -13,6 +13,8 @@ from scipy.special import logsumexp, softmax
 from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.linear_model import LogisticRegression
 
+from fledged.networks.knowing import regions_of
+
 Array = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 Score = Callable[[Array], Array]  # features (N, F) -> scores (N,)
@@ -39,7 +41,7 @@ def unit(features_NF: Array) -> Array:
 
 
 def _of_a_head(features_NF: Array, labels_N: IntArray) -> dict[str, Score]:
-    """D. Hendrycks and K. Gimpel, 2017 (max-softmax); W. Liu et al., Energy-based Out-of-distribution Detection, 2020."""
+    """D. Hendrycks and K. Gimpel, 2017 (softmax); W. Liu et al., Energy-based Out-of-distribution Detection, 2020."""
     standardised = _standardised(features_NF)
     head = LogisticRegression(C=_INVERSE_PENALTY, max_iter=500).fit(standardised(features_NF), labels_N)
 
@@ -83,6 +85,8 @@ def _of_covariances(features_NF: Array, labels_N: IntArray) -> dict[str, Score]:
             few = f", {kept} directions" if kept else ""
             distance = _mahalanobis(x, labels_N, kept)
             found[f"Mahalanobis{name}{few}"] = lambda x, p=prepared, d=distance: d(p(x))  # type: ignore[misc]
+    # The one that is shipped, by the code that is shipped.
+    found[f"Mahalanobis, length 1, {_DIRECTIONS} directions"] = regions_of(features_NF, labels_N).scores
     return found
 
 

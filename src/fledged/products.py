@@ -209,7 +209,7 @@ class Calibration(Record):
 class Unknown(Record):
     """From when on a photo is none of the classes."""
 
-    threshold: float  # cosine distance to the nearest class, 0..2: a photo that is farther away is refused
+    threshold: float  # a photo with a higher score, which is farther from all classes, is refused
     share_kept: float  # of known photos, asked for
     n_photos: int  # validation photos, on which the threshold was set
 
@@ -230,7 +230,7 @@ class Environment(Record):
 
 
 WEIGHTS_FILE = "weights.safetensors"  # of a run
-CENTROIDS_FILE = "centroids.safetensors"  # of a run: where its classes lie among the features, for the unknown score
+REGIONS_FILE = "regions.safetensors"  # of a run: where its classes lie among the features, for the unknown score
 
 
 class Run(Product):
@@ -419,7 +419,8 @@ class Prediction(Record):
     bundle_id: str
     seconds: float  # decode and inference
     accepted: bool = True  # False: it is none of the classes, and `label` is only the nearest; True without a score
-    unknown_score: float | None = None  # cosine distance to the nearest class, 0..2; None from an older bundle
+    # How far it is from the nearest class; training photos are about 1 from their own. None from an older bundle.
+    unknown_score: float | None = None
 
     @property
     def class_scores(self) -> dict[str, float]:

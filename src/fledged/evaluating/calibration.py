@@ -76,4 +76,3 @@ def ece_by_chance(confidence_N: npt.NDArray[np.floating]) -> float:
 def _parts(confidence_N: npt.NDArray[np.floating]) -> list[npt.NDArray[np.int64]]:
     n_bins = max(1, min(_MAX_BINS, len(confidence_N) // _PHOTOS_A_BIN))
     return np.array_split(np.argsort(confidence_N, kind="stable"), n_bins)
-

@@ -96,7 +96,7 @@ def report_on(
 def _with_self_knowledge(
     figures: Figures, answers: Answers, judged: Subject, exam: Exam, house: tuple[Workspace, progress.Report]
 ) -> Figures:
-    """The figures, and those of calibration and of refused photos, where the model has a temperature and a threshold."""
+    """With those of calibration and of refused photos, where the model has a temperature and a threshold."""
     added: dict[str, object] = {}
     if judged.calibration is not None:
         added["calibration"] = calibration_of(answers, judged.calibration)

@@ -1,32 +1,45 @@
 """What becomes of photos that are refused, and how well photos of a class are told that the model was not told of.
 
-For the second, each class in turn is left out: the centroids of the others are as if it had never been there, and its
-validation photos must be told from those of the others. Nothing has to be trained again, since the features of a frozen
-backbone and the centroids know nothing of other classes, and the head takes no part in the score.
+For the second, each class in turn is left out: regions are found for the training photos of the others alone, and its
+validation photos must be told from those of the others. No network has to be trained again, since the features of a
+frozen backbone know nothing of the classes, and the head takes no part in the score.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from sklearn.metrics import roc_auc_score
 
 from fledged.evaluating.answering import Answers
 from fledged.evaluating.metrics import wilson
-from fledged.networks.inference import load_centroids, load_classifier
-from fledged.networks.knowing import unknown_scores
+from fledged.networks.inference import load_classifier
+from fledged.networks.knowing import regions_of
 from fledged.products import Dataset, LeftOutClass, Run, Unknown, UnknownFigures
 from fledged.progress import Report
 from fledged.training.batches import read_split
 from fledged.training.features import features_of
+from fledged.training.self_knowledge import read_val, some_of
 from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
 ScoreArray = npt.NDArray[np.floating]
 
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Features of photos, and the class index of each."""
+
+    features_NF: npt.NDArray[np.float32]
+    labels_N: npt.NDArray[np.int64]
+
+
 _FEWEST = 3  # classes: two must be left, or there is nothing to be told apart
+_MOST = 10  # classes that are left out
 _KEPT = 0.95
 
 _TWO_CLASSES = "with two classes, only one would be left"
@@ -65,25 +78,22 @@ def why_not(run: Run | None, dataset: Dataset | None) -> str:
     return "" if run.mode == "transfer" else _TRAINED
 
 
-def left_out_in_turn(
-    features_NF: npt.NDArray[np.float32],
-    labels_N: npt.NDArray[np.int64],
-    centroids_CF: npt.NDArray[np.float32],
-    classes: tuple[str, ...],
-) -> tuple[LeftOutClass, ...]:
-    """How well the photos (N, F) of each class are told from the others by the others' centroids (C, F).
+def left_out_in_turn(train: Labelled, asked: Labelled, classes: tuple[str, ...]) -> tuple[LeftOutClass, ...]:
+    """How well the photos of each class are told from the others, by regions that know only the others.
 
-    A class without photos is not in the answer, nor is one that has all of them.
+    A class without photos on either side is not in the answer; of more than ten classes, ten are, spread evenly.
     """
+    possible = [i for i in range(len(classes)) if (asked.labels_N == i).any() and (train.labels_N != i).any()]
+    places = np.linspace(0, len(possible) - 1, min(_MOST, len(possible))).round().astype(int)
     found = []
-    for index, label in enumerate(classes):
-        is_left_out = labels_N == index
-        if is_left_out.all() or not is_left_out.any():
+    for index in (possible[place] for place in places):
+        is_left_out, known = asked.labels_N == index, train.labels_N != index
+        if is_left_out.all():
             continue
-        scores_N = unknown_scores(features_NF, np.delete(centroids_CF, index, axis=0))
+        scores_N = regions_of(train.features_NF[known], train.labels_N[known]).scores(asked.features_NF)
         found.append(
             LeftOutClass(
-                label=label,
+                label=classes[index],
                 auroc=float(roc_auc_score(is_left_out, scores_N)),
                 fpr95=accepted_at(scores_N[~is_left_out], scores_N[is_left_out], _KEPT),
                 n_known=int((~is_left_out).sum()),
@@ -103,10 +113,12 @@ def accepted_at(known_N: ScoreArray, unknown_M: ScoreArray, share_kept: float) -
 
 
 def _left_out(run: Run, dataset: Dataset, workspace: Workspace, report: Report) -> tuple[LeftOutClass, ...]:
-    if not dataset.n_in("val"):
-        return ()
     backbone = load_classifier(run).embed.backbone
     embedding = embedding_of(run.backbone.name, backbone, run.preprocess, workspace)
-    photos = read_split(dataset, "val")
-    features_NF = features_of(photos, embedding, 0, workspace, report)
-    return left_out_in_turn(features_NF, photos["label"].to_numpy(), load_centroids(run), run.classes)
+
+    def labelled(photos: pl.DataFrame) -> Labelled:
+        features_NF = features_of(photos, embedding, 0, workspace, report)
+        return Labelled(features_NF, photos["label"].to_numpy())
+
+    train, val = some_of(read_split(dataset, "train")), read_val(dataset)
+    return left_out_in_turn(labelled(train), labelled(val), run.classes) if val.height else ()

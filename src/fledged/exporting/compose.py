@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from fledged.networks.knowing import SMALLEST
+from fledged.networks.knowing import SMALLEST, Regions
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -26,11 +26,11 @@ class Top:
     scale_F: Float32Array
     layers: Sequence[tuple[Float32Array, Float32Array]]  # weight (out, in) and bias (out,) of each, ReLU between them
     temperature: float
-    centroids_CF: Float32Array | None  # of length 1; without them there is no unknown score
+    regions: Regions | None  # without them there is no unknown score
 
 
 def compose(backbone_onnx: bytes, top: Top) -> bytes:
-    """ONNX from uint8 photos (N, S, S, 3) to probabilities (N, C) and, with centroids, unknown scores (N,).
+    """ONNX from uint8 photos (N, S, S, 3) to probabilities (N, C) and, with regions, unknown scores (N,).
 
     The backbone's nodes are taken as they are, so that serving computes the very features that the head was trained on.
     """
@@ -39,8 +39,8 @@ def compose(backbone_onnx: bytes, top: Top) -> bytes:
     features = graph.output[0].name
     del graph.output[:]
     _add_head(graph, features, top)
-    if top.centroids_CF is not None:
-        _add_score(graph, features, top.centroids_CF)
+    if top.regions is not None:
+        _add_score(graph, features, top.regions)
     onnx.checker.check_model(model)
     data: bytes = model.SerializeToString()
     return data
@@ -70,20 +70,32 @@ def _add_head(graph: onnx.GraphProto, features: str, top: Top) -> None:
     graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n_photos", len(top.layers[-1][1])]))
 
 
-def _add_score(graph: onnx.GraphProto, features: str, centroids_CF: Float32Array) -> None:
-    """Cosine distance to the nearest centroid, as in `networks.knowing.Knowing`."""
+def _add_score(graph: onnx.GraphProto, features: str, regions: Regions) -> None:
+    """How far from the nearest class, as in `networks.inference.Knowing`."""
+    means_CF, directions_KF, scale = regions.means_CF, regions.directions_KF, np.float32(regions.scale)
     constants = [
-        ("unknown.centroids", centroids_CF.T),
         ("unknown.smallest", np.array(SMALLEST, np.float32)),
-        ("unknown.one", np.array(1, np.float32)),
+        ("unknown.means", -2 * scale * means_CF.T),
+        ("unknown.lengths", scale * (1 + np.square(means_CF).sum(1))),
+        ("unknown.directions", directions_KF.T),
+        ("unknown.along_means", means_CF @ directions_KF.T),
+        ("unknown.axis", np.array([1], np.int64)),
+        ("unknown.zero", np.array(0, np.float32)),
     ]
     nodes = [
         helper.make_node("ReduceL2", [features], ["unknown/length"], axes=[1], keepdims=1),
         helper.make_node("Max", ["unknown/length", "unknown.smallest"], ["unknown/divisor"]),
         helper.make_node("Div", [features, "unknown/divisor"], ["unknown/unit"]),
-        helper.make_node("MatMul", ["unknown/unit", "unknown.centroids"], ["unknown/nearness"]),
-        helper.make_node("ReduceMax", ["unknown/nearness"], ["unknown/nearest"], axes=[1], keepdims=0),
-        helper.make_node("Sub", ["unknown.one", "unknown/nearest"], [UNKNOWN]),
+        helper.make_node("MatMul", ["unknown/unit", "unknown.means"], ["unknown/nearness"]),
+        helper.make_node("Add", ["unknown/nearness", "unknown.lengths"], ["unknown/distance"]),
+        helper.make_node("MatMul", ["unknown/unit", "unknown.directions"], ["unknown/along"]),
+        helper.make_node("Unsqueeze", ["unknown/along", "unknown.axis"], ["unknown/along_each"]),
+        helper.make_node("Sub", ["unknown/along_each", "unknown.along_means"], ["unknown/off"]),
+        helper.make_node("ReduceSumSquare", ["unknown/off"], ["unknown/usual"], axes=[2], keepdims=0),
+        helper.make_node("Sub", ["unknown/distance", "unknown/usual"], ["unknown/squares"]),
+        helper.make_node("ReduceMin", ["unknown/squares"], ["unknown/nearest"], axes=[1], keepdims=0),
+        helper.make_node("Max", ["unknown/nearest", "unknown.zero"], ["unknown/square"]),
+        helper.make_node("Sqrt", ["unknown/square"], [UNKNOWN]),
     ]
     _extend(graph, nodes, constants)
     graph.output.append(helper.make_tensor_value_info(UNKNOWN, TensorProto.FLOAT, ["n_photos"]))

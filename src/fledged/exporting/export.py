@@ -12,7 +12,7 @@ from fledged.errors import ProductError
 from fledged.exporting.card import model_card
 from fledged.exporting.compose import Top, compose
 from fledged.exporting.parity import measure
-from fledged.networks.inference import load_centroids, load_classifier
+from fledged.networks.inference import load_classifier, load_regions
 from fledged.products import Bundle, Dataset, Report, Run
 from fledged.settings.results import ExportConfig
 from fledged.training.transfer import embedding_of
@@ -78,7 +78,7 @@ def _graph(run: Run, workspace: Workspace) -> bytes:
         scale_F=head.scale.numpy(),
         layers=layers,
         temperature=run.calibration.temperature if run.calibration else 1.0,
-        centroids_CF=load_centroids(run) if run.unknown else None,
+        regions=load_regions(run) if run.unknown else None,
     )
     return compose(embedding.onnx, top)
 

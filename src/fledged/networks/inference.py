@@ -7,16 +7,15 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-import safetensors.numpy
 import safetensors.torch
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fledged.networks import backbones
-from fledged.networks.knowing import CENTROIDS, SMALLEST
+from fledged.networks.knowing import SMALLEST, Regions, open_regions
 from fledged.networks.model import Classifier, Head
-from fledged.products import CENTROIDS_FILE, WEIGHTS_FILE, Run
+from fledged.products import REGIONS_FILE, WEIGHTS_FILE, Run
 
 Float32Array = npt.NDArray[np.float32]
 Probabilities = Callable[[npt.NDArray[np.uint8]], Float32Array]
@@ -26,22 +25,20 @@ Scored = Callable[[npt.NDArray[np.uint8]], tuple[Float32Array, Float32Array]]
 class Knowing(nn.Module):
     """uint8 photos (N, S, S, 3) to probabilities (N, C) at a temperature, and unknown scores (N,).
 
-    A score is the cosine distance, 0..2, to the nearest class centroid (C, F); the farther, the less it is known.
+    A score says how far a photo is from the nearest class; training photos are about 1 from their own.
     """
 
-    def __init__(self, model: Classifier, temperature: float, centroids_CF: torch.Tensor | None) -> None:
+    def __init__(self, model: Classifier, temperature: float, regions: Regions | None) -> None:
         super().__init__()
         self.model = model
         self.temperature = temperature
-        self.centroids = centroids_CF
+        self.regions = regions
 
     def forward(self, photos_NHWC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Probabilities (N, C); scores (N,), or None without centroids."""
+        """Probabilities (N, C); scores (N,), or None without regions."""
         features_NF = self.model.embed(photos_NHWC)
         probabilities_NC = (self.model.head(features_NF) / self.temperature).softmax(1)
-        if self.centroids is None:
-            return probabilities_NC, None
-        return probabilities_NC, 1 - (nn.functional.normalize(features_NF, eps=SMALLEST) @ self.centroids.T).amax(1)
+        return probabilities_NC, None if self.regions is None else _scores(features_NF, self.regions)
 
 
 def load_classifier(run: Run) -> Classifier:
@@ -67,7 +64,7 @@ def run_probabilities(run: Run) -> Probabilities:
 
 def run_scored(run: Run) -> Scored:
     """uint8 photos (N, S, S, 3) to probabilities (N, C) and unknown scores (N,), of a run that has a threshold."""
-    model = _knowing(run, torch.from_numpy(load_centroids(run)))
+    model = _knowing(run, load_regions(run))
 
     def scored(photos_NHWC: npt.NDArray[np.uint8]) -> tuple[Float32Array, Float32Array]:
         with torch.inference_mode():
@@ -77,15 +74,23 @@ def run_scored(run: Run) -> Scored:
     return scored
 
 
-def load_centroids(run: Run) -> Float32Array:
-    """Where the classes of a run lie among its features (C, F)."""
-    centroids_CF: Float32Array = safetensors.numpy.load_file(run.folder / CENTROIDS_FILE)[CENTROIDS]
-    return centroids_CF
+def load_regions(run: Run) -> Regions:
+    """Where the classes of a run lie among its features."""
+    return open_regions(run.folder / REGIONS_FILE)
 
 
-def _knowing(run: Run, centroids_CF: torch.Tensor | None) -> Knowing:
+def _knowing(run: Run, regions: Regions | None) -> Knowing:
     temperature = run.calibration.temperature if run.calibration else 1.0
-    return Knowing(_fused(load_classifier(run)), temperature, centroids_CF)
+    return Knowing(_fused(load_classifier(run)), temperature, regions)
+
+
+def _scores(features_NF: torch.Tensor, regions: Regions) -> torch.Tensor:
+    means_CF, directions_FK = torch.from_numpy(regions.means_CF), torch.from_numpy(regions.directions_KF).T
+    units_NF = nn.functional.normalize(features_NF, eps=SMALLEST)
+    lengths_NC = 1 - 2 * units_NF @ means_CF.T + means_CF.square().sum(1)
+    along_NCK = (units_NF @ directions_FK)[:, None] - means_CF @ directions_FK
+    nearest_N = (regions.scale * lengths_NC - along_NCK.square().sum(2)).amin(1)
+    return nearest_N.clamp(min=0).sqrt()
 
 
 def _fused(model: Classifier) -> Classifier:

@@ -1,19 +1,23 @@
 """What a network knows of itself: how sure it may be of its answers, and how far a photo is from all that it has seen.
 
-No torch: evaluation and export read it too. Shapes: N photos, F features, C classes.
+No torch: evaluation and export read it too. Shapes: N photos, F features, C classes, K directions.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-CENTROIDS = "centroids"  # the tensor (C, F) in a run's file of that name
+import safetensors.numpy
+
 SMALLEST = 1e-12  # length by which features are divided at least
 
 _COOLEST, _HOTTEST = 0.1, 10.0
 _STEPS = 60  # of halving; the interval is then below what a float can tell
+_DIRECTIONS = 32
 
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
@@ -60,21 +64,70 @@ def at_temperature(probabilities_NC: npt.NDArray[np.floating], factor: float) ->
     return result
 
 
-def centroids_of(features_NF: Float32Array, labels_N: IntArray, n_classes: int) -> Float32Array:
-    """The direction (C, F), of length 1, in which the photos of each class lie; zeros for a class without photos."""
-    units_NF = _unit(features_NF.astype(np.float64))
-    sums_CF = np.zeros((n_classes, features_NF.shape[1]))
-    np.add.at(sums_CF, labels_N, units_NF)
-    return _unit(sums_CF).astype(np.float32)
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """Where the classes lie among features of length 1, and how far their photos spread: what a score is made of.
 
-
-def unknown_scores(features_NF: Float32Array, centroids_CF: Float32Array) -> Float32Array:
-    """Cosine distance (N,), 0..2, to the nearest centroid, as `Knowing` and the served graph compute it.
-
-    Chosen by measurement (`python -m benchmarks unknown`).
+    The squared score is scale |d|² - |directions d|², least over the classes, where d is the way from a class's mean.
     """
-    nearness_NC = _unit(features_NF.astype(np.float64)) @ centroids_CF.T.astype(np.float64)
-    return (1 - nearness_NC.max(1)).astype(np.float32)
+
+    means_CF: Float32Array  # of the classes that have photos
+    directions_KF: Float32Array  # in which photos of a class differ most, so long that they take off what is usual
+    scale: float
+
+    def scores(self, features_NF: Float32Array) -> Float32Array:
+        """Unknown scores (N,), as networks.inference.Knowing and the served graph compute them."""
+        units_NF = _unit(features_NF.astype(np.float64))
+        means_CF, directions_FK = self.means_CF.astype(np.float64), self.directions_KF.T.astype(np.float64)
+        lengths_NC = 1 - 2 * units_NF @ means_CF.T + (means_CF**2).sum(1)
+        along_NCK = (units_NF @ directions_FK)[:, None] - means_CF @ directions_FK
+        nearest_N = (self.scale * lengths_NC - (along_NCK**2).sum(2)).min(1)
+        return np.sqrt(np.maximum(nearest_N, 0)).astype(np.float32)
+
+    def saved(self) -> bytes:
+        """As a safetensors file."""
+        scale = np.array(self.scale, np.float32)
+        return safetensors.numpy.save({"means": self.means_CF, "directions": self.directions_KF, "scale": scale})
+
+
+def open_regions(path: Path) -> Regions:
+    """From the file."""
+    tensors = safetensors.numpy.load_file(path)
+    return Regions(tensors["means"], tensors["directions"], float(tensors["scale"]))
+
+
+def regions_of(features_NF: Float32Array, labels_N: IntArray) -> Regions:
+    """The regions of training photos.
+
+    The score is the Mahalanobis distance to the nearest class mean, with one covariance for all classes, shrunk (O.
+    Ledoit and M. Wolf, 2004): K. Lee et al., A Simple Unified Framework for Detecting Out-of-Distribution Samples and
+    Adversarial Attacks, 2018; of features of length 1: M. Mueller and M. Hein, Mahalanobis++, 2025. Of the covariance
+    the 32 directions of the most variance are kept, and all others are taken to vary alike, so that it is small. The
+    unit is such that 1 is the root mean square of the training photos from their own class. Chosen by measurement:
+    `python -m benchmarks unknown`.
+    """
+    from sklearn.covariance import ledoit_wolf_shrinkage
+    from sklearn.utils.extmath import randomized_svd
+
+    units_NF = _unit(features_NF.astype(np.float64))
+    classes, index_N = np.unique(labels_N, return_inverse=True)
+    means_CF = np.stack([units_NF[index_N == index].mean(0) for index in range(len(classes))])
+    within_NF = (units_NF - means_CF[index_N]).astype(np.float32)  # half the time, and no other answer
+    n_photos, n_features = within_NF.shape
+    variance = float((within_NF**2).mean(dtype=np.float64))  # of a feature, on average
+    n_kept = min(_DIRECTIONS, n_photos - 1, n_features - 1)
+    if variance < SMALLEST or n_kept < 1:  # as many photos as classes: there is no spread to measure by
+        return Regions(means_CF.astype(np.float32), np.zeros((1, n_features), np.float32), 1.0)
+    _, lengths_K, directions_KF = randomized_svd(within_NF, n_kept, random_state=0)
+    shrinkage = ledoit_wolf_shrinkage(within_NF, assume_centered=True)
+    found_K = lengths_K**2 / n_photos
+    kept_K = (1 - shrinkage) * found_K + shrinkage * variance
+    rest = (1 - shrinkage) * (n_features * variance - found_K.sum()) / (n_features - n_kept) + shrinkage * variance
+    rest = max(rest, 1e-6 * variance)  # where the kept directions are all that there is
+    less_K = np.maximum(1 / rest - 1 / kept_K, 0)
+    usual = n_features * variance / rest - float((found_K * less_K).sum())  # the mean squared distance
+    directions_KF = directions_KF * np.sqrt(less_K / usual)[:, None]
+    return Regions(means_CF.astype(np.float32), directions_KF.astype(np.float32), float(1 / (rest * usual)))
 
 
 def threshold_of(scores_N: Float32Array, share_kept: float) -> float:

@@ -13,7 +13,7 @@ import tomli_w
 from fledged.networks.backbones import Backbone
 from fledged.networks.census import size_of
 from fledged.networks.model import Classifier
-from fledged.products import CENTROIDS_FILE, WEIGHTS_FILE, BackboneInfo, Dataset, Run
+from fledged.products import REGIONS_FILE, WEIGHTS_FILE, BackboneInfo, Dataset, Run
 from fledged.settings.training import TrainConfig
 from fledged.training import run_page, stages
 from fledged.training.environment import environment
@@ -62,7 +62,7 @@ def save(job: Job, model: Classifier, backbone: Backbone, so_far: Progress, inte
     )
     run.at(job.workspace.folder(Run.kind, run.id))
     write_bytes(run.folder / WEIGHTS_FILE, weights_of(model))
-    write_bytes(run.folder / CENTROIDS_FILE, known.file)
+    write_bytes(run.folder / REGIONS_FILE, known.regions.saved())
     write_bytes(run.folder / "history.csv", _history_csv(so_far.history))
     write_bytes(run.folder / "steps.csv", as_table(so_far.steps).write_csv().encode())
     write_bytes(run.folder / SETTINGS, as_toml(run.settings, run.id, run.dataset_id).encode())

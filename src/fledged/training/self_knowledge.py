@@ -1,6 +1,6 @@
 """The last step of a training: how sure the network may be of its answers, and from when on it does not know.
 
-Both are found on features as they will be served, of the same ONNX graph. Centroids come from training photos,
+Both are found on features as they will be served, of the same ONNX graph. Regions come from training photos,
 temperature and threshold from validation photos; test is not touched.
 """
 
@@ -9,20 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import polars as pl
-import safetensors.numpy
 import torch
 
-from fledged.networks.knowing import CENTROIDS, centroids_of, temperature_of, threshold_of, unknown_scores
+from fledged.networks.knowing import Regions, regions_of, temperature_of, threshold_of
 from fledged.networks.model import Classifier
-from fledged.products import Calibration, Split, Unknown
+from fledged.products import Calibration, Dataset, Unknown
 from fledged.training.batches import read_split
-from fledged.training.features import Embedding, Float32Array, features_of
+from fledged.training.features import features_of
 from fledged.training.job import Job
 from fledged.training.transfer import embedding_of
 
-# The features of a backbone that was trained are in no cache, and a centroid needs no more photos than this.
+# The features of a backbone that was trained are in no cache, and a covariance needs no more photos than this.
 _MAX_PHOTOS = 2000
-_MAX_OF_CLASS = 200
+_FEWEST_OF_CLASS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,48 +30,38 @@ class SelfKnowledge:
 
     calibration: Calibration
     unknown: Unknown | None
-    centroids_CF: Float32Array
-
-    @property
-    def file(self) -> bytes:
-        """The centroids, as they are kept."""
-        return safetensors.numpy.save({CENTROIDS: self.centroids_CF})
+    regions: Regions
 
 
 def self_knowledge(job: Job, name: str, model: Classifier) -> SelfKnowledge:
     """Of the trained network, whose backbone is of the architecture `name`; it is on the CPU, in evaluation mode."""
     embedding = embedding_of(name, model.embed.backbone, model.embed.how, job.workspace)
-    train, val = known_photos(job, "train"), known_photos(job, "val")
-    n_classes = len(job.dataset.classes)
-    features_NF = _features(train, embedding, job)
-    centroids_CF = centroids_of(features_NF, train["label"].to_numpy(), n_classes)
+    train, val = some_of(read_split(job.dataset, "train")), read_val(job.dataset)
+    features_NF = features_of(train, embedding, 0, job.workspace, job.report)
+    regions = regions_of(features_NF, train["label"].to_numpy())
     if val.is_empty():
-        return SelfKnowledge(Calibration(temperature=1.0, n_photos=0), None, centroids_CF)
-    features_NF = _features(val, embedding, job)
+        return SelfKnowledge(Calibration(temperature=1.0, n_photos=0), None, regions)
+    features_NF = features_of(val, embedding, 0, job.workspace, job.report)
     with torch.inference_mode():
         logits_NC = model.head(torch.from_numpy(features_NF)).numpy()
     share = job.config.unknown.share_kept
     return SelfKnowledge(
         Calibration(temperature=temperature_of(logits_NC, val["label"].to_numpy()), n_photos=val.height),
-        Unknown(
-            threshold=threshold_of(unknown_scores(features_NF, centroids_CF), share),
-            share_kept=share,
-            n_photos=val.height,
-        ),
-        centroids_CF,
+        Unknown(threshold=threshold_of(regions.scores(features_NF), share), share_kept=share, n_photos=val.height),
+        regions,
     )
 
 
-def known_photos(job: Job, split: Split) -> pl.DataFrame:
-    """jpeg, label and sha256; of training photos whose features are in no cache only some, the same ones each time."""
-    if not job.dataset.n_in(split):
-        return pl.DataFrame(schema={"jpeg": pl.Binary, "label": pl.Int64, "sha256": pl.String})
-    photos = read_split(job.dataset, split)
-    if split != "train" or job.mode == "transfer":
+def some_of(photos: pl.DataFrame) -> pl.DataFrame:
+    """Training photos (columns label and sha256 among others), as many as regions need: the same ones each time."""
+    of_class = max(_FEWEST_OF_CLASS, _MAX_PHOTOS // max(1, photos["label"].n_unique()))
+    if photos.height <= _MAX_PHOTOS:
         return photos
-    of_class = max(1, min(_MAX_OF_CLASS, _MAX_PHOTOS // len(job.dataset.classes)))
     return photos.sort("sha256").group_by("label", maintain_order=True).head(of_class)
 
 
-def _features(photos: pl.DataFrame, embedding: Embedding, job: Job) -> Float32Array:
-    return features_of(photos, embedding, 0, job.workspace, job.report)
+def read_val(dataset: Dataset) -> pl.DataFrame:
+    """jpeg, label (class index) and sha256 of the validation photos, also where there are none."""
+    if not dataset.n_in("val"):
+        return pl.DataFrame(schema={"jpeg": pl.Binary, "label": pl.Int64, "sha256": pl.String})
+    return read_split(dataset, "val")
