@@ -86,14 +86,15 @@ class Regions:
 
     def saved(self) -> bytes:
         """As a safetensors file."""
-        scale = np.array(self.scale, np.float32)
-        return safetensors.numpy.save({"means": self.means_CF, "directions": self.directions_KF, "scale": scale})
+        tensors = {"means": self.means_CF, "directions": self.directions_KF, "scale": np.array(self.scale, np.float32)}
+        # It writes the memory of an array as it lies, whatever its strides say.
+        return safetensors.numpy.save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
 
 
 def open_regions(path: Path) -> Regions:
     """From the file."""
     tensors = safetensors.numpy.load_file(path)
-    return Regions(tensors["means"], tensors["directions"], float(tensors["scale"]))
+    return Regions(tensors["means"], tensors["directions"], tensors["scale"].item())
 
 
 def regions_of(features_NF: Float32Array, labels_N: IntArray) -> Regions:

@@ -119,7 +119,7 @@ def _answer(predictor: Predictor, body: bytes, content_type: str, top_k: int) ->
 
 def _result(predictor: Predictor, upload: Upload, top_k: int) -> dict[str, object]:
     prediction = predictor.predict(upload.data, top_k)
-    # `file` and `predicted` are what the clients of earlier classifiers read.
+    # `file` and `predicted` are what the clients of earlier classifiers read; those of ours look at `accepted` first.
     return {"file": upload.name, "predicted": prediction.label, **prediction.model_dump(mode="json")}
 
 
