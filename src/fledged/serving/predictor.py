@@ -54,11 +54,9 @@ class Predictor:
             answer, score = self.scored(np.zeros((1, side, side, 3), np.uint8))
         except Exception as error:  # ONNX Runtime raises types of its own that share no base
             raise _unusable(self.bundle, "cannot run") from error
-        if answer.shape != (1, n_classes):
-            what = f"answers with shape {answer.shape} where the bundle names {n_classes} classes"
-            raise _unusable(self.bundle, what)
-        if score.shape != (1,):
-            raise _unusable(self.bundle, f"gives unknown scores of shape {score.shape}, not (1,)")
+        if (answer.shape, score.shape) != ((1, n_classes), (1,)):
+            shapes = f"{answer.shape} and {score.shape}"
+            raise _unusable(self.bundle, f"answers with shape {shapes} where the bundle names {n_classes} classes")
         self.is_warm = True
 
     def probabilities(self, batch: UInt8Array) -> Float32Array:
