@@ -16,7 +16,8 @@ from PIL import Image
 from fledged import images
 from fledged.errors import ProductError, RequestError
 from fledged.products import Bundle, Failure, Prediction, Preprocess
-from fledged.serving.predictor import Predictor, find_photos, load
+from fledged.serving.files import find_photos
+from fledged.serving.predictor import Predictor, load
 from fledged.workspace import Workspace
 from tests.bundles import make_tiny_bundle
 from tests.serving.photos import COLOURS, encoded, jpeg, of_all_kinds, picture

@@ -44,7 +44,7 @@ def predict(
 ) -> None:
     """Say what is on photos. Needs no torch."""
     from fledged.products import Prediction
-    from fledged.serving.predictor import find_photos
+    from fledged.serving.files import find_photos
 
     predictor = fledged.load(bundle, work=work)
     n_answered = 0

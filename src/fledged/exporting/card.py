@@ -78,8 +78,8 @@ def _of_confidence(report: Report) -> str:
     if known is None:
         return "How true its confidence is was not measured."
     return (
-        f"Its confidence is {known.ece_after:.1%} off the share of right answers on average (expected calibration error;"
-        f"\n{known.ece_before:.1%} before its temperature of {known.temperature:.2f}, which was fitted on "
+        f"Its confidence is {known.ece_after:.1%} off the share of right answers on average (expected calibration "
+        f"error;\n{known.ece_before:.1%} before its temperature of {known.temperature:.2f}, which was fitted on "
         f"{known.n_validation} validation photos; {known.ece_by_chance:.1%} would be\nchance on so few)."
     )
 

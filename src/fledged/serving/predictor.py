@@ -25,6 +25,7 @@ from fledged.errors import ProductError, RequestError
 from fledged.images import UInt8Array
 from fledged.products import Bundle, ClassScore, Failure, Prediction
 from fledged.progress import Report, silent
+from fledged.serving.files import read
 from fledged.workspace import DEFAULT, Workspace, open_product
 
 Float32Array = npt.NDArray[np.float32]
@@ -136,7 +137,7 @@ class Predictor:
                 raise ValueError(f"an array must be uint8 (height, width, 3), not {photo.dtype} {photo.shape}")
             return images.to_square(Image.fromarray(photo), how)
         where = None if isinstance(photo, bytes) else photo
-        data = photo if isinstance(photo, bytes) else _read(Path(photo))
+        data = photo if isinstance(photo, bytes) else read(Path(photo))
         if not data:
             raise RequestError("This file is empty", status=400, where=where, remedy="Send the photo again.")
         try:
@@ -179,25 +180,6 @@ def load(
     return predictor
 
 
-def find_photos(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """The files themselves, and all that lies in the folders, sorted; hidden files are left out.
-
-    Raises RequestError for a path that does not exist.
-    """
-    found: list[Path] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            inside = (entry for entry in path.rglob("*") if entry.is_file())
-            found += sorted(
-                file for file in inside if not any(part.startswith(".") for part in file.relative_to(path).parts)
-            )
-        elif path.exists():
-            found.append(path)
-        else:
-            raise RequestError("There is no such photo or folder", status=404, where=path, remedy="Check the path.")
-    return found
-
-
 def _open(bundle: Bundle | str | os.PathLike[str] | None, work: str | os.PathLike[str]) -> Bundle:
     if isinstance(bundle, Bundle):
         return open_product(Bundle, bundle.folder)
@@ -235,20 +217,6 @@ def _unusable(bundle: Bundle, what: str) -> ProductError:
         where=bundle.folder / MODEL,
         remedy="Make the bundle again with: fledged export",
     )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        if not path.is_file():
-            what = "This is not a file" if path.exists() else "There is no such photo"
-            raise RequestError(what, status=404, where=path, remedy="Check the path.")
-        if path.stat().st_size > images.MAX_BYTES:
-            remedy = f"Take one of at most {images.MAX_BYTES // 2**20} MB."
-            raise RequestError("This photo is too large", status=413, where=path, remedy=remedy)
-        return path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise RequestError(f"Cannot read: {reason}", status=404, where=path, remedy="Check the path.") from error
 
 
 def _batched(items: Iterator[_Decoded], size: int) -> Iterator[list[_Decoded]]:

@@ -60,6 +60,11 @@ def some_of(photos: pl.DataFrame) -> pl.DataFrame:
     return photos.sort("sha256").group_by("label", maintain_order=True).head(of_class)
 
 
+def n_asked(dataset: Dataset) -> int:
+    """Photos whose features are needed, which takes time where the backbone was trained."""
+    return min(_MAX_PHOTOS, dataset.n_in("train")) + dataset.n_in("val")
+
+
 def read_val(dataset: Dataset) -> pl.DataFrame:
     """jpeg, label (class index) and sha256 of the validation photos, also where there are none."""
     if not dataset.n_in("val"):
