@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field, PrivateAttr
 
 from fledged.records import Record
+from fledged.settings.deploying import DeployConfig
 from fledged.settings.lake import PrepareConfig
 from fledged.settings.training import FindLrConfig, TrainConfig
 
@@ -401,6 +402,21 @@ class Bundle(Product):
     # None in bundles of before they were there, whose graph has no such output: they accept every photo.
     calibration: Calibration | None = None  # already inside the graph
     unknown: Unknown | None = None
+
+
+class Package(Product):
+    """What AWS Lambda is given: a bundle with all that it needs to answer, and templates that say how it is run."""
+
+    kind: ClassVar[str] = "package"
+    format_version: ClassVar[int] = 1
+
+    bundle_id: str
+    settings: DeployConfig
+    n_bytes: int  # of function.zip
+    n_bytes_unpacked: int
+    sha256: str  # of function.zip
+    libraries: dict[str, str]  # name -> version
+    is_compiled: bool  # its modules were compiled ahead for its version of Python
 
 
 class ClassScore(Record):
