@@ -67,8 +67,11 @@ class Photos:
 
     def and_also(self, others: Photos) -> Photos:
         """Both."""
-        pairs = ((self.features_NF, others.features_NF), (self.labels, others.labels), (self.groups, others.groups))
-        return Photos(*(np.concatenate(pair) for pair in pairs))
+        return Photos(
+            np.concatenate([self.features_NF, others.features_NF]),
+            np.concatenate([self.labels, others.labels]),
+            np.concatenate([self.groups, others.groups]),
+        )
 
 
 @dataclass(frozen=True, slots=True)

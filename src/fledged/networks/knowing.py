@@ -82,7 +82,8 @@ class Regions:
         lengths_NC = 1 - 2 * units_NF @ means_CF.T + (means_CF**2).sum(1)
         along_NCK = (units_NF @ directions_FK)[:, None] - means_CF @ directions_FK
         nearest_N = (self.scale * lengths_NC - (along_NCK**2).sum(2)).min(1)
-        return np.sqrt(np.maximum(nearest_N, 0)).astype(np.float32)
+        scores_N: Float32Array = np.sqrt(np.maximum(nearest_N, 0)).astype(np.float32)
+        return scores_N
 
     def saved(self) -> bytes:
         """As a safetensors file."""
