@@ -217,7 +217,7 @@ def plan_of(config: TrainConfig, dataset: Dataset) -> Plan:
 
 
 def _statistics(config: TrainConfig) -> Literal["keep", "update"]:
-    """Of BatchNorm in trained layers: batches of a few hundred photos tell less of it than what the weights have seen."""
+    """Of BatchNorm in trained layers: a few hundred photos tell less of them than what the weights have seen."""
     asked = config.batch_norm.statistics
     if asked == "auto":
         return "update" if config.mode == "scratch" and not config.start else "keep"
