@@ -8,22 +8,35 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
 from fledged.errors import RequestError
 from fledged.products import Bundle, Prediction
 from fledged.serving.predictor import Photo, Predictor, load
+from tests.bundles import make_tiny_bundle
 from tests.serving.conftest import serving
-from tests.serving.photos import COLOURS, jpeg, of_all_kinds
+from tests.serving.photos import COLOURS, encoded, jpeg, of_all_kinds
 
 
 def test_a_photo_as_raw_bytes(client: httpx.Client, bundle: Bundle) -> None:
     answer = client.post("/classify", content=jpeg("green"), headers={"Content-Type": "image/jpeg"})
     assert answer.status_code == 200
     body = answer.json()
-    assert list(body) == ["file", "predicted", "label", "confidence", "top_k", "bundle_id", "seconds"]
+    assert list(body) == [
+        "file",
+        "predicted",
+        "label",
+        "confidence",
+        "top_k",
+        "bundle_id",
+        "seconds",
+        "accepted",
+        "unknown_score",
+    ]
     assert body["file"] is None
     assert body["predicted"] == body["label"] == "green"
     assert body["confidence"] == body["top_k"][0]["score"] > 0.9
@@ -257,3 +270,16 @@ def test_a_bug_is_answered_without_its_insides(bundle: Bundle, monkeypatch: pyte
 
 def test_a_request_error_is_one_line() -> None:
     assert "\n" not in str(RequestError("a\nb", status=400, remedy="c\nd"))
+
+
+def test_a_photo_of_none_of_the_classes_is_told_as_such(tmp_path: Path) -> None:
+    predictor = load(make_tiny_bundle(tmp_path, knows_limits=True))
+    grey = encoded(Image.new("RGB", (40, 30), "grey"), "PNG")
+    with serving(predictor) as url, httpx.Client(base_url=url, timeout=30) as session:
+        refused, accepted = (session.post("/classify", content=photo).json() for photo in (grey, jpeg("red")))
+        model = session.get("/model").json()
+    assert (refused["accepted"], accepted["accepted"]) == (False, True)
+    assert refused["unknown_score"] > model["unknown"]["threshold"] > accepted["unknown_score"]
+    assert refused["predicted"] == refused["label"] in model["classes"]
+    assert model["unknown"]["share_kept"] == 0.95
+    assert model["calibration"]["temperature"] == 1

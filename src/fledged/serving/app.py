@@ -119,7 +119,7 @@ def _answer(predictor: Predictor, body: bytes, content_type: str, top_k: int) ->
 
 def _result(predictor: Predictor, upload: Upload, top_k: int) -> dict[str, object]:
     prediction = predictor.predict(upload.data, top_k)
-    # `file` and `predicted` are what the clients of earlier classifiers read.
+    # `file` and `predicted` are what the clients of earlier classifiers read; those of ours look at `accepted` first.
     return {"file": upload.name, "predicted": prediction.label, **prediction.model_dump(mode="json")}
 
 
@@ -141,7 +141,7 @@ def _version(predictor: Predictor) -> dict[str, object]:
 
 def _model(predictor: Predictor, config: ServeConfig) -> dict[str, object]:
     bundle = predictor.bundle
-    told = {"classes", "preprocess", "backbone", "accuracy", "parity"}
+    told = {"classes", "preprocess", "backbone", "accuracy", "parity", "calibration", "unknown"}
     limits = {"max_megabytes": config.max_megabytes, "top_k": config.top_k}
     return {"bundle_id": bundle.id, **bundle.model_dump(mode="json", include=told), "limits": limits}
 

@@ -122,6 +122,18 @@ class GradualConfig(Record):
         return stages
 
 
+class UnknownConfig(Record):
+    """When a photo is refused as none of the classes."""
+
+    share_kept: float = Field(
+        0.95,
+        gt=0,
+        lt=1,
+        description="Share of photos of the classes that are to be accepted; the threshold is set on validation "
+        "photos. More keeps more of them, and of everything else.",
+    )
+
+
 class AugmentConfig(Record):
     """How training photos are varied; a preset's name alone may stand for the table."""
 
@@ -243,6 +255,7 @@ class TrainConfig(Record):
     cache: CacheConfig = Field(CacheConfig(), description="What is computed once.")
     gradual: GradualConfig = Field(GradualConfig(), description="The stages of gradual unfreezing.")
     augment: AugmentConfig = Field(AugmentConfig(), description="How training photos are varied.")
+    unknown: UnknownConfig = Field(UnknownConfig(), description="When a photo is refused as none of the classes.")
     track: TrackConfig = Field(TrackConfig(), description="Where figures go as well; no part of what a run is.")
 
     @field_validator("backbone")
