@@ -19,7 +19,7 @@ from fledged import engine
 from fledged.augmenting import views
 from fledged.networks.backbones import Backbone
 from fledged.networks.blocks import chain, cut
-from fledged.networks.model import Classifier, Tail
+from fledged.networks.model import Classifier, Tail, to_training
 from fledged.training import losses, optimizers, precision
 from fledged.training.activations import anew, n_bytes, n_lacking, open_sessions
 from fledged.training.batches import read_split
@@ -171,7 +171,7 @@ def _steps_s(
     accelerator: Accelerator,
     slice_s: float,
 ) -> list[float]:
-    module.train()
+    to_training(module, plan.keeps_statistics)
     optimizer = optimizers.make(module, plan.optimize, plan.learning_rate, plan.backbone_rate)
     taken: list[float] = []
     while len(taken) <= _WARM_STEPS or sum(taken) < slice_s:
