@@ -283,3 +283,45 @@ def test_a_photo_of_none_of_the_classes_is_told_as_such(tmp_path: Path) -> None:
     assert refused["predicted"] == refused["label"] in model["classes"]
     assert model["unknown"]["share_kept"] == 0.95
     assert model["calibration"]["temperature"] == 1
+
+
+def test_more_than_can_wait_are_refused_and_told_when_to_try_again(predictor: Predictor) -> None:
+    gate = threading.Event()
+
+    class Held(Predictor):
+        def predict(self, photo: Photo, top_k: int = 5) -> Prediction:
+            gate.wait(20)
+            return predictor.predict(photo, top_k)
+
+    held = Held.__new__(Held)
+    held.__dict__.update(predictor.__dict__)
+    with serving(held, max_waiting=2) as url, ThreadPoolExecutor(16) as pool:
+        asked = [pool.submit(httpx.post, f"{url}/classify", content=jpeg("red"), timeout=30) for _ in range(16)]
+        with httpx.Client(base_url=url, timeout=30) as client:
+            until_s = time.monotonic() + 20
+            while sum(request.done() for request in asked) < 10 and time.monotonic() < until_s:
+                time.sleep(0.02)
+            assert client.get("/livez").status_code == 200  # those who only look are not kept waiting
+            gate.set()
+        answers = [request.result() for request in asked]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    answered = [answer for answer in answers if answer.status_code == 200]
+    assert len(refused) + len(answered) == 16
+    assert len(refused) >= 10
+    assert all(answer.json()["label"] == "red" for answer in answered)
+    assert all(answer.headers["retry-after"] == "1" for answer in refused)
+    assert {answer.json()["remedy"] for answer in refused} == {"Try again in a second."}
+
+
+def test_an_answer_that_takes_too_long_is_one_that_says_so(predictor: Predictor) -> None:
+    class Slow(Predictor):
+        def predict(self, photo: Photo, top_k: int = 5) -> Prediction:
+            time.sleep(1)
+            return predictor.predict(photo, top_k)
+
+    slow = Slow.__new__(Slow)
+    slow.__dict__.update(predictor.__dict__)
+    with serving(slow, deadline_s=0.2) as url:
+        answer = httpx.post(f"{url}/classify", content=jpeg("red"), timeout=30)
+    assert answer.status_code == 504
+    assert answer.json()["error"] == "No answer within 0.2 s"
