@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr
 
+from fledged.measured import ClassFigures as ClassFigures
+from fledged.measured import Figure as Figure
+from fledged.measured import LearningCurve, Overall, Slice, SplitFigures
 from fledged.records import Record
 from fledged.settings.lake import PrepareConfig
 from fledged.settings.training import FindLrConfig, TrainConfig
@@ -119,15 +122,6 @@ class Review(Product):
     def decisions(self) -> pl.DataFrame:
         """A row a decided photo, the last decision of each: path, action (keep, drop, relabel), label, reviewer."""
         return _table(self, "decisions.parquet")
-
-
-class Figure(Record):
-    """A measured share with its 95% interval and the number of cases behind it."""
-
-    value: float
-    low: float
-    high: float
-    n: int
 
 
 class Leak(Record):
@@ -266,16 +260,6 @@ class RangeTest(Product):
     steepest: float  # where the loss falls fastest
 
 
-class ClassFigures(Record):
-    """How one class did."""
-
-    label: str
-    precision: float
-    recall: Figure
-    f1: float
-    support: int
-
-
 class Report(Product):
     """How a run or a bundle does on photos that no choice has seen."""
 
@@ -294,6 +278,12 @@ class Report(Product):
     n_unreadable: int
     folders_without_class: dict[str, int]  # folder of a labelled folder that the model has no class for -> photos
     n_seen: int | None = None  # photos of a labelled folder that it was trained or chosen on; None if that is unknown
+    # Not in reports of before they were measured.
+    overall: Overall | None = None
+    other_splits: tuple[SplitFigures, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    learning: LearningCurve | None = None
+    not_measured: dict[str, str] = Field(default_factory=dict)  # what -> why not
 
     def predictions(self) -> pl.DataFrame:
         """A row a photo: path, label, predicted, confidence, p_<class>…, error."""
