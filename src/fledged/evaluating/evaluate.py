@@ -12,6 +12,7 @@ from fledged.config import resolve
 from fledged.errors import LakeError, ProductError
 from fledged.evaluating import photos
 from fledged.evaluating.answering import answer
+from fledged.evaluating.context import context_of
 from fledged.evaluating.figures import figures_of
 from fledged.evaluating.page import Story, render
 from fledged.evaluating.photos import Photo
@@ -73,7 +74,15 @@ def report_on(
             where=exam.where,
             remedy=f"The first one: {answers.errors[0]}. Bring the files back, or scan the folder again.",
         )
-    figures = figures_of(answers, judged.name, exam.source, exam.n_seen, exam.folders_without_class)
+    context = context_of(
+        judged,
+        exam.photos,
+        exam.dataset,
+        workspace,
+        is_folder=exam.folder is not None,
+        with_learning=config.learning_curve,
+    )
+    figures = figures_of(answers, judged.name, exam.source, exam.n_seen, exam.folders_without_class, context)
     made_at = now()
     folder = workspace.folder("report", report_id)
     story = Story(report_id, made_at, figures, answers, judged, exam.dataset, exam.folder, config.gallery)
