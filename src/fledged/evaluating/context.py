@@ -1,4 +1,4 @@
-"""What stands beside the answers: traits of the photos, the other splits, the learning curve, or why they are missing."""
+"""What stands beside the answers: traits of the photos, the other splits, the learning curve; or why they do not."""
 
 from __future__ import annotations
 

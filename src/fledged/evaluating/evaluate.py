@@ -16,6 +16,7 @@ from fledged.evaluating.context import context_of
 from fledged.evaluating.figures import figures_of
 from fledged.evaluating.page import Story, render
 from fledged.evaluating.photos import Photo
+from fledged.evaluating.pictures import PICTURES, pictures
 from fledged.evaluating.subject import Subject, find_subject
 from fledged.pages import words
 from fledged.products import Bundle, Dataset, Report, Run
@@ -88,6 +89,8 @@ def report_on(
     story = Story(report_id, made_at, figures, answers, judged, exam.dataset, exam.folder, config.gallery)
     write_table(folder / "predictions.parquet", answers.table())
     write_bytes(folder / "metrics.json", figures.model_dump_json(indent=2).encode())
+    for name, picture in pictures(figures):
+        write_bytes(folder / PICTURES / name, picture)
     write_bytes(folder / "report.html", render(story).encode())
     return workspace.save(
         Report(

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from fledged.evaluating import drawings, gallery
 from fledged.evaluating.answering import Answers
 from fledged.evaluating.figures import Figures
+from fledged.evaluating.plots import plots
 from fledged.evaluating.subject import Subject
 from fledged.pages import words
 from fledged.pages.template import environment
@@ -34,6 +35,7 @@ _FORMS: dict[str, Callable[[Any], str]] = {
     "count": words.count,
     "decimal": words.decimal,
     "photos": words.photos,
+    "points": words.points,
 }
 
 
@@ -73,6 +75,7 @@ def render(story: Story) -> str:
             f=figures,
             figure=figure_of(figures),
             figure_guess=words.decimal(math.log(len(figures.classes))),
+            plots=plots(figures),
             question=words.question(figures.classes),
             weakest_first=_weakest_first(figures),
             has_matrix=len(figures.classes) <= _MATRIX_CLASSES,

@@ -1,8 +1,8 @@
 """Intervals by drawing groups of alike photos anew: photos of a group are right or wrong together.
 
-Shapes: N photos, G groups, B resamples, K columns. The percentile bootstrap over clusters: B. Efron, "Bootstrap methods:
-another look at the jackknife", Annals of Statistics 7 (1979), 1-26; A. C. Davison and D. V. Hinkley, "Bootstrap Methods
-and their Application", 1997, 3.8. A fixed seed makes equal answers give equal intervals.
+Shapes: N photos, G groups, B resamples, K columns. The percentile bootstrap over clusters: B. Efron, "Bootstrap
+methods: another look at the jackknife", Annals of Statistics 7 (1979), 1-26; A. C. Davison and D. V. Hinkley,
+"Bootstrap Methods and their Application", 1997, 3.8. A fixed seed makes equal answers give equal intervals.
 """
 
 from __future__ import annotations

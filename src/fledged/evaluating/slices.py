@@ -51,9 +51,7 @@ def slices(traits: Mapping[str, Values], is_right_N: BoolArray, groups: Groups) 
         here = accuracy(*_count(is_right_N[part.is_in]), inside_B, _only(groups, part.is_in))
         there = accuracy(*_count(is_right_N[rest]), outside_B, _only(groups, rest))
         is_worse = p_value < _SIGNIFICANT and here.value < there.value
-        made = Slice(
-            trait=part.trait, value=part.value, accuracy=here, rest=there, p_value=p_value, is_worse=is_worse
-        )
+        made = Slice(trait=part.trait, value=part.value, accuracy=here, rest=there, p_value=p_value, is_worse=is_worse)
         result.append(made)
     return tuple(result)
 
@@ -95,7 +93,8 @@ def fewer_by_chance(n_right: int, n: int, n_right_all: int, n_all: int) -> float
     total = _log_choose(n_all, n)
     lowest = max(0, n - (n_all - n_right_all))
     terms = [
-        _log_choose(n_right_all, k) + _log_choose(n_all - n_right_all, n - k) - total for k in range(lowest, n_right + 1)
+        _log_choose(n_right_all, k) + _log_choose(n_all - n_right_all, n - k) - total
+        for k in range(lowest, n_right + 1)
     ]
     return min(1.0, math.fsum(math.exp(term) for term in terms))
 

@@ -1,4 +1,4 @@
-"""What is known of the judged photos beside their class: from the scan for the test split, from the files for a folder."""
+"""What is known of the judged photos beside their class: by the scan for the test split, by the files for a folder."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ SIZE, BRIGHTNESS, SHARPNESS, FORMAT, FOLDER = "shorter side, px", "brightness, 0
 SITE, QUERY = "source site", "search words"
 
 
-def of_test_split(
-    photos: Sequence[Photo], dataset: Dataset, workspace: Workspace
-) -> Mapping[str, Values] | None:
+def of_test_split(photos: Sequence[Photo], dataset: Dataset, workspace: Workspace) -> Mapping[str, Values] | None:
     """The traits of each photo, as the scan found them; None where the snapshot is no longer here."""
     try:
         snapshot = workspace.load(Snapshot, dataset.snapshot_id)
@@ -60,7 +58,9 @@ def _common(
 ) -> dict[str, Values]:
     sides = zip(columns["width_px"], columns["height_px"], strict=True)
     return {
-        SIZE: [None if width is None or height is None else min(float(width), float(height)) for width, height in sides],
+        SIZE: [
+            None if width is None or height is None else min(float(width), float(height)) for width, height in sides
+        ],
         BRIGHTNESS: columns["brightness"],
         SHARPNESS: columns["sharpness"],
         FORMAT: columns["format"],

@@ -39,6 +39,11 @@ def photos(n: int) -> str:
     return f"{n:,} photo" if n == 1 else f"{n:,} photos"
 
 
+def points(difference: float) -> str:
+    """+0.4 points: a difference of shares."""
+    return f"{100 * difference:+.1f} points"
+
+
 def day(moment: datetime) -> str:
     """31 July 2026."""
     return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
