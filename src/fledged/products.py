@@ -18,7 +18,7 @@ from pydantic import Field, PrivateAttr
 
 from fledged.measured import ClassFigures as ClassFigures
 from fledged.measured import Figure as Figure
-from fledged.measured import LearningCurve, Overall, Slice, SplitFigures
+from fledged.measured import LearningCurve, Overall, Slice, Spent, SplitFigures
 from fledged.records import Record
 from fledged.settings.lake import PrepareConfig
 from fledged.settings.training import FindLrConfig, TrainConfig
@@ -225,6 +225,7 @@ class Run(Product):
     val_loss: float
     interrupted: bool  # stopped by the user; `--resume` goes on
     environment: Environment
+    spent: Spent | None = None  # of before it was measured
 
     def history(self) -> pl.DataFrame:
         """A row an epoch: epoch, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate, seconds."""

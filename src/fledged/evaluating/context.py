@@ -69,4 +69,4 @@ def context_of(
 
 def of_answered(found: Mapping[str, Values], answered: np.ndarray[tuple[int], np.dtype[np.int64]]) -> dict[str, Values]:
     """The traits of the answered photos alone."""
-    return {trait: [values[i] for i in answered] for trait, values in found.items()}
+    return {trait: [values[i] for i in answered.tolist()] for trait, values in found.items()}

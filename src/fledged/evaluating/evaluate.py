@@ -10,7 +10,7 @@ from pathlib import Path
 from fledged import progress
 from fledged.config import resolve
 from fledged.errors import LakeError, ProductError
-from fledged.evaluating import photos
+from fledged.evaluating import photos, tracking
 from fledged.evaluating.answering import answer
 from fledged.evaluating.context import context_of
 from fledged.evaluating.figures import figures_of
@@ -53,18 +53,24 @@ def evaluate(
     Raises LakeError if there is no photo to judge on.
     """
     config = resolve(EvaluateConfig, settings)
+    tracking.require(config)
     workspace = Workspace(work)
     judged = find_subject(workspace, subject)
     exam = exam_of(workspace, judged, folder)
     with workspace.lock():
-        return report_on(judged, exam, workspace, config, report or progress.default())
+        made = report_on(judged, exam, workspace, config, report or progress.default())
+        if config.track:
+            tracking.pass_on(made, exam.photos, judged.run_id, workspace)
+        return made
 
 
 def report_on(
     judged: Subject, exam: Exam, workspace: Workspace, config: EvaluateConfig, report: progress.Report
 ) -> Report:
     """The Report of a model on these photos; the earlier one if this has been asked before."""
-    report_id = product_id(Report, judged.name, exam.source, config, exam.identity)
+    report_id = product_id(
+        Report, judged.name, exam.source, config.model_dump(mode="json", exclude={"track"}), exam.identity
+    )
     if (earlier := workspace.find(Report, report_id)) is not None:
         return earlier
     start_s = time.monotonic()

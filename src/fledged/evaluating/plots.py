@@ -92,7 +92,12 @@ def _rows(figures: Figures) -> list[Row]:
         Row("Macro F1", "overall.macro_f1", "decimal", "each class counts the same"),
         Row("Weighted F1", "overall.weighted_f1", "decimal", "each class counts as often as it has photos"),
         *(
-            Row(f"Top {top.k}", f"overall.top_k.{i}.accuracy", "percent", f"the truth is among the {top.k} most probable")
+            Row(
+                f"Top {top.k}",
+                f"overall.top_k.{i}.accuracy",
+                "percent",
+                f"the truth is among the {top.k} most probable",
+            )
             for i, top in enumerate(overall.top_k)
         ),
         Row("Log loss", "overall.log_loss", "decimal", "nats; 0 is perfect"),

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fledged.evaluating.metrics import FloatArray, IntArray
-from fledged.evaluating.resampling import Groups, interval, weights
+from fledged.evaluating.resampling import Groups, interval, share, weights
 from fledged.evaluating.subject import Float32Array
 from fledged.measured import Curves, Figure
 
@@ -68,7 +68,7 @@ def ranked(true: IntArray, probabilities_NC: Float32Array, groups: Groups) -> Ra
         value = float(np.mean([pair[which] for pair in values.values()]))
         again_CB = np.stack([pair[which] for pair in resampled.values()])
         known_CB = np.isfinite(again_CB)
-        means_B = _divided(np.where(known_CB, again_CB, 0).sum(axis=0), known_CB.sum(axis=0).astype(np.float64))
+        means_B = share(np.where(known_CB, again_CB, 0).sum(axis=0), known_CB.sum(axis=0).astype(np.float64))
         return interval(value, means_B, n, groups.n, (0.0, 1.0))
 
     classes = range(n_classes)
@@ -87,19 +87,19 @@ def auc(order: _Order, weights_BN: FloatArray) -> FloatArray:
     hits_BT, rest_BT = _let_in(order, weights_BN)
     before_BT = np.concatenate([np.zeros((len(hits_BT), 1)), hits_BT[:, :-1]], axis=1)
     steps_BT = np.diff(rest_BT, axis=1, prepend=0)
-    return _divided(((hits_BT + before_BT) / 2 * steps_BT).sum(axis=1), hits_BT[:, -1] * rest_BT[:, -1])
+    return share(((hits_BT + before_BT) / 2 * steps_BT).sum(axis=1), hits_BT[:, -1] * rest_BT[:, -1])
 
 
 def average_precision(order: _Order, weights_BN: FloatArray) -> FloatArray:
     """The mean of the precisions at which photos of the class are found (B,); NaN where none has a weight."""
     hits_BT, rest_BT = _let_in(order, weights_BN)
-    precision_BT = np.nan_to_num(_divided(hits_BT, hits_BT + rest_BT))
-    return _divided((precision_BT * np.diff(hits_BT, axis=1, prepend=0)).sum(axis=1), hits_BT[:, -1])
+    precision_BT = np.nan_to_num(share(hits_BT, hits_BT + rest_BT))
+    return share((precision_BT * np.diff(hits_BT, axis=1, prepend=0)).sum(axis=1), hits_BT[:, -1])
 
 
 def curves(true: IntArray, probabilities_NC: Float32Array, classes: tuple[str, ...]) -> tuple[Curves, ...]:
     """The points of the curves of the first MOST_CURVES classes that have both kinds of photos."""
-    result = []
+    result: list[Curves] = []
     for i, label in enumerate(classes):
         if 0 < int((true == i).sum()) < len(true) and len(result) < MOST_CURVES:
             hits, rest = _let_in(order_of(true == i, probabilities_NC[:, i]), np.ones((1, len(true))))
@@ -127,10 +127,6 @@ def _resampled(order: _Order, groups: Groups, n_resamples: int) -> tuple[FloatAr
         for of_photos in [drawn[:, groups.of_N]]
     ]
     return np.concatenate([first for first, _ in pairs]), np.concatenate([second for _, second in pairs])
-
-
-def _divided(part: FloatArray, whole: FloatArray) -> FloatArray:
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
 
 
 def _thinned(points: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:

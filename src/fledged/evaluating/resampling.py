@@ -98,4 +98,5 @@ def accuracy(n_right: int, n: int, resampled_B: FloatArray, groups: Groups) -> F
 
 def share(part: FloatArray, whole: FloatArray) -> FloatArray:
     """part / whole, NaN where there is nothing to divide by."""
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    shares: FloatArray = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    return shares

@@ -93,7 +93,7 @@ def of_cached(what: Cached) -> tuple[SplitFigures, ...]:
 def of_history(run: Run, dataset: Dataset) -> tuple[SplitFigures, ...]:
     """What training itself measured, where nothing better is at hand."""
     history = run.history()
-    best = history.row(by_predicate=history["epoch"] == run.best_epoch, named=True)
+    best = history.filter(history["epoch"] == run.best_epoch).row(0, named=True)
     return tuple(
         SplitFigures(
             split=split,

@@ -9,6 +9,7 @@ from pathlib import Path
 import safetensors.torch
 import tomli_w
 
+from fledged.measured import Spent
 from fledged.networks.backbones import Backbone
 from fledged.networks.census import size_of
 from fledged.networks.model import Classifier
@@ -25,14 +26,15 @@ from fledged.workspace import Workspace, now, write_bytes
 SETTINGS = "fledged.toml"
 
 
-def save(job: Job, model: Classifier, backbone: Backbone, so_far: Progress, interrupted: bool, seconds: float) -> Run:
+def save(job: Job, model: Classifier, backbone: Backbone, so_far: Progress, interrupted: bool, spent: Spent) -> Run:
     """The run, with all of its files; `model` has the weights of the best epoch, and is then on the CPU."""
     best = so_far.best_epoch
     run = Run(
         id=job.run_id,
         version=Run.format_version,
         created_at=now(),
-        seconds=seconds,
+        seconds=spent.seconds,
+        spent=spent,
         dataset_id=job.dataset.id,
         classes=job.dataset.classes,
         preprocess=model.embed.how,
