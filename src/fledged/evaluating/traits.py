@@ -22,7 +22,7 @@ _QUALITY = ("width_px", "height_px", "brightness", "sharpness", "format")
 _ORIGIN = ("source_url", "query")
 
 # The names of traits, as the page shows them.
-SIZE, BRIGHTNESS, SHARPNESS, FORMAT, FOLDER = "shorter side, px", "brightness, 0 to 1", "sharpness", "format", "folder"
+SIZE, BRIGHTNESS, SHARPNESS, FORMAT, FOLDER = "shorter side (px)", "brightness", "sharpness", "format", "folder"
 SITE, QUERY = "source site", "search words"
 
 
