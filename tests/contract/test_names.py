@@ -38,7 +38,7 @@ FLAGS = {
     "collect": "--json --label --retry-failed --set",
     "compare": "--backbones --json --modes --set --weights --work",
     "copy": "--format --work",
-    "evaluate": "--json --set --work",
+    "evaluate": "--json --set --track --work",
     "export": "--json --set --work",
     "find-lr": "--backbone --batch-size --high --json --low --mode --seed --set --steps --unfreeze --views --weights "
     "--work",

@@ -6,7 +6,7 @@ import io
 from xml.etree import ElementTree
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -50,6 +50,7 @@ def test_the_same_sketch_gives_the_same_bytes() -> None:
     assert svg(SKETCH) == svg(SKETCH)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.text())
 def test_svg_is_well_formed_whatever_it_says(text: str) -> None:
     tree = ElementTree.fromstring(svg(Sketch(10, 10, text, text, (Words(1, 1, text),))))
