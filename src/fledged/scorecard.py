@@ -44,6 +44,7 @@ def _overall(report: Report, width: int) -> list[Text]:
         ]
     lines, line = [], Text()
     for name, value, interval in figures:
+        interval = interval if len(f"{name} {value} {interval}") <= width else ""
         words = Text.assemble((f"{name} ", _DIM), value, (f" {interval}" if interval else "", _DIM))
         if line.plain and len(line) + 3 + len(words) > width:
             lines.append(line)
@@ -110,14 +111,13 @@ def _confusion(report: Report, width: int) -> list[Text]:
             return _table(rows)
     if not pairs:
         return [Text("Nothing was taken for anything else")]
-    most = [
-        (
-            f"{_shortened(report.classes[t], 20)} taken for {_shortened(report.classes[p], 20)}",
-            f"{count:,} of {sum(report.confusion[t]):,}",
-        )
-        for count, t, p in pairs[:_MOST_PAIRS]
-    ]
-    return [Text.assemble((count, _BAD), " ", words, end="") for words, count in most]
+    lines = []
+    for count, t, p in pairs[:_MOST_PAIRS]:
+        said = f"{count:,} of {sum(report.confusion[t]):,}"
+        name = max(5, min(24, (width - len(said) - len("  taken for ")) // 2))
+        names = f"{_shortened(report.classes[t], name)} taken for {_shortened(report.classes[p], name)}"
+        lines.append(Text.assemble((said, _BAD), f" {names}"))
+    return lines
 
 
 def _table(rows: Sequence[Sequence[Cell]]) -> list[Text]:

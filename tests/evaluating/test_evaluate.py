@@ -35,7 +35,6 @@ from tests.evaluating.colours import (
     subject_of,
 )
 
-
 PICTURES = ("confusion", "classes", "roc", "precision_recall")
 
 
