@@ -1,8 +1,8 @@
 """`python -m benchmarks [NAME …]`: the usual ones, or those that are named.
 
-Heavy ones run only when they are named: augmentation, evaluate and mislabels (minutes), learning and peers (an environment of
-their own, see the modules), million and throughput (many photos). `python -m benchmarks.planted --help` and the like
-tell of more.
+Heavy ones run only when they are named: augmentation, evaluate and mislabels (minutes), learning and peers (an
+environment of their own, see the modules), million and throughput (many photos). `python -m benchmarks.planted --help`
+and the like tell of more.
 """
 
 from __future__ import annotations

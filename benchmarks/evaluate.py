@@ -1,7 +1,7 @@
 """Evaluating the test split of birds_vs_drones from original files, against decoding and answering the same photos.
 
-`python -m benchmarks.evaluate [WORK]`: in a working folder that has a run of it already, or else one is made first. Both
-ways run in one process, in turns, after a round that warms up; what training left in the caches is there.
+`python -m benchmarks.evaluate [WORK]`: in a copy of a working folder that has a run of it, or else one is made first.
+All ways run in one process, in turns, after a round that warms up; what training left in the caches is there.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def _measure(work: Path) -> None:
         ["what", "s", "CPU s", "s, floor = 1", "CPU s, floor = 1"],
         rows,
         f"{len(chosen)} test photos of birds_vs_drones, {run.backbone.name} at {run.preprocess.size_px} px, batches of "
-        f"{_BATCH}, both loading the model;\nin turns in one process, median of {_ROUNDS} rounds, ratios within a round. "
-        "The features that training cached are there.",
+        f"{_BATCH}, all loading the model,\nin turns in one process, median of {_ROUNDS} rounds, ratios within a "
+        "round. The features that training cached are there.",
     )
 
 

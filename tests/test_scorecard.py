@@ -98,9 +98,9 @@ def shown(folder: Path, *, tty: bool, env: dict[str, str]) -> str:
     made = report(("bird", "drone"))
     (folder / "report.json").write_text(made.model_dump_json())
     code = (
-        "import sys; from pathlib import Path; from fledged.cli.judged import show;"
-        "from fledged.products import Report; made = Report.model_validate_json(Path(sys.argv[1], 'report.json').read_bytes()); made.at(Path(sys.argv[1]));"
-        "show(made, Path(sys.argv[1]))"
+        "import sys; from pathlib import Path; from fledged.cli.judged import show; from fledged.products import Report\n"
+        "folder = Path(sys.argv[1]); made = Report.model_validate_json((folder / 'report.json').read_bytes())\n"
+        "made.at(folder); show(made, folder)"
     )
     command = [sys.executable, "-c", code, str(folder)]
     environment = {**os.environ, "TERM": "xterm-256color", **env}
