@@ -98,7 +98,8 @@ def shown(folder: Path, *, tty: bool, env: dict[str, str]) -> str:
     made = report(("bird", "drone"))
     (folder / "report.json").write_text(made.model_dump_json())
     code = (
-        "import sys; from pathlib import Path; from fledged.cli.judged import show; from fledged.products import Report\n"
+        "import sys; from pathlib import Path\n"
+        "from fledged.cli.judged import show; from fledged.products import Report\n"
         "folder = Path(sys.argv[1]); made = Report.model_validate_json((folder / 'report.json').read_bytes())\n"
         "made.at(folder); show(made, folder)"
     )

@@ -126,7 +126,7 @@ def _details(product: Product) -> list[str]:
             for part in product.slices:
                 if part.is_worse:
                     told.append(
-                        f"Weak: {part.trait} {part.value}, {part.accuracy.value:.1%} right of {part.accuracy.n:,} "
+                        f"Weak: {part.trait} {_in_a_line(part.value)}, {part.accuracy.value:.1%} right of {part.accuracy.n:,} "
                         f"photos, {part.rest.value:.1%} of the others"
                     )
             return [*told, f"Page: {product.folder / 'report.html'}"]
