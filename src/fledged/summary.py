@@ -125,9 +125,9 @@ def _details(product: Product) -> list[str]:
                 )
             for part in product.slices:
                 if part.is_worse:
+                    right = f"{part.accuracy.value:.1%} right of {part.accuracy.n:,} photos"
                     told.append(
-                        f"Weak: {part.trait} {_in_a_line(part.value)}, {part.accuracy.value:.1%} right of {part.accuracy.n:,} "
-                        f"photos, {part.rest.value:.1%} of the others"
+                        f"Weak: {part.trait} {_in_a_line(part.value)}, {right}, {part.rest.value:.1%} of the others"
                     )
             return [*told, f"Page: {product.folder / 'report.html'}"]
         case Run():
