@@ -84,7 +84,7 @@ def test_figures_are_those_of_the_report() -> None:
 def test_many_classes_list_the_weakest_and_the_worst_confusions() -> None:
     lines = [line.plain for line in scorecard(report(tuple(f"class {n}" for n in range(50))), 100)]
     assert any(line.startswith("class 0 ") for line in lines)
-    assert "and 20 classes with a higher recall" in lines
+    assert "and 20 better ones" in lines
     assert sum("taken for" in line for line in lines) == 5
 
 

@@ -71,7 +71,7 @@ def _by_class(report: Report, width: int) -> list[Text]:
         rows = [rows[0], *([(_shortened(row[0][0], name), row[0][1]), *row[1:]] for row in rows[1:])]
     lines = _table(rows)
     if len(entries) > len(shown):
-        lines.append(Text(f"and {len(entries) - len(shown)} classes with a higher recall", _DIM))
+        lines.append(Text(f"and {len(entries) - len(shown)} better ones", _DIM))
     return lines
 
 

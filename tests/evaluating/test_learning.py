@@ -77,3 +77,15 @@ def test_too_few_groups_or_one_class_have_no_curve() -> None:
     features, labels = blobs(120, 3)
     assert learning.learning_curve(features, labels, groups_of([str(n % 39) for n in range(120)])) is None
     assert learning.learning_curve(features, labels * 0, groups_of([str(n) for n in range(120)])) is None
+
+
+def test_folds_hold_whole_groups_and_every_class() -> None:
+    _, labels = blobs(300, 1)
+    groups = groups_of([str(n % 3 + 3 * (n // 9)) for n in range(300)])
+    folds = learning._folds(labels, groups, 1)
+    for group in range(groups.n):
+        assert len(set(folds[groups.of_N == group])) == 1
+    for fold in range(learning.N_FOLDS):
+        assert 0.1 < (folds == fold).mean() < 0.3
+        assert set(labels[folds == fold]) == {0, 1, 2}
+    assert (learning._folds(labels, groups, 2) != folds).any()

@@ -10,14 +10,11 @@ Shapes: N photos, F features, S seeds, P parts (shares of the groups), B resampl
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import threadpoolctl
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
 
 from fledged.engine import n_workers
 from fledged.evaluating.metrics import FloatArray, IntArray
@@ -114,7 +111,9 @@ def _judged(features_NF: Float32Array, labels_N: IntArray, groups: Groups) -> tu
     """Which photos were named wrongly, (S, P, N) of 0 and 1, and how many photos each part had on average (P,)."""
     jobs: list[tuple[int, int, IntArray, IntArray]] = []
     for seed in range(N_SEEDS):
-        for fold, (learn, judge) in enumerate(_folds(labels_N, groups, seed)):
+        folds_N = _folds(labels_N, groups, seed)
+        for fold in range(N_FOLDS):
+            learn, judge = np.flatnonzero(folds_N != fold), np.flatnonzero(folds_N == fold)
             order = np.random.default_rng([seed, fold]).permutation(np.unique(groups.of_N[learn]))
             for part, share in enumerate(SHARES):
                 some = np.isin(groups.of_N[learn], order[: max(1, round(share * len(order)))])
@@ -134,11 +133,18 @@ def _judged(features_NF: Float32Array, labels_N: IntArray, groups: Groups) -> tu
     return wrong_SPN, photos_P
 
 
-def _folds(labels_N: IntArray, groups: Groups, seed: int) -> Sequence[tuple[IntArray, IntArray]]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class of fewer groups than folds: some folds judge it not
-        folder = StratifiedGroupKFold(N_FOLDS, shuffle=True, random_state=seed)
-        return list(folder.split(labels_N, labels_N, groups.of_N))
+def _folds(labels_N: IntArray, groups: Groups, seed: int) -> IntArray:
+    """The fold of each photo (N,): the groups of each class, in random order, are dealt out one by one.
+
+    scikit-learn's StratifiedGroupKFold balances groups of very unequal size better, and takes longer than all heads.
+    """
+    n_classes = int(labels_N.max()) + 1
+    counts_GC = np.bincount(groups.of_N * n_classes + labels_N, minlength=groups.n * n_classes)
+    main_G = counts_GC.reshape(groups.n, n_classes).argmax(axis=1)
+    order = np.lexsort((np.random.default_rng(seed).random(groups.n), main_G))
+    fold_G = np.empty(groups.n, dtype=np.int64)
+    fold_G[order] = np.arange(groups.n) % N_FOLDS
+    return fold_G[groups.of_N]
 
 
 def _named(features_NF: Float32Array, labels_N: IntArray, learn: IntArray, judge: IntArray) -> IntArray:
