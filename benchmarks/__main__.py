@@ -1,6 +1,10 @@
 """`python -m benchmarks [NAME …]`: the usual ones, or those that are named.
 
+<<<<<<< HEAD
 Heavy ones run only when they are named: augmentation, evaluate and mislabels (minutes), learning and peers (an
+=======
+Heavy ones run only when they are named: augmentation, mislabels and pooling (minutes), learning and peers (an
+>>>>>>> main
 environment of their own, see the modules), million and throughput (many photos). `python -m benchmarks.planted --help`
 and the like tell of more.
 """
@@ -11,7 +15,11 @@ import importlib
 import sys
 
 NAMES = ("start_up", "rescan", "http_latency", "build", "planted")
+<<<<<<< HEAD
 HEAVY = ("augmentation", "evaluate", "learning", "million", "mislabels", "peers", "throughput")
+=======
+HEAVY = ("augmentation", "learning", "million", "mislabels", "peers", "pooling", "throughput")
+>>>>>>> main
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from fledged.measured import ClassFigures as ClassFigures
 from fledged.measured import Figure as Figure
 from fledged.measured import LearningCurve, Overall, Slice, Spent, SplitFigures
 from fledged.records import Record
+from fledged.settings.deploying import DeployConfig
 from fledged.settings.lake import PrepareConfig
 from fledged.settings.training import FindLrConfig, TrainConfig
 
@@ -315,6 +316,21 @@ class Bundle(Product):
     accuracy: Figure
     parity: Parity
     fledged: str  # version that wrote it
+
+
+class Package(Product):
+    """What AWS Lambda is given: a bundle with all that it needs to answer, and templates that say how it is run."""
+
+    kind: ClassVar[str] = "package"
+    format_version: ClassVar[int] = 1
+
+    bundle_id: str
+    settings: DeployConfig
+    n_bytes: int  # of function.zip
+    n_bytes_unpacked: int
+    sha256: str  # of function.zip
+    libraries: dict[str, str]  # name -> version
+    is_compiled: bool  # its modules were compiled ahead for its version of Python
 
 
 class ClassScore(Record):

@@ -54,6 +54,7 @@ MAKERS = {
     "run": "fledged train",
     "report": "fledged evaluate",
     "bundle": "fledged export",
+    "package": "fledged deploy",
 }
 
 

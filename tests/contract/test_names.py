@@ -19,6 +19,7 @@ VERBS = [
     "collect",
     "compare",
     "copy",
+    "deploy",
     "evaluate",
     "export",
     "find_lr",
@@ -38,6 +39,7 @@ FLAGS = {
     "collect": "--json --label --retry-failed --set",
     "compare": "--backbones --json --modes --set --weights --work",
     "copy": "--format --work",
+    "deploy": "--json --set --to --work",
     "evaluate": "--json --set --track --work",
     "export": "--json --set --work",
     "find-lr": "--backbone --batch-size --high --json --low --mode --seed --set --steps --unfreeze --views --weights "

@@ -1,10 +1,10 @@
-"""Commands that lead to answers: export, predict, serve."""
+"""Commands that lead to answers: export, predict, serve, deploy."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -69,6 +69,18 @@ def serve(
         print(f"Serving {url}\nTry it:  curl -F photo=@PHOTO {url.rstrip('/')}/classify\nStop it: Ctrl-C", flush=True)
 
     fledged.serve(bundle, work=work, on_ready=ready, **settings_of("serve", assign, host=host, port=port))
+
+
+@app.command()
+def deploy(
+    bundle: Annotated[str | None, typer.Argument(help="A bundle's id or folder; the newest without.")] = None,
+    to: Annotated[Literal["lambda"], typer.Option(help="lambda: AWS Lambda.")] = "lambda",
+    work: Work = DEFAULT,
+    as_json: AsJson = False,
+    assign: Assign = None,
+) -> None:
+    """Pack a bundle for AWS Lambda, with templates for SAM, osls and containers. Sends nothing."""
+    tell(fledged.deploy(bundle, to=to, work=work, **settings_of("deploy", assign)), work, as_json)
 
 
 def _prediction_line(path: Path, answer: Prediction | Failure) -> str:
