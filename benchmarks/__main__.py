@@ -1,12 +1,8 @@
 """`python -m benchmarks [NAME …]`: the usual ones, or those that are named.
 
-<<<<<<< HEAD
-Heavy ones run only when they are named: augmentation, evaluate and mislabels (minutes), learning and peers (an
-=======
-Heavy ones run only when they are named: augmentation, mislabels and pooling (minutes), learning and peers (an
->>>>>>> main
-environment of their own, see the modules), million and throughput (many photos). `python -m benchmarks.planted --help`
-and the like tell of more.
+Heavy ones run only when they are named: augmentation, evaluate, mislabels and pooling (minutes), learning and
+peers (an environment of their own, see the modules), million and throughput (many photos). `python -m
+benchmarks.planted --help` and the like tell of more.
 """
 
 from __future__ import annotations
@@ -15,11 +11,7 @@ import importlib
 import sys
 
 NAMES = ("start_up", "rescan", "http_latency", "build", "planted")
-<<<<<<< HEAD
-HEAVY = ("augmentation", "evaluate", "learning", "million", "mislabels", "peers", "throughput")
-=======
-HEAVY = ("augmentation", "learning", "million", "mislabels", "peers", "pooling", "throughput")
->>>>>>> main
+HEAVY = ("augmentation", "evaluate", "learning", "million", "mislabels", "peers", "pooling", "throughput")
 
 
 def main() -> None:
