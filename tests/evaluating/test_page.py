@@ -37,6 +37,7 @@ FORMS = {
     "decimal": words.decimal,
     "photos": words.photos,
     "points": words.points,
+    "p_value": words.p_value,
 }
 
 

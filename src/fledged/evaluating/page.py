@@ -36,6 +36,7 @@ _FORMS: dict[str, Callable[[Any], str]] = {
     "decimal": words.decimal,
     "photos": words.photos,
     "points": words.points,
+    "p_value": words.p_value,
 }
 
 
