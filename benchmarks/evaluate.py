@@ -61,9 +61,9 @@ def _measure(work: Path) -> None:
     def floor() -> None:
         _decode_and_answer(run, chosen)
 
-    def evaluated(**settings: object) -> None:
+    def evaluated(learning_curve: bool = True) -> None:
         shutil.rmtree(work / "reports", ignore_errors=True)
-        evaluate(run, work=work, report=silent, **settings)
+        evaluate(run, work=work, report=silent, learning_curve=learning_curve)
 
     ways: dict[str, Callable[[], None]] = {
         "decode + inference (the floor)": floor,

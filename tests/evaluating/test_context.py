@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fledged.evaluating import context, learning, splits, traits
+from fledged.evaluating import learning, splits, traits
 from fledged.evaluating.evaluate import evaluate, exam_of
 from fledged.evaluating.photos import Photo
+from fledged.evaluating.resampling import groups_of
 from fledged.evaluating.subject import find_subject
 from fledged.networks.inference import run_probabilities
 from fledged.products import Dataset, Report, Run
@@ -63,13 +64,9 @@ def test_a_curve_comes_from_train_and_val_alone(house: Workspace, monkeypatch: p
     members = dataset.members()
     test_groups = set(members.filter(members["split"] == "test")["group"])
     assert not set(cached.groups) & test_groups
-    curve = learning.learning_curve(cached.features_NF, cached.labels_N, learning_groups(cached))
+    curve = learning.learning_curve(cached.features_NF, cached.labels_N, groups_of(cached.groups))
     assert curve is not None
     assert curve.points[-1].accuracy.n == dataset.n_in("train") + dataset.n_in("val")
-
-
-def learning_groups(cached: splits.Cached) -> context.learning.Groups:
-    return context.groups_of(cached.groups)
 
 
 def test_it_can_be_switched_off(house: Workspace, report: Report) -> None:

@@ -62,7 +62,8 @@ def test_groups_are_never_on_two_sides(monkeypatch: pytest.MonkeyPatch) -> None:
     def named(features_NF: np.ndarray, labels_N: np.ndarray, learn: np.ndarray, judge: np.ndarray) -> np.ndarray:
         assert not set(groups.of_N[learn]) & set(groups.of_N[judge])
         seen.append(len(learn))
-        return labels_N[judge]
+        named: np.ndarray = labels_N[judge]
+        return named
 
     monkeypatch.setattr(learning, "_named", named)
     curve = learning.learning_curve(features, labels, groups)

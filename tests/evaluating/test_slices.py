@@ -8,17 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fledged.evaluating import slices as slicing
-from fledged.evaluating.resampling import groups_of
+from fledged.evaluating.resampling import Groups, groups_of
 
 
-def alone(n: int) -> slicing.Groups:
+def alone(n: int) -> Groups:
     return groups_of([str(i) for i in range(n)])
 
 
 def test_a_dark_third_that_fails_is_named() -> None:
     brightness = [n / 300 for n in range(300)]
+    traits: dict[str, slicing.Values] = {"brightness": brightness, "format": ["JPEG"] * 300}
     right = np.array([n >= 100 or n % 2 == 0 for n in range(300)])
-    found = slicing.slices({"brightness": brightness, "format": ["JPEG"] * 300}, right, alone(300))
+    found = slicing.slices(traits, right, alone(300))
     assert [part.value for part in found] == ["up to 0.33", "0.33 to 0.663", "over 0.663"]
     assert [part.is_worse for part in found] == [True, False, False]
     assert found[0].accuracy.value == 0.5
@@ -31,7 +32,7 @@ def test_chance_raises_an_alarm_once_in_twenty_at_most() -> None:
     random = np.random.default_rng(5)
     alarms = 0
     for _ in range(40):
-        traits = {str(trait): random.random(200).tolist() for trait in range(6)}
+        traits: dict[str, slicing.Values] = {str(trait): random.random(200).tolist() for trait in range(6)}
         alarms += any(part.is_worse for part in slicing.slices(traits, random.random(200) < 0.9, alone(200)))
     assert alarms <= 5
 
@@ -39,7 +40,7 @@ def test_chance_raises_an_alarm_once_in_twenty_at_most() -> None:
 def test_alike_photos_do_not_make_a_slice_look_bad() -> None:
     """Twenty copies of one wrong photo are one mistake, not twenty."""
     right = np.array([False] * 20 + [True] * 180)
-    traits = {"folder": ["a"] * 60 + ["b"] * 140}
+    traits: dict[str, slicing.Values] = {"folder": ["a"] * 60 + ["b"] * 140}
     together = groups_of(["copies"] * 20 + [str(n) for n in range(180)])
     assert slicing.slices(traits, right, alone(200))[1].is_worse
     assert not any(part.is_worse for part in slicing.slices(traits, right, together))
@@ -58,7 +59,7 @@ def test_rare_words_are_one_slice_and_small_ones_are_none() -> None:
 
 def test_what_all_photos_share_is_no_slice() -> None:
     right = np.ones(50, dtype=np.bool_)
-    traits = {"size": [416.0] * 50, "format": ["JPEG"] * 50, "site": [None] * 50}
+    traits: dict[str, slicing.Values] = {"size": [416.0] * 50, "format": ["JPEG"] * 50, "site": [None] * 50}
     assert slicing.slices(traits, right, alone(50)) == ()
     assert slicing.slices({}, right, alone(50)) == ()
 

@@ -39,9 +39,9 @@ def test_shapes_lie_where_they_should() -> None:
     assert picture[20, 60].tolist() == [255, 255, 255]
     assert picture[60, 100].tolist() == [0, 255, 0]
     assert picture[100, 100].tolist() == [0, 0, 255]
-    dashed = (picture[110, 10:190] != 255).any(axis=1)
+    dashed = np.any(picture[110, 10:190] != 255, axis=1)
     assert 0.3 < dashed.mean() < 0.8
-    upright = (picture[:, 140:160] < 128).all(axis=2)
+    upright = np.all(picture[:, 140:160] < 128, axis=2)
     assert upright[35:85].any()
 
 
