@@ -31,7 +31,7 @@ from fledged.products import Dataset, Run
 from fledged.progress import silent
 from fledged.workspace import Workspace
 
-_ROUNDS = 5
+_ROUNDS = 3
 _BATCH = 4
 
 Took = tuple[float, float]  # seconds, and processor seconds of all threads

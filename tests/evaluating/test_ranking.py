@@ -30,9 +30,8 @@ def weighted(draw: st.DrawFn) -> Case:
 def test_areas_are_those_of_scikit_learn(case: Case) -> None:
     is_of_class, scores, weights = case
     order = ranking.order_of(is_of_class, scores)
-    auc = ranking.auc(order, weights[None])[0]
+    auc, precision = (area[0] for area in ranking.areas(order, weights[None]))
     assert auc == pytest.approx(reference.roc_auc_score(is_of_class, scores, sample_weight=weights))
-    precision = ranking.average_precision(order, weights[None])[0]
     assert precision == pytest.approx(reference.average_precision_score(is_of_class, scores, sample_weight=weights))
 
 
@@ -56,8 +55,9 @@ def test_curves_are_those_of_scikit_learn(case: Case) -> None:
 def test_a_resample_without_a_class_has_no_say() -> None:
     order = ranking.order_of(np.array([True, False, False]), np.array([0.9, 0.5, 0.1]))
     weights = np.array([[1.0, 1.0, 1.0], [0.0, 2.0, 1.0], [3.0, 0.0, 0.0]])
-    np.testing.assert_array_equal(ranking.auc(order, weights), [1.0, np.nan, np.nan])
-    np.testing.assert_array_equal(ranking.average_precision(order, weights), [1.0, np.nan, 1.0])
+    auc, precision = ranking.areas(order, weights)
+    np.testing.assert_array_equal(auc, [1.0, np.nan, np.nan])
+    np.testing.assert_array_equal(precision, [1.0, np.nan, 1.0])
 
 
 def test_classes_without_photos_have_no_area() -> None:
