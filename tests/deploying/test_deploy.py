@@ -153,4 +153,4 @@ class _Loader(yaml.SafeLoader):
     """YAML with CloudFormation's tags, each of which becomes its own text."""
 
 
-_Loader.add_multi_constructor("!", lambda loader, _, node: loader.construct_scalar(node))  # type: ignore[no-untyped-call]
+_Loader.add_multi_constructor("!", lambda loader, _, node: loader.construct_scalar(node))

@@ -7,6 +7,7 @@ import subprocess
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,8 @@ def test_it_serves_the_page(function: Function) -> None:
 
 
 def test_junk_is_answered(function: Function) -> None:
-    for junk in ({}, [], None, "text", {"requestContext": {"http": {}}}, {"Records": [{"s3": {}}]}):
+    junks: list[Any] = [{}, [], None, "text", {"requestContext": {"http": {}}}, {"Records": [{"s3": {}}]}]
+    for junk in junks:
         assert function(junk)["statusCode"] == 400
     assert json.loads(body_of(function(event("url", "POST", "/classify", b"no photo"))))["error"]
 

@@ -44,7 +44,7 @@ def predict(
 ) -> None:
     """Say what is on photos. Needs no torch."""
     from fledged.products import Prediction
-    from fledged.serving.predictor import find_photos
+    from fledged.serving.files import find_photos
 
     predictor = fledged.load(bundle, work=work)
     n_answered = 0
@@ -89,7 +89,8 @@ def _prediction_line(path: Path, answer: Prediction | Failure) -> str:
     name = str(path).encode(errors="backslashreplace").decode().replace("\n", "\\n")
     if isinstance(answer, Failure):
         return f"{name}\terror: {answer.error}"
-    return f"{name}\t" + "\t".join(f"{entry.label} {entry.score:.1%}" for entry in answer.top_k)
+    classes = [f"{entry.label} {entry.score:.1%}" for entry in answer.top_k]
+    return "\t".join([name, *(classes if answer.accepted else ["unknown, its likeliest:", *classes])])
 
 
 def _prediction_json(path: Path, answer: Prediction | Failure) -> str:

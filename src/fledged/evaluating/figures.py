@@ -11,6 +11,7 @@ from fledged.evaluating.overall import measure
 from fledged.evaluating.resampling import groups_of
 from fledged.evaluating.slices import slices
 from fledged.measured import ClassFigures, Curves, Figure, LearningCurve, Overall, Slice, SplitFigures
+from fledged.products import CalibrationFigures, UnknownFigures
 from fledged.records import Record
 
 _N_BINS = 20
@@ -52,6 +53,8 @@ class Figures(Record):
     slices: tuple[Slice, ...]
     learning: LearningCurve | None
     not_measured: dict[str, str]  # what -> why not
+    calibration: CalibrationFigures | None = None  # None for models of before there was a temperature
+    unknown: UnknownFigures | None = None  # None for models without a threshold
 
 
 def figures_of(

@@ -19,6 +19,7 @@ from fledged.evaluating import drawings, gallery
 from fledged.evaluating.answering import Answers
 from fledged.evaluating.figures import Figures
 from fledged.evaluating.plots import plots
+from fledged.evaluating.reliability import diagram
 from fledged.evaluating.subject import Subject
 from fledged.pages import words
 from fledged.pages.template import environment
@@ -93,6 +94,7 @@ def render(story: Story) -> str:
             histograms={
                 side: drawings.histogram(figures, getattr(figures.confidence, side)) for side in ("right", "wrong")
             },
+            reliability=diagram(figures.calibration),
             curves=drawings.curves(run.history(), run.best_epoch) if run else [],
             lake=Path(story.dataset.lake).name if story.dataset else "",
         )

@@ -56,8 +56,10 @@ def cached(run: Run, dataset: Dataset, workspace: Workspace) -> Cached | str:
     if not set(keys) <= set(known_features(embedding, 0, workspace)["copy"]):
         return "the cached features of its training are not here"
     features_NF = read_features(keys, embedding, 0, workspace)
+    temperature = run.calibration.temperature if run.calibration else 1.0
     with torch.inference_mode():
-        probabilities_NC = classifier.head(torch.from_numpy(features_NF)).softmax(1).numpy()
+        logits_NC = classifier.head(torch.from_numpy(features_NF))
+        probabilities_NC = (logits_NC / temperature).softmax(1).numpy()
     members = dataset.members().unique("sha256", keep="first").select("sha256", "group")
     groups = both.select("sha256").join(members, on="sha256", how="left", maintain_order="left")["group"]
     return Cached(

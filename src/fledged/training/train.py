@@ -106,7 +106,7 @@ def _train(job: Job, checkpoint: Checkpoint, so_far: Progress, clock: Clock | No
         checkpoints.save(so_far, checkpoint, job.workspace)
         stopped = interrupt
     pupil.module.load_state_dict(so_far.best)  # which shares its weights with the model
-    run = run_files.save(job, model, backbone, so_far, stopped is not None, meter.spent())
+    run = run_files.save(job, model, backbone, so_far, stopped is not None, meter)
     if isinstance(stopped, Terminated):
         raise stopped
     if stopped is None:
