@@ -10,6 +10,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
+from hypothesis import settings
 from playwright.sync_api import Browser
 
 from demo.drawing import Planted, draw_lake
@@ -20,6 +21,10 @@ from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
 from fledged.training.train import train
 from tests.browsing import chromium
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("fledged", deadline=None)
+settings.load_profile("fledged")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr
 
+from fledged.measured import ClassFigures as ClassFigures
+from fledged.measured import Figure as Figure
+from fledged.measured import LearningCurve, Overall, Slice, Spent, SplitFigures
 from fledged.records import Record
 from fledged.settings.deploying import DeployConfig
 from fledged.settings.lake import PrepareConfig
@@ -120,15 +123,6 @@ class Review(Product):
     def decisions(self) -> pl.DataFrame:
         """A row a decided photo, the last decision of each: path, action (keep, drop, relabel), label, reviewer."""
         return _table(self, "decisions.parquet")
-
-
-class Figure(Record):
-    """A measured share with its 95% interval and the number of cases behind it."""
-
-    value: float
-    low: float
-    high: float
-    n: int
 
 
 class Leak(Record):
@@ -252,6 +246,7 @@ class Run(Product):
     val_loss: float
     interrupted: bool  # stopped by the user; `--resume` goes on
     environment: Environment
+    spent: Spent | None = None  # of before it was measured
     calibration: Calibration | None = None  # None for runs of before there was one: as with a temperature of 1
     unknown: Unknown | None = None  # None where no validation photo could set a threshold
 
@@ -287,16 +282,6 @@ class RangeTest(Product):
     ran_away: bool  # it stopped before the highest rate
     valley: float  # the suggested rate: in the middle of the longest fall
     steepest: float  # where the loss falls fastest
-
-
-class ClassFigures(Record):
-    """How one class did."""
-
-    label: str
-    precision: float
-    recall: Figure
-    f1: float
-    support: int
 
 
 class ConfidenceBin(Record):
@@ -363,6 +348,12 @@ class Report(Product):
     n_unreadable: int
     folders_without_class: dict[str, int]  # folder of a labelled folder that the model has no class for -> photos
     n_seen: int | None = None  # photos of a labelled folder that it was trained or chosen on; None if that is unknown
+    # Not in reports of before they were measured.
+    overall: Overall | None = None
+    other_splits: tuple[SplitFigures, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    learning: LearningCurve | None = None
+    not_measured: dict[str, str] = Field(default_factory=dict)  # what -> why not
     calibration: CalibrationFigures | None = None
     unknown: UnknownFigures | None = None
 

@@ -115,11 +115,7 @@ def _details(product: Product) -> list[str]:
         case RangeTest():
             return [f"Page: {product.folder / 'range_test.html'}"]
         case Report():
-            told = [
-                f"  {c.label:<24} precision {c.precision:.3f}  recall {c.recall.value:.3f}  F1 {c.f1:.3f}  "
-                f"({c.support:,} photos)"
-                for c in product.by_class
-            ]
+            told = []
             if product.n_seen:
                 told.append(
                     f"This flatters: {product.n_seen:,} of the photos were in the model's own train or val split"
@@ -128,6 +124,18 @@ def _details(product: Product) -> list[str]:
                 told.append(f"{product.n_unreadable:,} photos could not be read; predictions.parquet says why")
             if product.folders_without_class:
                 told.append(f"Folders that are no class of this model: {counted(product.folders_without_class)}")
+            if product.learning:
+                gain = product.learning.gain
+                told.append(
+                    f"Twice the training photos would bring about {100 * gain.value:+.1f} points of accuracy "
+                    f"({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
+                )
+            for part in product.slices:
+                if part.is_worse:
+                    right = f"{part.accuracy.value:.1%} right of {part.accuracy.n:,} photos"
+                    told.append(
+                        f"Weak: {part.trait} {_in_a_line(part.value)}, {right}, {part.rest.value:.1%} of the others"
+                    )
             return [*told, f"Page: {product.folder / 'report.html'}"]
         case Package():
             python = product.settings.python

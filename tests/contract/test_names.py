@@ -40,7 +40,7 @@ FLAGS = {
     "compare": "--backbones --json --modes --set --weights --work",
     "copy": "--format --work",
     "deploy": "--json --set --to --work",
-    "evaluate": "--json --set --work",
+    "evaluate": "--json --set --track --work",
     "export": "--json --set --work",
     "find-lr": "--backbone --batch-size --high --json --low --mode --seed --set --steps --unfreeze --views --weights "
     "--work",

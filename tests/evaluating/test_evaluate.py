@@ -35,6 +35,8 @@ from tests.evaluating.colours import (
     subject_of,
 )
 
+PICTURES = ("confusion", "classes", "roc", "precision_recall")
+
 
 @dataclasses.dataclass
 class House:
@@ -80,7 +82,8 @@ def test_the_test_split_is_judged(house: House) -> None:
     assert report.accuracy.value == 13 / 14
     assert [entry.support for entry in report.by_class] == [5, 4, 5]
     assert report.n_unreadable == 0
-    assert set(report.files) == {"predictions.parquet", "metrics.json", "report.html"}
+    pictures = {f"figures/{name}.{kind}" for name in PICTURES for kind in ("svg", "png")}
+    assert set(report.files) == {"predictions.parquet", "metrics.json", "report.html"} | pictures
 
 
 def test_predictions_hold_every_answer_in_full(house: House) -> None:

@@ -31,7 +31,14 @@ HOSTILE = (
     "{{ 7 * 7 }}.jpg",
 )
 HOSTILE_CLASS = "<b onclick='x'>&{% raw %}"
-FORMS = {"percent": words.percent, "count": words.count, "decimal": words.decimal, "photos": words.photos}
+FORMS = {
+    "percent": words.percent,
+    "count": words.count,
+    "decimal": words.decimal,
+    "photos": words.photos,
+    "points": words.points,
+    "p_value": words.p_value,
+}
 
 
 def make_report(root: Path, classes: tuple[str, ...] = CLASSES, **settings: object) -> Report:
@@ -109,7 +116,12 @@ def test_every_figure_is_that_of_metrics_json(report: Report) -> None:
     }
     matrix = {f"confusion.{t}.{p}" for t in range(4) for p in range(4)}
     headline = {"accuracy.value", "accuracy.low", "accuracy.high", "n_photos", "n_right", "macro_f1", "baseline"}
-    assert by_class | matrix | headline <= shown
+    overall = {
+        f"overall.{name}.{end}"
+        for name in ("balanced_accuracy", "weighted_f1", "log_loss", "brier", "macro_auc")
+        for end in ("value", "low", "high")
+    }
+    assert by_class | matrix | headline | overall | {"overall.top_k.1.accuracy.low", "by_class.0.auc.high"} <= shown
     for path, value, text in page.found:
         exact = lookup(metrics, path)
         assert float(value) == exact
@@ -156,7 +168,8 @@ def test_the_same_evaluation_gives_the_same_bytes_but_for_the_date(report: Repor
     assert again.id == report.id
     undated = [re.sub(r"<time.*?</time>", "", html_of(made)) for made in (report, again)]
     assert undated[0] == undated[1]
-    for name in ("metrics.json", "predictions.parquet"):
+    assert again.files.keys() == report.files.keys()
+    for name in report.files.keys() - {"report.html"}:
         assert (again.folder / name).read_bytes() == (report.folder / name).read_bytes()
 
 

@@ -28,3 +28,9 @@ def test_kilobytes_are_of_a_thousand_and_never_round_to_nothing(n_bytes: int, te
 )
 def test_totals_take_the_unit_that_fits(n_bytes: int, text: str) -> None:
     assert words.amount(n_bytes) == text
+
+
+def test_p_values_are_never_nothing() -> None:
+    assert words.p_value(0.0001) == "< 0.001"
+    assert words.p_value(0.0312) == "0.031"
+    assert words.points(0.0042) == "+0.4 points"

@@ -173,10 +173,21 @@ def evaluate(
     work: Work = DEFAULT,
     as_json: AsJson = False,
     assign: Assign = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TRACKER", help="Pass figures and pictures on to tensorboard."),
+    ] = None,
 ) -> None:
     """Judge a run on its test split, or on a folder of labelled photos: a Report."""
     subject, folder = _subject_and_folder(subjects or [])
-    tell(fledged.evaluate(subject, folder, work=work, **settings_of("evaluate", assign)), work, as_json)
+    settings = settings_of("evaluate", assign, track=tuple(track) if track else None)
+    made = fledged.evaluate(subject, folder, work=work, **settings)
+    if as_json:
+        tell(made, work, as_json)
+        return
+    from fledged.cli.judged import show
+
+    show(made, work)
 
 
 @app.command()

@@ -66,6 +66,11 @@ class Answers:
         confidence: Float32Array = self.probabilities_NC[self.answered].max(axis=1)
         return confidence
 
+    @property
+    def groups(self) -> list[str]:
+        """Names of the groups of alike photos, of the answered photos; a photo that is alone is one by its path."""
+        return [self.photos[i].group or f"alone {self.photos[i].path}" for i in self.answered]
+
     def table(self) -> pl.DataFrame:
         """A row a photo, as `Report.predictions` says."""
         predicted: list[str | None] = [None] * len(self.photos)

@@ -10,12 +10,14 @@ from pathlib import Path
 from fledged import progress
 from fledged.config import resolve
 from fledged.errors import LakeError, ProductError
-from fledged.evaluating import photos
+from fledged.evaluating import photos, tracking
 from fledged.evaluating.answering import Answers, answer
 from fledged.evaluating.calibration import calibration_of
+from fledged.evaluating.context import context_of
 from fledged.evaluating.figures import Figures, figures_of
 from fledged.evaluating.page import Story, render
 from fledged.evaluating.photos import Photo
+from fledged.evaluating.pictures import PICTURES, pictures
 from fledged.evaluating.subject import Subject, find_subject
 from fledged.pages import words
 from fledged.products import Bundle, Dataset, Report, Run
@@ -52,18 +54,24 @@ def evaluate(
     Raises LakeError if there is no photo to judge on.
     """
     config = resolve(EvaluateConfig, settings)
+    tracking.require(config)
     workspace = Workspace(work)
     judged = find_subject(workspace, subject)
     exam = exam_of(workspace, judged, folder)
     with workspace.lock():
-        return report_on(judged, exam, workspace, config, report or progress.default())
+        made = report_on(judged, exam, workspace, config, report or progress.default())
+        if config.track:
+            tracking.pass_on(made, exam.photos, judged.run_id, workspace)
+        return made
 
 
 def report_on(
     judged: Subject, exam: Exam, workspace: Workspace, config: EvaluateConfig, report: progress.Report
 ) -> Report:
     """The Report of a model on these photos; the earlier one if this has been asked before."""
-    report_id = product_id(Report, judged.name, exam.source, config, exam.identity)
+    report_id = product_id(
+        Report, judged.name, exam.source, config.model_dump(mode="json", exclude={"track"}), exam.identity
+    )
     if (earlier := workspace.find(Report, report_id)) is not None:
         return earlier
     start_s = time.monotonic()
@@ -74,13 +82,23 @@ def report_on(
             where=exam.where,
             remedy=f"The first one: {answers.errors[0]}. Bring the files back, or scan the folder again.",
         )
-    figures = figures_of(answers, judged.name, exam.source, exam.n_seen, exam.folders_without_class)
+    context = context_of(
+        judged,
+        exam.photos,
+        exam.dataset,
+        workspace,
+        is_folder=exam.folder is not None,
+        with_learning=config.learning_curve,
+    )
+    figures = figures_of(answers, judged.name, exam.source, exam.n_seen, exam.folders_without_class, context)
     figures = _with_self_knowledge(figures, answers, judged, exam, (workspace, report))
     made_at = now()
     folder = workspace.folder("report", report_id)
     story = Story(report_id, made_at, figures, answers, judged, exam.dataset, exam.folder, config.gallery)
     write_table(folder / "predictions.parquet", answers.table())
     write_bytes(folder / "metrics.json", figures.model_dump_json(indent=2).encode())
+    for name, picture in pictures(figures):
+        write_bytes(folder / PICTURES / name, picture)
     write_bytes(folder / "report.html", render(story).encode())
     return workspace.save(
         Report(

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from fledged.evaluating import metrics
+from fledged.evaluating import metrics, ranking
 from fledged.evaluating.answering import Answers
-from fledged.products import CalibrationFigures, ClassFigures, Figure, UnknownFigures
+from fledged.evaluating.context import Context, of_answered
+from fledged.evaluating.overall import measure
+from fledged.evaluating.resampling import groups_of
+from fledged.evaluating.slices import slices
+from fledged.measured import ClassFigures, Curves, Figure, LearningCurve, Overall, Slice, SplitFigures
+from fledged.products import CalibrationFigures, UnknownFigures
 from fledged.records import Record
 
 _N_BINS = 20
@@ -42,15 +47,29 @@ class Figures(Record):
     by_class: tuple[ClassFigures, ...]
     confusion: tuple[tuple[int, ...], ...]  # [true][predicted]
     confidence: Confidence
+    overall: Overall
+    curves: tuple[Curves, ...]  # one class against all others
+    other_splits: tuple[SplitFigures, ...]
+    slices: tuple[Slice, ...]
+    learning: LearningCurve | None
+    not_measured: dict[str, str]  # what -> why not
     calibration: CalibrationFigures | None = None  # None for models of before there was a temperature
     unknown: UnknownFigures | None = None  # None for models without a threshold
 
 
 def figures_of(
-    answers: Answers, subject: str, source: str, n_seen: int | None, folders_without_class: dict[str, int]
+    answers: Answers,
+    subject: str,
+    source: str,
+    n_seen: int | None,
+    folders_without_class: dict[str, int],
+    context: Context,
 ) -> Figures:
     """The figures of at least one answered photo; the rest is noted as it is."""
     true, predicted = answers.true, answers.predicted
+    probabilities_NC = answers.probabilities_NC[answers.answered]
+    groups = groups_of(answers.groups)
+    measured = measure(true, predicted, probabilities_NC, answers.classes, groups)
     counts_CC = metrics.confusion(true, predicted, len(answers.classes))
     n_photos, n_right = len(true), int(np.trace(counts_CC))
     return Figures(
@@ -63,14 +82,20 @@ def figures_of(
         n_right=n_right,
         n_wrong=n_photos - n_right,
         n_unreadable=len(answers.photos) - n_photos,
-        accuracy=metrics.wilson(n_right, n_photos),
+        accuracy=measured.accuracy,
         baseline=int(counts_CC.sum(axis=1).max()) / n_photos,
-        balanced_accuracy=metrics.balanced_accuracy(counts_CC),
-        macro_f1=metrics.macro_f1(counts_CC),
-        log_loss=metrics.log_loss(true, answers.probabilities_NC[answers.answered]),
-        by_class=metrics.by_class(counts_CC, answers.classes),
+        balanced_accuracy=measured.overall.balanced_accuracy.value,
+        macro_f1=measured.overall.macro_f1.value,
+        log_loss=measured.overall.log_loss.value,
+        by_class=measured.by_class,
         confusion=tuple(tuple(row) for row in counts_CC.tolist()),
         confidence=_confidence(answers),
+        overall=measured.overall,
+        curves=ranking.curves(true, probabilities_NC, answers.classes),
+        other_splits=context.other_splits,
+        slices=slices(of_answered(context.traits, answers.answered), true == predicted, groups),
+        learning=context.learning,
+        not_measured=context.not_measured,
     )
 
 

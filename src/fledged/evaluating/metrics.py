@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fledged.products import ClassFigures, Figure
+from fledged.measured import ClassFigures, Figure
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -23,6 +23,7 @@ FloatArray = npt.NDArray[np.float64]
 _Z_95 = 1.959963984540054
 # A float32 softmax is not exact to more than this, so a 0 is not taken as an infinite loss.
 _SMALLEST = float(np.finfo(np.float32).eps)
+WORST_LOSS = -math.log(_SMALLEST)
 
 
 def wilson(successes: int, n: int) -> Figure:
@@ -82,6 +83,7 @@ def by_class(confusion_CC: IntArray, classes: Sequence[str]) -> tuple[ClassFigur
             recall=wilson(int(confusion_CC[i, i]), int(confusion_CC[i].sum())),
             f1=float(class_f1),
             support=int(confusion_CC[i].sum()),
+            precision_interval=wilson(int(confusion_CC[i, i]), int(confusion_CC[:, i].sum())),
         )
         for i, (label, class_precision, class_f1) in enumerate(shares)
     )
@@ -105,6 +107,42 @@ def macro_f1(confusion_CC: IntArray) -> float:
     return _mean(f1(confusion_CC)[occurs])
 
 
+def weighted_f1(confusion_CC: IntArray) -> float:
+    """The mean F1 of the classes, each counted as often as it has photos. 0 where no class has any."""
+    support = confusion_CC.sum(axis=1)
+    return float(f1(confusion_CC) @ support / support.sum()) if support.any() else 0.0
+
+
+def losses(true: IntArray, probabilities_NC: npt.NDArray[np.floating]) -> FloatArray:
+    """-ln(probability of the true class) of each photo (N,), in nats; at most WORST_LOSS."""
+    of_true = probabilities_NC[np.arange(len(true)), true].astype(np.float64)
+    of_true /= probabilities_NC.sum(axis=1, dtype=np.float64)
+    return -np.log(np.clip(of_true, _SMALLEST, 1.0))
+
+
+def brier_scores(true: IntArray, probabilities_NC: npt.NDArray[np.floating]) -> FloatArray:
+    """The squared distance of each answer from the truth (N,), summed over the classes: 0 is perfect, 2 the worst.
+
+    G. W. Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather Review 78 (1950), 1-3.
+    With two classes it is twice the distance of one class alone, which many call the Brier score.
+    """
+    off_NC = probabilities_NC.astype(np.float64)
+    off_NC[np.arange(len(true)), true] -= 1
+    scores: FloatArray = np.square(off_NC).sum(axis=1)
+    return scores
+
+
+def ranks(true: IntArray, probabilities_NC: npt.NDArray[np.floating]) -> IntArray:
+    """How many classes come before the true one in each answer (N,), the most probable first.
+
+    Of equally probable classes the one with the lower index comes first, as it does in the answer itself.
+    """
+    of_true_N1 = np.take_along_axis(probabilities_NC, true[:, None], axis=1)
+    is_lower_index = np.arange(probabilities_NC.shape[1]) < true[:, None]
+    before: IntArray = ((probabilities_NC > of_true_N1) | ((probabilities_NC == of_true_N1) & is_lower_index)).sum(1)
+    return before
+
+
 def log_loss(true: IntArray, probabilities_NC: npt.NDArray[np.floating]) -> float:
     """The mean of -ln(probability of the true class), in nats; 0 is perfect, ln C is a guess.
 
@@ -113,9 +151,7 @@ def log_loss(true: IntArray, probabilities_NC: npt.NDArray[np.floating]) -> floa
     """
     if not len(true):
         return math.nan
-    of_true = probabilities_NC[np.arange(len(true)), true].astype(np.float64)
-    of_true /= probabilities_NC.sum(axis=1, dtype=np.float64)
-    return float(-np.log(np.clip(of_true, _SMALLEST, 1.0)).mean())
+    return float(losses(true, probabilities_NC).mean())
 
 
 def _share(part: IntArray, whole: IntArray) -> FloatArray:

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from fledged.evaluating import drawings, gallery
 from fledged.evaluating.answering import Answers
 from fledged.evaluating.figures import Figures
+from fledged.evaluating.plots import plots
 from fledged.evaluating.reliability import diagram
 from fledged.evaluating.subject import Subject
 from fledged.pages import words
@@ -35,6 +36,8 @@ _FORMS: dict[str, Callable[[Any], str]] = {
     "count": words.count,
     "decimal": words.decimal,
     "photos": words.photos,
+    "points": words.points,
+    "p_value": words.p_value,
 }
 
 
@@ -74,6 +77,7 @@ def render(story: Story) -> str:
             f=figures,
             figure=figure_of(figures),
             figure_guess=words.decimal(math.log(len(figures.classes))),
+            plots=plots(figures),
             question=words.question(figures.classes),
             weakest_first=_weakest_first(figures),
             has_matrix=len(figures.classes) <= _MATRIX_CLASSES,

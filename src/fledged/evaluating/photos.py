@@ -29,6 +29,7 @@ class Photo:
     file: Path
     class_index: int
     sha256: str  # of the content that was labelled; "" if it could not be read
+    group: str = ""  # photos of one group are alike, and right or wrong together; "" is alone
 
 
 def of_test_split(dataset: Dataset, classes: Sequence[str]) -> list[Photo]:
@@ -45,8 +46,8 @@ def of_test_split(dataset: Dataset, classes: Sequence[str]) -> list[Photo]:
     members = dataset.members().filter(pl.col("split") == "test", pl.col("left_out").is_null()).sort("path")
     lake = Path(dataset.lake)
     return [
-        Photo(path, lake / path, index[label], sha256)
-        for path, label, sha256 in members.select("path", "label", "sha256").iter_rows()
+        Photo(path, lake / path, index[label], sha256, group)
+        for path, label, sha256, group in members.select("path", "label", "sha256", "group").iter_rows()
     ]
 
 
@@ -68,7 +69,11 @@ def of_folder(folder: Path, classes: Sequence[str]) -> tuple[list[Photo], dict[s
             where=folder,
             remedy=f"Put the photos into folders with the model's class names: {', '.join(classes)}.",
         )
-    photos = [Photo(p.path, folder / p.path, index[_composed(p.label)], _sha256(folder / p.path)) for p in known]
+    hashes = [_sha256(folder / p.path) for p in known]
+    photos = [
+        Photo(p.path, folder / p.path, index[_composed(p.label)], sha256, sha256)
+        for p, sha256 in zip(known, hashes, strict=True)
+    ]
     return photos, {name: n for name, n in sorted(strangers.items()) if n}
 
 

@@ -84,11 +84,11 @@ def _graph(run: Run, workspace: Workspace) -> bytes:
 
 
 def _report_of(run: Run, workspace: Workspace) -> Report:
-    """The report of this run on its own test split."""
+    """The newest report of this run on its own test split."""
     wanted = (f"run:{run.id}", f"test split of dataset:{run.dataset_id}")
-    for known in workspace.all(Report):
-        if (known.subject, known.source) == wanted:
-            return known
+    found = [known for known in workspace.all(Report) if (known.subject, known.source) == wanted]
+    if found:
+        return max(found, key=lambda known: (known.created_at, known.id))
     raise ProductError(
         f"Run {run.id} has not been evaluated, and a bundle states how good it is",
         where=workspace.root,

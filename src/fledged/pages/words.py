@@ -39,6 +39,16 @@ def photos(n: int) -> str:
     return f"{n:,} photo" if n == 1 else f"{n:,} photos"
 
 
+def p_value(value: float) -> str:
+    """0.012; < 0.001."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def points(difference: float) -> str:
+    """+0.4 points: a difference of shares."""
+    return f"{100 * difference:+.1f} points"
+
+
 def day(moment: datetime) -> str:
     """31 July 2026."""
     return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"

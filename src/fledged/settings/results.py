@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, field_validator
 
 from fledged.records import Record
 
@@ -15,6 +17,17 @@ class EvaluateConfig(Record):
         4, ge=1, le=512, description="Photos that go through the model together; more than the caches hold is slower."
     )
     workers: int = Field(0, ge=0, description="Threads that decode photos; 0 takes one a core.")
+    learning_curve: bool = Field(
+        True, description="Fit heads on parts of the cached training features, to tell what more photos would bring."
+    )
+    track: tuple[Literal["tensorboard"], ...] = Field(
+        (), description="Where figures and pictures go as well: tensorboard. No part of what a report is."
+    )
+
+    @field_validator("track", mode="before")
+    @classmethod
+    def _one_by_name(cls, given: object) -> object:
+        return (given,) if isinstance(given, str) else given
 
 
 class ExportConfig(Record):

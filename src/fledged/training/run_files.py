@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import time
 from pathlib import Path
 
 import safetensors.torch
 import tomli_w
 
+from fledged.metering import Meter
 from fledged.networks.backbones import Backbone
 from fledged.networks.census import size_of
 from fledged.networks.model import Classifier
@@ -27,10 +27,10 @@ from fledged.workspace import Workspace, now, write_bytes
 SETTINGS = "fledged.toml"
 
 
-def save(job: Job, model: Classifier, backbone: Backbone, so_far: Progress, interrupted: bool, start_s: float) -> Run:
+def save(job: Job, model: Classifier, backbone: Backbone, so_far: Progress, interrupted: bool, meter: Meter) -> Run:
     """The run, with all of its files; `model` has the weights of the best epoch, and is then on the CPU.
 
-    `start_s` is when its training began, by time.monotonic().
+    `meter` counts since its training began.
     """
     best = so_far.best_epoch
     known = self_knowledge(job, backbone.name, model.cpu().eval())
@@ -38,7 +38,8 @@ def save(job: Job, model: Classifier, backbone: Backbone, so_far: Progress, inte
         id=job.run_id,
         version=Run.format_version,
         created_at=now(),
-        seconds=time.monotonic() - start_s,
+        seconds=(spent := meter.spent()).seconds,
+        spent=spent,
         dataset_id=job.dataset.id,
         classes=job.dataset.classes,
         preprocess=model.embed.how,

@@ -10,6 +10,7 @@ from time import monotonic
 from fledged import progress
 from fledged.config import resolve
 from fledged.errors import ConfigError, ProductError
+from fledged.metering import Meter
 from fledged.products import Dataset, Run
 from fledged.settings.training import TrainConfig
 from fledged.training import checkpoints, run_files, tracking
@@ -84,7 +85,7 @@ def train(
 
 
 def _train(job: Job, checkpoint: Checkpoint, so_far: Progress, clock: Clock | None) -> Run:
-    start_s = saved_s = monotonic()
+    meter, saved_s = Meter(), monotonic()
     backbone, model = untrained(job)
     pupil = pupil_of(job, job.plan, backbone, model, has_begun=bool(so_far.history))
     stopped: KeyboardInterrupt | None = None
@@ -105,7 +106,7 @@ def _train(job: Job, checkpoint: Checkpoint, so_far: Progress, clock: Clock | No
         checkpoints.save(so_far, checkpoint, job.workspace)
         stopped = interrupt
     pupil.module.load_state_dict(so_far.best)  # which shares its weights with the model
-    run = run_files.save(job, model, backbone, so_far, stopped is not None, start_s)
+    run = run_files.save(job, model, backbone, so_far, stopped is not None, meter)
     if isinstance(stopped, Terminated):
         raise stopped
     if stopped is None:

@@ -1,0 +1,111 @@
+"""What is measured, each figure with its interval: the parts of a Report and of `metrics.json`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from fledged.records import Record
+
+
+class Figure(Record):
+    """A measured share, or loss, with its 95% interval and the number of cases behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+class ClassFigures(Record):
+    """How one class did; None in reports of before a figure was measured, or where there is nothing to measure."""
+
+    label: str
+    precision: float
+    recall: Figure
+    f1: float
+    support: int
+    precision_interval: Figure | None = None  # n: photos that were predicted as the class
+    f1_interval: Figure | None = None
+    auc: Figure | None = None  # area under the ROC curve, this class against all others
+    average_precision: Figure | None = None
+
+
+class TopK(Record):
+    """How often the true class is among the `k` most probable ones."""
+
+    k: int
+    accuracy: Figure
+
+
+class Overall(Record):
+    """Figures over all classes. Intervals are made by drawing groups of alike photos anew, not single photos."""
+
+    n_groups: int  # as many as photos where no two are alike
+    n_resamples: int
+    balanced_accuracy: Figure
+    macro_f1: Figure
+    weighted_f1: Figure
+    log_loss: Figure  # nats
+    brier: Figure  # summed over classes: 0 is perfect, 2 the worst
+    brier_guess: float  # of always answering with the shares of the classes among these photos
+    top_k: tuple[TopK, ...]
+    macro_auc: Figure | None
+    macro_average_precision: Figure | None
+
+
+class SplitFigures(Record):
+    """The same model on another split, for comparison only: it was trained or chosen on these photos."""
+
+    split: str
+    accuracy: Figure
+    macro_f1: float | None
+    log_loss: float | None
+    how: str  # it was measured
+
+
+class Slice(Record):
+    """Photos that have something in common, and how the model does on them."""
+
+    trait: str  # "brightness"
+    value: str  # "up to 0.31"
+    accuracy: Figure
+    rest: Figure  # accuracy on all other photos that have the trait
+    p_value: float  # of so low an accuracy here if it were that of the rest; corrected for the number of slices
+    is_worse: bool
+
+
+class LearningPoint(Record):
+    """Accuracy with some of the training photos."""
+
+    share: float  # of the groups
+    n_photos: int  # on average
+    accuracy: Figure
+
+
+class LearningCurve(Record):
+    """Accuracy on left-out folds of train and val against the number of training photos, and a law fitted to it."""
+
+    points: tuple[LearningPoint, ...]
+    n_folds: int
+    n_seeds: int
+    floor: float  # error = floor + scale * photos ** -exponent
+    scale: float
+    exponent: float
+    fitted: tuple[tuple[int, float], ...]  # photos and accuracy by the law, up to twice as many
+    gain: Figure  # accuracy that twice the photos would add
+
+
+class Curves(Record):
+    """One class against all others: the points of its curves, thinned to what a picture can show."""
+
+    label: str
+    roc: tuple[tuple[float, float], ...]  # false and true positive rate, from 0,0 to 1,1
+    precision_recall: tuple[tuple[float, float], ...]  # recall and precision, from the surest answer on
+
+
+class Spent(Record):
+    """What a computation took."""
+
+    seconds: float = Field(ge=0)
+    cpu_seconds: float | None = None  # of all cores
+    joules: float | None = None  # of the whole processor package; None where it cannot be measured
