@@ -11,7 +11,9 @@ from fledged import progress
 from fledged.config import resolve
 from fledged.errors import LakeError, ProductError
 from fledged.evaluating import photos
+from fledged.evaluating.album import keep
 from fledged.evaluating.answering import answer
+from fledged.evaluating.exhibits import exhibits_of
 from fledged.evaluating.figures import figures_of
 from fledged.evaluating.page import Story, render
 from fledged.evaluating.photos import Photo
@@ -76,7 +78,9 @@ def report_on(
     figures = figures_of(answers, judged.name, exam.source, exam.n_seen, exam.folders_without_class)
     made_at = now()
     folder = workspace.folder("report", report_id)
-    story = Story(report_id, made_at, figures, answers, judged, exam.dataset, exam.folder, config.gallery)
+    exhibits = exhibits_of(answers, judged, exam.dataset, config, workspace, report)
+    address, is_beside = keep(exhibits.pictures(), folder)
+    story = Story(report_id, made_at, figures, answers, judged, exam.dataset, exam.folder, exhibits, address, is_beside)
     write_table(folder / "predictions.parquet", answers.table())
     write_bytes(folder / "metrics.json", figures.model_dump_json(indent=2).encode())
     write_bytes(folder / "report.html", render(story).encode())

@@ -7,6 +7,22 @@ from pydantic import Field
 from fledged.records import Record
 
 
+class PageConfig(Record):
+    """What the report shows of photos, beside the mistakes."""
+
+    right: int = Field(
+        24, ge=0, le=5000, description="Right answers at most: of each class, the least and the most confident ones."
+    )
+    doubts: int = Field(24, ge=0, le=5000, description="Photos at most whose label the model doubts.")
+    neighbours: int = Field(
+        3, ge=0, le=10, description="Training photos beside each mistake: those most alike to the network."
+    )
+    heatmaps: int = Field(12, ge=0, le=1000, description="Photos at most with heatmaps of where the network looked.")
+    heatmap_blocks: tuple[int, ...] = Field(
+        (), description="Blocks that heatmaps are taken at; none takes the last one of each resolution."
+    )
+
+
 class EvaluateConfig(Record):
     """How a model is judged."""
 
@@ -15,6 +31,7 @@ class EvaluateConfig(Record):
         4, ge=1, le=512, description="Photos that go through the model together; more than the caches hold is slower."
     )
     workers: int = Field(0, ge=0, description="Threads that decode photos; 0 takes one a core.")
+    page: PageConfig = Field(default_factory=PageConfig, description="What the page shows of photos.")
 
 
 class ExportConfig(Record):
