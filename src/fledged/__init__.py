@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from fledged.collecting.collect import collect
     from fledged.evaluating.compare import compare
     from fledged.evaluating.evaluate import evaluate
+    from fledged.evaluating.explain import explain
+    from fledged.evaluating.test import test
     from fledged.exporting.export import export
     from fledged.flow import build
     from fledged.preparing.copy import copy
@@ -62,6 +64,8 @@ _HOMES = {
     "tune": "fledged.searching.tune",
     "reproduce": "fledged.training.reproduce",
     "evaluate": "fledged.evaluating.evaluate",
+    "explain": "fledged.evaluating.explain",
+    "test": "fledged.evaluating.test",
     "compare": "fledged.evaluating.compare",
     "export": "fledged.exporting.export",
     "build": "fledged.flow",
@@ -111,6 +115,7 @@ __all__ = [
     "compare",
     "copy",
     "evaluate",
+    "explain",
     "export",
     "find_lr",
     "load",
@@ -119,6 +124,7 @@ __all__ = [
     "review",
     "scan",
     "serve",
+    "test",
     "train",
     "tune",
 ]

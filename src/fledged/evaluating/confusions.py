@@ -32,10 +32,11 @@ class PairFacts:
     true: str
     predicted: str
     n: int
-    n_doubtful: int = 0  # the model is so sure that the label may be wrong
+    n_doubtful: int = 0  # the model is so sure that the label may be wrong, and no training photo next to it says no
     n_copies: int | None = None  # the review has found them near-duplicates of photos labelled as was answered
     n_looked_up: int = 0  # those whose nearest training photo is known
     n_nearest_answered: int = 0  # of these, the nearest training photo carries the answered label
+    n_nearest_true: int = 0  # or the true one
     n_trained_true: int | None = None  # training photos of the class that it is
     n_trained_predicted: int | None = None
 
@@ -105,18 +106,26 @@ def _few(facts: PairFacts) -> str:
 
 
 def _neighbours(facts: PairFacts) -> str:
-    n, n_nearest = facts.n_looked_up, facts.n_nearest_answered
-    if n_nearest < 2 or n_nearest < 2 / 3 * n:
-        return ""
-    return (
-        f"For {_of(n_nearest, n)} the training photo that is most alike to the network is labelled "
-        f"{words.visible(facts.predicted)}: what it sees does not tell the two apart there. Train more of the backbone "
-        "(fledged train --unfreeze 3), or gather such photos with the right label."
-    )
+    most, n = max(2.0, 2 / 3 * facts.n_looked_up), facts.n_looked_up
+    if facts.n_nearest_answered >= most:
+        return (
+            f"For {_of(facts.n_nearest_answered, n)} the training photo that is most alike to the network is labelled "
+            f"{words.visible(facts.predicted)}: what it sees does not tell the two apart there. Train more of the "
+            "backbone (fledged train --unfreeze 3), or gather such photos with the right label."
+        )
+    if facts.n_nearest_true >= most:
+        return (
+            f"For {_of(facts.n_nearest_true, n)} the training photo that is most alike to the network is rightly "
+            f"labelled {words.visible(facts.true)}: what it sees tells the two apart there, and the head makes too "
+            "little of it. Give the head a hidden layer (--set train.head.hidden=256), or train more of the backbone."
+        )
+    return ""
 
 
 def _of(part: int, whole: int) -> str:
-    return f"{'all' if part == whole else f'{part:,}'} of the {whole:,}" if whole > 1 else "the one mistake"
+    if whole == 1:
+        return "the one mistake"
+    return f"all {whole:,}" if part == whole else f"{part:,} of the {whole:,}"
 
 
 _RULES = (_size, _copies, _labels, _few, _neighbours)

@@ -80,18 +80,23 @@ def _facts(
         return None
     n_of_class = Counter(answers.true.tolist())
     (true, answered), n = min(wrong.items(), key=lambda item: (-item[1], -item[1] / n_of_class[item[0][0]], item[0]))
-    rows = {row for row in range(len(answers.answered)) if (answers.true[row], answers.predicted[row]) == (true, answered)}
+    rows = {
+        row for row in range(len(answers.answered)) if (answers.true[row], answers.predicted[row]) == (true, answered)
+    }
     names = answers.classes
     trained = dataset.photos_by_split["train"] if dataset else None
-    known = [near for row, near in neighbours.of.items() if row in rows and near] if neighbours else []
+    nearest = {row: near[0].label for row, near in neighbours.of.items() if row in rows} if neighbours else {}
     return PairFacts(
         true=names[true],
         predicted=names[answered],
         n=n,
-        n_doubtful=len(rows & set(doubted_rows(answers))),
-        n_copies=_n_copies([answers.photos[answers.answered[row]].path for row in rows], names[answered], dataset, workspace),
-        n_looked_up=len(known),
-        n_nearest_answered=sum(near[0].label == names[answered] for near in known),
+        n_doubtful=sum(row in rows and nearest.get(row) != names[true] for row in doubted_rows(answers)),
+        n_copies=_n_copies(
+            [answers.photos[answers.answered[row]].path for row in rows], names[answered], dataset, workspace
+        ),
+        n_looked_up=len(nearest),
+        n_nearest_answered=list(nearest.values()).count(names[answered]),
+        n_nearest_true=list(nearest.values()).count(names[true]),
         n_trained_true=trained.get(names[true], 0) if trained else None,
         n_trained_predicted=trained.get(names[answered], 0) if trained else None,
     )

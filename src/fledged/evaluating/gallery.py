@@ -83,12 +83,18 @@ def gallery_of(answers: Answers, n_mistakes: int, n_right: int, n_doubts: int) -
     wrong_rows = _by_confidence(answers, np.flatnonzero(answers.true != answers.predicted))[::-1]
     doubted = doubted_rows(answers)
     right = _right_rows(answers, n_right)
-    wanted = {*wrong_rows[:n_mistakes], *doubted[:n_doubts], *(row for _, _, *both in right for row in sum(both, []))}
+    of_right = (row for _, _, least, most in right for row in (*least, *most))
+    wanted = {*wrong_rows[:n_mistakes], *doubted[:n_doubts], *of_right}
     shown = _shown(answers, sorted(wanted))
     return Gallery(
         mistakes=_mistakes(answers, wrong_rows, [shown[row] for row in wrong_rows[:n_mistakes]]),
         right=tuple(
-            Right(index, "" if index < 0 else answers.classes[index], n, *(tuple(shown[row] for row in rows) for rows in both))
+            Right(
+                index,
+                "" if index < 0 else answers.classes[index],
+                n,
+                *(tuple(shown[row] for row in rows) for rows in both),
+            )
             for index, n, *both in right
         ),
         doubts=tuple(shown[row] for row in doubted[:n_doubts]),
@@ -150,7 +156,7 @@ def _shown(answers: Answers, rows: Sequence[int]) -> dict[int, Shown]:
     positions, predicted, confidence = answers.answered, answers.predicted, answers.confidence
     chosen = [answers.photos[positions[row]] for row in rows]
     with ThreadPoolExecutor(n_workers(0)) as pool:
-        thumbnails = list(pool.map(_thumbnail, chosen))
+        thumbnails = list(pool.map(thumbnail, chosen))
     return {
         row: Shown(
             row=row,
@@ -158,13 +164,14 @@ def _shown(answers: Answers, rows: Sequence[int]) -> dict[int, Shown]:
             label=answers.classes[photo.class_index],
             predicted=answers.classes[predicted[row]],
             confidence=float(confidence[row]),
-            thumbnail=thumbnail,
+            thumbnail=small,
         )
-        for row, photo, thumbnail in zip(rows, chosen, thumbnails, strict=True)
+        for row, photo, small in zip(rows, chosen, thumbnails, strict=True)
     }
 
 
-def _thumbnail(photo: Photo) -> Thumbnail | None:
+def thumbnail(photo: Photo) -> Thumbnail | None:
+    """Of a photo; None if its file can no longer be shown."""
     try:
         return shrunk(labelled.read(photo), THUMBNAIL_PX, JPEG_QUALITY)
     except BadPhoto:

@@ -38,9 +38,7 @@ class Heatmaps:
     looked: tuple[Looked, ...]
 
 
-def heatmaps_of(
-    answers: Answers, gallery: Gallery, network: Network, page: PageConfig, report: Report
-) -> Heatmaps:
+def heatmaps_of(answers: Answers, gallery: Gallery, network: Network, page: PageConfig, report: Report) -> Heatmaps:
     """The maps of the most confident mistakes and, for a third of the photos, of the most confident right answers."""
     observed = observe(network.model, network.run.backbone.name)
     depths = chosen(observed.depths, page.heatmap_blocks) if observed.depths else ()
@@ -53,7 +51,9 @@ def heatmaps_of(
         except BadPhoto:
             continue
         answered, true = int(answers.predicted[shown.row]), photo.class_index
-        maps_KDSS = heat(observed.network, depths, square, sorted({answered, true}, key=lambda i: i != answered)).maps_KDSS
+        maps_KDSS = heat(
+            observed.network, depths, square, sorted({answered, true}, key=lambda i: i != answered)
+        ).maps_KDSS
         pictures = [_picture(overlay(square, of_depth)) if of_depth.any() else None for of_depth in maps_KDSS[0]]
         last_SS = maps_KDSS[-1, -1]
         for_true = _picture(overlay(square, last_SS)) if answered != true and last_SS.any() else None

@@ -131,7 +131,9 @@ def _shown(
     training: pl.DataFrame, classes: Sequence[str], rows: Sequence[int]
 ) -> dict[int, tuple[str, str, Thumbnail | None]]:
     chosen = training[list(rows)].select("path", "label", "jpeg").rows()
-    return {row: (path, classes[label], _thumbnail(jpeg)) for row, (path, label, jpeg) in zip(rows, chosen, strict=True)}
+    return {
+        row: (path, classes[label], _thumbnail(jpeg)) for row, (path, label, jpeg) in zip(rows, chosen, strict=True)
+    }
 
 
 def _thumbnail(jpeg: bytes) -> Thumbnail | None:

@@ -23,7 +23,7 @@ class Network:
 
 
 def network_of(subject: Subject, workspace: Workspace) -> Network | None:
-    """The network of the run that is judged, or that a judged bundle was made of; None where its weights are not here."""
+    """The network of the judged run, or that a judged bundle was made of; None where its weights are not here."""
     run = subject.run
     if run is None:
         try:

@@ -10,23 +10,33 @@ from fledged.evaluating.subject import Float32Array
 from fledged.images import UInt8Array
 from fledged.products import Preprocess
 
-# From cold to hot, ever lighter, so that it is read alike by the colour-blind and in grey: stops of matplotlib's inferno.
+# From cold to hot, ever lighter: read alike by the colour-blind and in grey. Stops of matplotlib's inferno.
 _STOPS = np.array(
-    [[0, 0, 4], [40, 11, 84], [101, 21, 110], [159, 42, 99], [212, 72, 66], [245, 125, 21], [250, 193, 39], [252, 255, 164]]
+    [
+        [0, 0, 4],
+        [40, 11, 84],
+        [101, 21, 110],
+        [159, 42, 99],
+        [212, 72, 66],
+        [245, 125, 21],
+        [250, 193, 39],
+        [252, 255, 164],
+    ]
 )
-_COLD, _HOT = 0.25, 0.7  # opacity of the colour
+_DIM = 0.6  # brightness of the photo where it is cold, so that heat is seen on white too
+_HOT = 0.8  # opacity of the colour where it is hottest
 _FRAME_RGB = (250, 193, 39)
 _OUTSIDE = 0.4  # brightness of what the network did not see
 
 
 def overlay(photo_SSC: UInt8Array, heat_SS: Float32Array) -> Image.Image:
-    """The photo in grey under the heat (0..1) in colour, pixel on pixel."""
+    """The photo in dim grey under the heat (0..1) in colour, pixel on pixel."""
     heat_SS = np.clip(heat_SS, 0, 1)
     at = heat_SS * (len(_STOPS) - 1)
     colour_SSC = np.stack([np.interp(at, np.arange(len(_STOPS)), _STOPS[:, c]) for c in range(3)], axis=2)
     grey_SS1 = np.asarray(Image.fromarray(photo_SSC).convert("L"), dtype=np.float64)[..., None]
-    opacity_SS1 = (_COLD + (_HOT - _COLD) * heat_SS)[..., None]
-    return Image.fromarray((grey_SS1 * (1 - opacity_SS1) + colour_SSC * opacity_SS1).round().astype(np.uint8))
+    opacity_SS1 = _HOT * heat_SS[..., None]
+    return Image.fromarray((_DIM * grey_SS1 * (1 - opacity_SS1) + colour_SSC * opacity_SS1).round().astype(np.uint8))
 
 
 def framed(image: Image.Image, how: Preprocess, longer_side_px: int) -> Image.Image:

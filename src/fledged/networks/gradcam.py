@@ -133,7 +133,7 @@ def _maps_seen(blocks: Sequence[nn.Module], size_px: int) -> list[tuple[int, nn.
     found: list[tuple[int, nn.Module, int]] = []
     is_map: list[bool] = []
 
-    def look(layer: nn.Module, _: object, output: object) -> None:
+    def look(number: int, layer: nn.Module, output: object) -> None:
         shape = tuple(output.shape) if isinstance(output, torch.Tensor) else ()
         if len(shape) == 4 and shape[2] == shape[3] > 1:
             found.append((number, layer, shape[2]))
@@ -143,7 +143,10 @@ def _maps_seen(blocks: Sequence[nn.Module], size_px: int) -> list[tuple[int, nn.
 
     values = torch.zeros(1, 3, size_px, size_px)
     for number, block in enumerate(blocks, start=1):
-        hooks = [layer.register_forward_hook(look) for layer in block.modules()]
+        hooks = [
+            layer.register_forward_hook(lambda layer, _, output, number=number: look(number, layer, output))
+            for layer in block.modules()
+        ]
         values = block(values)
         for hook in hooks:
             hook.remove()

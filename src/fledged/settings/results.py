@@ -15,9 +15,9 @@ class PageConfig(Record):
     )
     doubts: int = Field(24, ge=0, le=5000, description="Photos at most whose label the model doubts.")
     neighbours: int = Field(
-        3, ge=0, le=10, description="Training photos beside each mistake: those most alike to the network."
+        3, ge=0, le=6, description="Training photos beside each mistake: those most alike to the network."
     )
-    heatmaps: int = Field(12, ge=0, le=1000, description="Photos at most with heatmaps of where the network looked.")
+    heatmaps: int = Field(9, ge=0, le=1000, description="Photos at most with heatmaps of where the network looked.")
     heatmap_blocks: tuple[int, ...] = Field(
         (), description="Blocks that heatmaps are taken at; none takes the last one of each resolution."
     )
@@ -32,6 +32,22 @@ class EvaluateConfig(Record):
     )
     workers: int = Field(0, ge=0, description="Threads that decode photos; 0 takes one a core.")
     page: PageConfig = Field(default_factory=PageConfig, description="What the page shows of photos.")
+
+
+class ExplainConfig(Record):
+    """What is told of a photo's answer."""
+
+    blocks: tuple[int, ...] = Field(
+        (), description="Blocks that heatmaps are taken at; none takes the last one of each resolution."
+    )
+    top_k: int = Field(5, ge=1, le=1000, description="Classes to name for each photo.")
+
+
+class GridConfig(Record):
+    """What is shown of the answers to unlabelled photos."""
+
+    picture: int = Field(36, ge=1, le=400, description="Photos in the picture at most, evenly from all of them.")
+    gallery: int = Field(500, ge=0, le=5000, description="Photos on the page at most, the least confident first.")
 
 
 class ExportConfig(Record):
