@@ -120,7 +120,7 @@ def _maps(logit: torch.Tensor, activations: list[torch.Tensor], size_px: int) ->
         cells = (weights * activation).sum(1, keepdim=True).relu().detach()
         # Half-pixel centres: a cell stays over the square of pixels that it stands for.
         smooth = nn.functional.interpolate(cells, (size_px, size_px), mode="bilinear", align_corners=False)[0, 0]
-        maps.append((smooth / smooth.max().clamp(min=1e-12)).numpy())
+        maps.append((smooth / smooth.max() if smooth.any() else smooth).numpy())
     return np.stack(maps)
 
 
