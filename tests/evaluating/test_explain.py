@@ -85,7 +85,7 @@ def test_what_cannot_be_explained_is_named(folder: Path, run: Run, work: Path, t
         fledged.explain(tmp_path / "nothing.jpg", run, work=work, report=silent)
     lake, workspace = tmp_path / "lake", Workspace(tmp_path / "work")
     without_weights = save_run(workspace, save_dataset(workspace, lake, small_lake(lake)))
-    with pytest.raises(ProductError, match="The weights of run .* are not here"):
+    with pytest.raises(ProductError, match=r"The weights of run .* are not here"):
         fledged.explain(folder, without_weights, work=workspace.root, report=silent)
 
 

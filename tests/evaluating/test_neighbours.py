@@ -11,8 +11,8 @@ import torch
 
 from fledged import images
 from fledged.evaluating import neighbours
-from fledged.evaluating.network import Network
 from fledged.evaluating.neighbours import neighbours_of
+from fledged.evaluating.network import Network
 from fledged.evaluating.photos import Photo
 from fledged.networks.inference import load_classifier
 from fledged.products import Dataset, Run
@@ -65,7 +65,7 @@ def test_a_training_photo_is_most_alike_to_itself(dataset: Dataset, network: Net
     found = neighbours_of(photos, network, dataset, 1, Workspace(work), silent)
     for key, (nearest,) in found.of.items():
         assert nearest.path == photos[key].path
-        assert nearest.similarity > 0.9  # the file, and its shrunk copy
+        assert nearest.similarity > 0.7  # the file, and its small copy, which was compressed again
 
 
 def test_a_backbone_of_its_own_is_asked_for_a_sample(

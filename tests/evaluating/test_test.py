@@ -15,7 +15,7 @@ import fledged
 from fledged.cli import app
 from fledged.errors import LakeError
 from fledged.evaluating import album
-from fledged.evaluating.explanation import Tested
+from fledged.evaluating.explanation import Grid
 from fledged.products import Dataset, Run
 from fledged.progress import silent
 from tests.browsing import barriers, open_file
@@ -33,11 +33,11 @@ def folder(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def done(folder: Path, run: Run, work: Path) -> Tested:
+def done(folder: Path, run: Run, work: Path) -> Grid:
     return fledged.test(folder, run, work=work, report=silent, picture=7, gallery=10)
 
 
-def test_every_photo_has_an_answer_or_a_reason(done: Tested, run: Run) -> None:
+def test_every_photo_has_an_answer_or_a_reason(done: Grid, run: Run) -> None:
     table = pl.read_csv(done.table)
     assert table.columns == ["path", "predicted", "confidence", *(f"p_{label}" for label in run.classes), "error"]
     assert table.filter(pl.col("error").is_not_null())["path"].to_list() == ["note.jpg"]
@@ -46,14 +46,14 @@ def test_every_photo_has_an_answer_or_a_reason(done: Tested, run: Run) -> None:
     assert done.by_class == {label: counts.get(label, 0) for label in run.classes}
 
 
-def test_the_picture_is_a_grid_of_some_of_all(done: Tested) -> None:
+def test_the_picture_is_a_grid_of_some_of_all(done: Grid) -> None:
     with Image.open(done.picture) as picture:
         assert picture.format == "PNG"
         assert picture.width > picture.height * 0.8  # seven in three columns
         assert not picture.info
 
 
-def test_the_page_begins_with_the_least_confident(done: Tested, run: Run) -> None:
+def test_the_page_begins_with_the_least_confident(done: Grid, run: Run) -> None:
     html = Path(done.page).read_text()
     assert html.count("<img") == 10
     assert "the 10 least confident are shown" in html
@@ -64,7 +64,7 @@ def test_the_page_begins_with_the_least_confident(done: Tested, run: Run) -> Non
     assert "not a photo in a known format" in html
 
 
-def test_asked_again_it_is_the_same(done: Tested, folder: Path, run: Run, work: Path) -> None:
+def test_asked_again_it_is_the_same(done: Grid, folder: Path, run: Run, work: Path) -> None:
     files = {path: path.read_bytes() for path in Path(done.page).parent.rglob("*.*")}
     assert fledged.test(folder, run, work=work, report=silent, picture=7, gallery=10) == done
     assert {path: path.read_bytes() for path in Path(done.page).parent.rglob("*.*")} == files

@@ -41,7 +41,7 @@ class Explanation(Record):
         return [*told, f"Page: {self.page}"]
 
 
-class Tested(Record):
+class Grid(Record):
     """Answers to unlabelled photos, as a picture and a page."""
 
     subject: str

@@ -21,7 +21,7 @@ from fledged.errors import LakeError
 from fledged.evaluating import photos as labelled
 from fledged.evaluating.album import Address, keep
 from fledged.evaluating.answering import Answers, answer
-from fledged.evaluating.explanation import Tested
+from fledged.evaluating.explanation import Grid
 from fledged.evaluating.gallery import thumbnail
 from fledged.evaluating.sheets import png, sheet
 from fledged.evaluating.subject import find_subject
@@ -51,7 +51,7 @@ def test(
     work: str | os.PathLike[str] = DEFAULT,
     report: progress.Report | None = None,
     **settings: object,
-) -> Tested:
+) -> Grid:
     """What a model says of the photos in a folder that nobody has labelled: a picture, a page and a table.
 
     `subject` is a run, a bundle, `run:ID`, `bundle:ID` or a bundle's folder; by default the newest run. `settings` are
@@ -80,7 +80,7 @@ def test(
     address, is_beside = keep((one.thumbnail for one in on_page if one.thumbnail), place)
     write_bytes(place / "test.html", _page(answers, on_page, judged.name, root.name, (address, is_beside)).encode())
     counts = Counter(answers.classes[index] for index in answers.predicted)
-    return Tested(
+    return Grid(
         subject=judged.name,
         n_photos=len(answers.answered),
         n_unreadable=len(photos) - len(answers.answered),
