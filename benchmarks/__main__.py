@@ -1,8 +1,8 @@
 """`python -m benchmarks [NAME …]`: the usual ones, or those that are named.
 
-Heavy ones run only when they are named: augmentation and mislabels (minutes), learning and peers (an environment of
-their own, see the modules), million and throughput (many photos). `python -m benchmarks.planted --help` and the like
-tell of more.
+Heavy ones run only when they are named: augmentation, mislabels and report (minutes), learning and peers (an
+environment of their own, see the modules), million and throughput (many photos). `python -m benchmarks.planted --help`
+and the like tell of more.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import importlib
 import sys
 
 NAMES = ("start_up", "rescan", "http_latency", "build", "planted")
-HEAVY = ("augmentation", "learning", "million", "mislabels", "peers", "throughput")
+HEAVY = ("augmentation", "learning", "million", "mislabels", "peers", "report", "throughput")
 
 
 def main() -> None:

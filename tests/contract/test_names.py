@@ -20,6 +20,7 @@ VERBS = [
     "compare",
     "copy",
     "evaluate",
+    "explain",
     "export",
     "find_lr",
     "prepare",
@@ -27,6 +28,7 @@ VERBS = [
     "review",
     "scan",
     "serve",
+    "test",
     "train",
     "tune",
 ]
@@ -39,6 +41,7 @@ FLAGS = {
     "compare": "--backbones --json --modes --set --weights --work",
     "copy": "--format --work",
     "evaluate": "--json --set --work",
+    "explain": "--json --model --set --work",
     "export": "--json --set --work",
     "find-lr": "--backbone --batch-size --high --json --low --mode --seed --set --steps --unfreeze --views --weights "
     "--work",
@@ -48,6 +51,7 @@ FLAGS = {
     "review": "--apply --backbone --drop-cluster --json --no-open --open --port --reviewer --set --weights --work",
     "scan": "--json --set --work",
     "serve": "--host --port --set --work",
+    "test": "--json --model --set --work",
     "train": "--backbone --batch-size --epochs --json --learning-rate --mode --resume --seed --set --show-augmented "
     "--time --track --unfreeze --views --weights --work",
     "tune": "--backbone --batch-size --epochs --folds --json --mode --seed --set --time --trials --unfreeze "
