@@ -47,7 +47,8 @@ def test_the_nearest_are_those_of_a_plain_comparison(dataset: Dataset, network: 
         square = images.model_input(data, model.embed.how)
         with torch.inference_mode():
             features = (model.embed(torch.from_numpy(square.copy())[None])[0] - model.head.centre) * model.head.scale
-        return features / features.norm()
+            unit: torch.Tensor = features / features.norm()
+        return unit
 
     known = torch.stack([given(jpeg) for jpeg in train["jpeg"]])
     for key, photo in photos.items():

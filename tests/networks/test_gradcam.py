@@ -85,10 +85,9 @@ class Colours(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.pool = nn.AdaptiveAvgPool2d(8)
-        self.mix = nn.Conv2d(3, 2, 1)
+        self.mix = nn.Conv2d(3, 2, 1, bias=False)
         self.mean = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(1))
         self.mix.weight.data = torch.tensor([[1.0, -0.5, -0.5], [-0.5, 1.0, -0.5]]).view(2, 3, 1, 1)
-        self.mix.bias.data.zero_()
 
     def forward(self, batch_NCHW: torch.Tensor) -> torch.Tensor:
         features: torch.Tensor = self.mean(self.mix(self.pool(batch_NCHW)))

@@ -110,7 +110,8 @@ def _as_given(model: Classifier, features_NF: Float32Array) -> Float32Array:
     """Standardised as the head does it, each of length 1."""
     values: Float32Array = (features_NF - model.head.centre.numpy()) * model.head.scale.numpy()
     lengths = np.linalg.norm(values, axis=1, keepdims=True)
-    return np.divide(values, lengths, out=values, where=lengths > 0)
+    np.divide(values, lengths, out=values, where=lengths > 0)
+    return values
 
 
 def _nearest(
