@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from fledged.errors import ConfigError
 from fledged.products import Dataset, Preprocess
 from fledged.training.batches import read_split
 from tests.browsing import barriers, open_file
+from tests.preloaded import python
 
 HOSTILE = ("<b onclick='x'>&{% raw %}", "Straße", "plain", "鳥 птица")
 
@@ -104,7 +104,7 @@ def test_a_wrong_setting_is_an_error_before_anything_is_written(dataset: Dataset
 def test_the_command_prints_where_they_are_and_what_comes_next(work: Path, dataset: Dataset) -> None:
     runs = {path.name for path in (work / "runs").glob("*")}
     flags = ["--set", "train.input.size_px=64", "--set", "train.augment.steps=['horizontal_flip']"]
-    command = [sys.executable, "-m", "fledged", "train", "--show-augmented", "--work", str(work), *flags]
+    command = [*python(), "-m", "fledged", "train", "--show-augmented", "--work", str(work), *flags]
     done = subprocess.run([*command, dataset.id], capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
     assert lines[0] == "Augmented 8 photos, 6 views each, by own"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from demo.drawing import draw_lake
+from tests import preloaded
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = re.findall(r"```(sh|python|console)\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
@@ -38,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(script: str, folder: Path) -> None:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    path = os.pathsep.join([str(preloaded.commands()), str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=folder,
@@ -62,7 +64,7 @@ def test_a_block_runs(number: int, folder: Path) -> None:
     kind, text = BLOCKS[number]
     if kind == "python":
         (folder / "block.py").write_text(text)
-        run(f"{sys.executable} block.py", folder)
+        run(f"{shlex.join(preloaded.python())} block.py", folder)
         return
     for line in text.splitlines():
         command = line.partition("  #")[0].strip()
@@ -84,7 +86,7 @@ def test_a_block_runs(number: int, folder: Path) -> None:
 
 def serve(command: str, folder: Path) -> None:
     """Start the server as the README says, on a free port, until it answers."""
-    words = [sys.executable, "-m", *command.split(), "--port", "0"]
+    words = [*preloaded.python(), "-m", *command.split(), "--port", "0"]
     with subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         line = server.stdout.readline()

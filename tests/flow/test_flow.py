@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import httpx
@@ -19,6 +18,7 @@ from demo.drawing import Planted
 from fledged.errors import ConfigError, WeightsError
 from fledged.products import Bundle, Product
 from fledged.progress import silent
+from tests.preloaded import python
 
 SETTINGS: dict[str, dict[str, object]] = {
     "prepare": {"shorter_side_px": 64},
@@ -31,7 +31,7 @@ FLAGS = [
 
 
 def shell(*words: object, check: bool = True) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fledged", *map(str, words)]
+    command = [*python(), "-m", "fledged", *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     assert not check or done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
@@ -94,7 +94,7 @@ def test_python_shell_and_http_give_the_same_prediction(built: tuple[Path, Bundl
     ours = fledged.load(bundle).predict(photo)
     said = json.loads(shell("predict", photo, "--work", work, "--json", "--top-k", 4).stdout)
     server = subprocess.Popen(
-        [sys.executable, "-m", "fledged", "serve", "--work", str(work), "--port", "0"],
+        [*python(), "-m", "fledged", "serve", "--work", str(work), "--port", "0"],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -173,7 +173,7 @@ def test_a_lake_that_is_too_small_is_a_clear_error(tmp_path: Path, clean_lake: P
 
 
 def test_two_builds_at_once_end_in_the_same_bundle(clean_lake: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "fledged", "build", str(clean_lake), "--work", str(tmp_path), "--json", *FLAGS]
+    command = [*python(), "-m", "fledged", "build", str(clean_lake), "--work", str(tmp_path), "--json", *FLAGS]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     outcomes = [process.communicate(timeout=240) for process in both]
     assert [process.returncode for process in both] == [0, 0], outcomes
@@ -181,7 +181,7 @@ def test_two_builds_at_once_end_in_the_same_bundle(clean_lake: Path, tmp_path: P
 
 
 def test_ctrl_c_in_the_shell_is_no_traceback(clean_lake: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "fledged", "build", str(clean_lake), "--work", str(tmp_path), *FLAGS]
+    command = [*python(), "-m", "fledged", "build", str(clean_lake), "--work", str(tmp_path), *FLAGS]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     process.stdout.readline()  # the first product is there

@@ -24,15 +24,14 @@ from fledged.products import Review
 from fledged.reviewing.decisions import read_decisions
 from fledged.reviewing.desk import login_name, open_browser, open_desk
 from fledged.workspace import Workspace
+from tests.preloaded import python
 from tests.reviewing.conftest import Place, hashes
-
-REVIEW = [sys.executable, "-m", "fledged", "review"]
 
 
 @contextlib.contextmanager
 def reviewing(work: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
     """The page, opened by the command in a process of its own, and a client that holds its token."""
-    command = [*REVIEW, "--work", str(work), "--open", *flags]
+    command = [*python(), "-m", "fledged", "review", "--work", str(work), "--open", *flags]
     environment = {name: text for name, text in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout
@@ -95,7 +94,11 @@ def test_kill_9_loses_no_decision_that_was_acknowledged(place: Place) -> None:
 
 def test_a_script_never_waits_for_a_page(place: Place) -> None:
     done = subprocess.run(
-        [*REVIEW, "--work", str(place.work)], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
+        [*python(), "-m", "fledged", "review", "--work", str(place.work)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0
     assert "Next: fledged prepare" in done.stdout
@@ -106,7 +109,7 @@ def test_a_script_never_waits_for_a_page(place: Place) -> None:
 def test_in_a_terminal_the_page_opens_unless_somebody_has_no_time(place: Place, flags: list[str], opens: bool) -> None:
     ours, theirs = pty.openpty()
     environment = os.environ | {"DISPLAY": "", "WAYLAND_DISPLAY": ""}
-    command = [*REVIEW, "--work", str(place.work), *flags]
+    command = [*python(), "-m", "fledged", "review", "--work", str(place.work), *flags]
     with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as process:
         os.close(theirs)
         told = b""
@@ -121,7 +124,7 @@ def test_in_a_terminal_the_page_opens_unless_somebody_has_no_time(place: Place, 
 
 
 def test_json_stays_json_with_a_page(place: Place) -> None:
-    command = [*REVIEW, "--work", str(place.work), "--open", "--json"]
+    command = [*python(), "-m", "fledged", "review", "--work", str(place.work), "--open", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
         assert process.stdout

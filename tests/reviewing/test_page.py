@@ -369,4 +369,5 @@ def test_a_finger_is_enough(browser: Browser, url: str, place: Place) -> None:
         at(page, 4, "Probably mislabelled")
         page.locator("#acts .advised").tap()
         expect(page.locator("#n-decided")).to_have_text("2")
+        saved(page)
     assert decided(place) == {f"{BIRD}/broken.jpg": "drop", f"{BIRD}/1.jpg": DRONE}

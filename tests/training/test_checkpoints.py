@@ -6,7 +6,6 @@ import json
 import logging
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from fledged.training.checkpoints import Checkpoint
 from fledged.training.loop import Epoch, Progress
 from fledged.training.train import train
 from fledged.workspace import Workspace
+from tests.preloaded import python
 
 SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "views": 1}
 
@@ -66,7 +66,7 @@ def weights_of(run: Run) -> bytes:
 
 def kill_at(line: str, delay_s: float, work: Path, settings: dict[str, Any]) -> None:
     """Train in another process, and kill it with SIGKILL a moment after it has told this."""
-    command = [sys.executable, "-c", DRIVER, str(work), json.dumps(settings)]
+    command = [*python(), "-c", DRIVER, str(work), json.dumps(settings)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for told in process.stdout:

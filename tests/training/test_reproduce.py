@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from fledged.training.reproduce import reproduce
 from fledged.training.run_files import as_toml
 from fledged.training.train import train
 from fledged.workspace import Workspace, write_bytes
+from tests.preloaded import python
 
 SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "views": 2, "batch_size": 8}
 KINDS: dict[str, dict[str, Any]] = {
@@ -127,7 +127,7 @@ def test_the_command_says_so_by_its_exit_code(own_work: Path, dataset: Dataset) 
 
     def command(*words: str) -> subprocess.CompletedProcess[str]:
         words = ("-m", "fledged", "reproduce", *words, "--work", str(own_work))
-        return subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, timeout=120)
+        return subprocess.run([*python(), *words], capture_output=True, text=True, check=False, timeout=120)
 
     equal = command(run.id)
     assert (equal.returncode, equal.stdout.split()[0]) == (0, "Equal:"), equal.stderr

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from fledged.products import Run
 from fledged.training import checkpoints
 from fledged.training.stopping import Terminated, terminable
 from fledged.workspace import Workspace
+from tests.preloaded import python
 
 SMALL = ["--backbone", "efficientnet_lite0", "--set", "train.input.size_px=64", "--views", "1", "--epochs", "10000"]
 
@@ -63,7 +63,7 @@ def test_without_a_signal_nothing_happens_and_other_threads_may_train_too() -> N
 def test_a_training_saves_and_exits_with_0(work: Path, tmp_path: Path) -> None:
     own = tmp_path / "work"
     shutil.copytree(work, own, ignore=shutil.ignore_patterns("runs", "checkpoints"))
-    command = [sys.executable, "-m", "fledged", "train", "--work", str(own), *SMALL]
+    command = [*python(), "-m", "fledged", "train", "--work", str(own), *SMALL]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while not (own / "checkpoints" / "latest.json").exists():
             assert process.poll() is None

@@ -75,12 +75,33 @@ def test_the_same_seed_gives_the_same_bytes(run: Run, own_work: Path, dataset: D
     assert weights_of(again) == weights_of(run)
 
 
-def test_training_never_opens_the_test_split(own_work: Path, run: Run) -> None:
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"mode": "finetune", "unfreeze": 1, "epochs": 1},
+        {"mode": "finetune", "epochs": 1, "input": {"size_px": 32}},
+        {"mode": "gradual", "gradual": {"stages": [0, 1]}, "epochs": 1},
+        {"time": "40s", "epochs": 1},
+    ],
+    ids=["a head", "the last block", "all blocks", "gradual", "in a given time"],
+)
+def test_training_never_opens_the_test_split(
+    own_work: Path, run: Run, how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset = Workspace(own_work).load(Dataset)
-    # Without its test shards a dataset cannot be opened, so the opened one is given.
-    for shard in dataset.shards("test"):
-        shard.unlink()
-    assert train(dataset, work=own_work, report=silent, **SMALL | {"seed": 5}).val_accuracy > 0
+    opened: list[Path] = []
+    for name in ("read_parquet", "scan_parquet"):
+        read = getattr(pl, name)
+
+        def watched(source: Any, read: Callable[..., Any] = read, **how: Any) -> Any:
+            opened.extend(source if isinstance(source, list) else [source])
+            return read(source, **how)
+
+        monkeypatch.setattr(pl, name, watched)
+    assert train(dataset, work=own_work, report=silent, **SMALL | {"seed": 5} | how).val_accuracy > 0
+    assert set(dataset.shards("train")) <= set(opened)
+    assert set(dataset.shards("test")).isdisjoint(opened)
 
 
 def test_ctrl_c_keeps_the_best_so_far_and_resume_ends_in_the_same_bytes(
