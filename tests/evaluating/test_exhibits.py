@@ -82,6 +82,7 @@ def test_a_bundle_shows_the_network_that_it_was_made_of(house: House, tmp_path: 
 
 def test_photos_under_two_labels_are_counted_from_the_review(house: House, tmp_path: Path) -> None:
     (one, *_), other = house.answers.photos, house.answers.classes[1]
+    other_file = dataclasses.replace(one, sha256="0" * 64)  # of the same path in another folder
     of_other = house.dataset.members().filter(pl.col("label") == other)["path"][0]
     for related, expected in ((of_other, 1), (one.path, 0)):
         place = tmp_path / Path(related).stem
@@ -95,9 +96,10 @@ def test_photos_under_two_labels_are_counted_from_the_review(house: House, tmp_p
         table.write_parquet(place / "reviews" / review.id / "findings.parquet")
         workspace = Workspace(place)
         workspace.save(review)
-        assert exhibits._n_copies([one.path, "elsewhere.jpg"], other, house.dataset, workspace) == expected
-    assert exhibits._n_copies([one.path], other, house.dataset, Workspace(tmp_path / "nowhere")) is None
-    assert exhibits._n_copies([one.path], other, None, house.workspace) is None
+        assert exhibits._n_copies([one], other, house.dataset, workspace) == expected
+        assert exhibits._n_copies([other_file], other, house.dataset, workspace) == 0
+    assert exhibits._n_copies([one], other, house.dataset, Workspace(tmp_path / "nowhere")) is None
+    assert exhibits._n_copies([one], other, None, house.workspace) is None
 
 
 def test_a_report_of_a_trained_run_is_the_same_bytes_again(run: Run, work: Path, dataset: Dataset) -> None:

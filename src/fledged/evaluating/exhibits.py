@@ -15,6 +15,7 @@ from fledged.evaluating.gallery import Gallery, doubted_rows, gallery_of
 from fledged.evaluating.heatmaps import Heatmaps, heatmaps_of
 from fledged.evaluating.neighbours import Neighbours, neighbours_of
 from fledged.evaluating.network import network_of
+from fledged.evaluating.photos import Photo
 from fledged.evaluating.subject import Subject
 from fledged.pages.thumbnails import Thumbnail
 from fledged.products import Dataset, Review
@@ -63,7 +64,8 @@ def exhibits_of(
     network = network_of(subject, workspace) if page.neighbours or page.heatmaps else None
     if network and dataset and page.neighbours:
         wrong = [photo for group in gallery.mistakes for photo in group.shown]
-        photos = {shown.row: answers.photos[answers.answered[shown.row]] for shown in wrong}
+        positions = answers.answered
+        photos = {shown.row: answers.photos[positions[shown.row]] for shown in wrong}
         neighbours = neighbours_of(photos, network, dataset, page.neighbours, workspace, report)
     if network and page.heatmaps:
         heatmaps = heatmaps_of(answers, gallery, network, page, report)
@@ -75,15 +77,14 @@ def _facts(
     answers: Answers, gallery: Gallery, neighbours: Neighbours | None, dataset: Dataset | None, workspace: Workspace
 ) -> PairFacts | None:
     """About the most frequent confusion; None where nothing was mistaken."""
-    wrong = Counter((t, p) for t, p in zip(answers.true.tolist(), answers.predicted.tolist(), strict=True) if t != p)
+    cells = list(zip(answers.true.tolist(), answers.predicted.tolist(), strict=True))
+    wrong = Counter((t, p) for t, p in cells if t != p)
     if not wrong:
         return None
-    n_of_class = Counter(answers.true.tolist())
+    n_of_class = Counter(t for t, _ in cells)
     (true, answered), n = min(wrong.items(), key=lambda item: (-item[1], -item[1] / n_of_class[item[0][0]], item[0]))
-    rows = {
-        row for row in range(len(answers.answered)) if (answers.true[row], answers.predicted[row]) == (true, answered)
-    }
-    names = answers.classes
+    rows = {row for row, cell in enumerate(cells) if cell == (true, answered)}
+    names, positions = answers.classes, answers.answered
     trained = dataset.photos_by_split["train"] if dataset else None
     nearest = {row: near[0].label for row, near in neighbours.of.items() if row in rows} if neighbours else {}
     return PairFacts(
@@ -91,9 +92,7 @@ def _facts(
         predicted=names[answered],
         n=n,
         n_doubtful=sum(row in rows and nearest.get(row) != names[true] for row in doubted_rows(answers)),
-        n_copies=_n_copies(
-            [answers.photos[answers.answered[row]].path for row in rows], names[answered], dataset, workspace
-        ),
+        n_copies=_n_copies([answers.photos[positions[row]] for row in rows], names[answered], dataset, workspace),
         n_looked_up=len(nearest),
         n_nearest_answered=list(nearest.values()).count(names[answered]),
         n_nearest_true=list(nearest.values()).count(names[true]),
@@ -102,7 +101,7 @@ def _facts(
     )
 
 
-def _n_copies(paths: list[str], label: str, dataset: Dataset | None, workspace: Workspace) -> int | None:
+def _n_copies(photos: list[Photo], label: str, dataset: Dataset | None, workspace: Workspace) -> int | None:
     """How many of these photos the review found to be the same picture as one with this label; None if unknown."""
     if dataset is None:
         return None
@@ -110,7 +109,10 @@ def _n_copies(paths: list[str], label: str, dataset: Dataset | None, workspace: 
         findings = workspace.load(Review, dataset.review_id).findings()
     except ProductError:
         return None
-    labelled = set(dataset.members().filter(pl.col("label") == label)["path"])
+    members = dataset.members().select("path", "sha256", "label")
+    labelled = set(members.filter(pl.col("label") == label)["path"])
+    reviewed = set(members.select("path", "sha256").rows())  # a folder's photo may have the path of another
+    paths = {photo.path for photo in photos if (photo.path, photo.sha256) in reviewed}
     same = findings.filter(pl.col("kind") == "label_conflict").select("path", "related_path").drop_nulls()
     related = {pair for one, other in same.rows() for pair in ((one, other), (other, one))}
-    return len({path for path, other in related if other in labelled} & set(paths))
+    return len({path for path, other in related if other in labelled} & paths)

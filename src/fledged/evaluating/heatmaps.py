@@ -44,13 +44,14 @@ def heatmaps_of(answers: Answers, gallery: Gallery, network: Network, page: Page
     depths = chosen(observed.depths, page.heatmap_blocks) if observed.depths else ()
     looked = []
     photos = _photos(gallery, page.heatmaps) if depths else []
+    positions, predicted = answers.answered, answers.predicted
     for shown in track(photos, "Drawing heatmaps", len(photos), report):
-        photo = answers.photos[answers.answered[shown.row]]
+        photo = answers.photos[positions[shown.row]]
         try:
             square = images.model_input(labelled.read(photo), network.run.preprocess)
         except BadPhoto:
             continue
-        answered, true = int(answers.predicted[shown.row]), photo.class_index
+        answered, true = int(predicted[shown.row]), photo.class_index
         maps_KDSS = heat(
             observed.network, depths, square, sorted({answered, true}, key=lambda i: i != answered)
         ).maps_KDSS

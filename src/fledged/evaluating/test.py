@@ -92,7 +92,8 @@ def test(
 
 
 def _shown(answers: Answers, rows: list[int]) -> dict[int, Shown]:
-    photos = [answers.photos[answers.answered[row]] for row in rows]
+    positions = answers.answered
+    photos = [answers.photos[positions[row]] for row in rows]
     with ThreadPoolExecutor(n_workers(0)) as pool:
         thumbnails = list(pool.map(thumbnail, photos))
     predicted, confidence = answers.predicted, answers.confidence
