@@ -153,8 +153,8 @@ def _heat(run: Run, test: list[Photo]) -> None:
         rows,
         "The answered class, 14 x 14 squares, the hottest first, which get the photo's mean colour; differences with\n"
         "95% intervals by 2,000 bootstrap samples of photos. Moved: the same heat elsewhere, so holes of the same\n"
-        f"shapes. Of {len(table)} test photos, evenly from all, the columns but the last are of the {len(can_fall)} whose\n"
-        "answer is another than that to a photo of one colour: the others' need not fall.\n"
+        f"shapes. Of {len(table)} test photos, evenly from all, the columns but the last are of the {len(can_fall)} \n"
+        "whose answer is another than that to a photo of one colour: the others' need not fall.\n"
         f"A photo's maps took {1000 * mapped_s / len(table):.0f} ms while other work kept both cores busy.",
     )
 
@@ -204,7 +204,7 @@ def _page(workspace: Workspace, run: Run, dataset: Dataset, scratch: Path) -> No
             ]
         ],
         "From the start of navigation to the load event, a page in a file, a fresh chromium each time, 1280 x 900.\n"
-        "Each photo with 3 neighbours; what is shown twice is one picture. Other work kept both cores busy meanwhile.",
+        "The 500 most confident mistakes with 3 neighbours; what is shown twice is one picture. Other work kept both cores busy meanwhile.",
     )
 
 

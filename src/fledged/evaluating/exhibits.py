@@ -23,6 +23,8 @@ from fledged.progress import Report
 from fledged.settings.results import EvaluateConfig
 from fledged.workspace import Workspace
 
+_MOST_LOOKED_UP = 500  # mistakes; with more, their neighbours would be most of the page
+
 
 @dataclass(frozen=True, slots=True)
 class Exhibits:
@@ -63,9 +65,9 @@ def exhibits_of(
     neighbours, heatmaps = None, None
     network = network_of(subject, workspace) if page.neighbours or page.heatmaps else None
     if network and dataset and page.neighbours:
-        wrong = [photo for group in gallery.mistakes for photo in group.shown]
+        wrong = sorted((photo for group in gallery.mistakes for photo in group.shown), key=lambda one: -one.confidence)
         positions = answers.answered
-        photos = {shown.row: answers.photos[positions[shown.row]] for shown in wrong}
+        photos = {shown.row: answers.photos[positions[shown.row]] for shown in wrong[:_MOST_LOOKED_UP]}
         neighbours = neighbours_of(photos, network, dataset, page.neighbours, workspace, report)
     if network and page.heatmaps:
         heatmaps = heatmaps_of(answers, gallery, network, page, report)
