@@ -204,7 +204,8 @@ def _page(workspace: Workspace, run: Run, dataset: Dataset, scratch: Path) -> No
             ]
         ],
         "From the start of navigation to the load event, a page in a file, a fresh chromium each time, 1280 x 900.\n"
-        "The 500 most confident mistakes with 3 neighbours; what is shown twice is one picture. Other work kept both cores busy meanwhile.",
+        "The 500 most confident mistakes with 3 neighbours; what is shown twice is one picture. Other work kept both\n"
+        "cores busy meanwhile.",
     )
 
 
