@@ -8,6 +8,9 @@ STAMP := $(VENV)/.installed
 SERVE_VENV ?= .venv-serve
 SERVE_LOCK := requirements-serve.lock
 SERVE_STAMP := $(SERVE_VENV)/.installed
+# AWS's runtime interface emulator, and its client for the function's Python.
+LAMBDA ?= .lambda
+LAMBDA_STAMP := $(LAMBDA)/.installed
 
 .PHONY: setup demo test check bench docs lock clean browser
 
@@ -25,6 +28,12 @@ $(SERVE_STAMP): $(SERVE_LOCK) pyproject.toml
 	$(SERVE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
+$(LAMBDA_STAMP): tests/deploying/emulator.py $(STAMP)
+	rm -rf $(LAMBDA)
+	mkdir -p $(LAMBDA)
+	$(BIN)/python -m tests.deploying.emulator $(LAMBDA)
+	touch $@
+
 # Tests open pages in a real chromium. Where it cannot be installed they are skipped, saying so.
 browser:
 	@command -v chromium >/dev/null 2>&1 || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 \
@@ -34,8 +43,9 @@ browser:
 demo: setup
 	$(BIN)/python -m demo.run
 
-test: setup $(SERVE_STAMP) browser
-	FLEDGED_SERVE_PYTHON=$(abspath $(SERVE_VENV))/bin/python $(BIN)/python -m pytest -n auto --dist loadfile
+test: setup $(SERVE_STAMP) $(LAMBDA_STAMP) browser
+	FLEDGED_SERVE_PYTHON=$(abspath $(SERVE_VENV))/bin/python FLEDGED_LAMBDA=$(abspath $(LAMBDA)) \
+		$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: setup
 	$(BIN)/ruff format --check .
@@ -58,4 +68,4 @@ lock: setup
 		--output-file $(SERVE_LOCK) pyproject.toml
 
 clean:
-	rm -rf $(VENV) $(SERVE_VENV) demo/out build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SERVE_VENV) $(LAMBDA) demo/out build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,6 +1,6 @@
 """`python -m benchmarks [NAME …]`: the usual ones, or those that are named.
 
-Heavy ones run only when they are named: augmentation, mislabels, pooling and report (minutes), learning and peers (an
+HEAVY = ("augmentation", "learning", "million", "mislabels", "peers", "pooling", "report", "throughput", "unknown")
 environment of their own, see the modules), million and throughput (many photos). `python -m benchmarks.planted --help`
 and the like tell of more.
 """
@@ -11,7 +11,7 @@ import importlib
 import sys
 
 NAMES = ("start_up", "rescan", "http_latency", "build", "planted")
-HEAVY = ("augmentation", "learning", "million", "mislabels", "peers", "pooling", "report", "throughput")
+HEAVY = ("augmentation", "learning", "million", "mislabels", "peers", "pooling", "report", "throughput", "unknown")
 
 
 def main() -> None:

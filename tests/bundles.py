@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from fledged.products import BackboneInfo, Bundle, Figure, Parity, Preprocess
+from fledged.products import BackboneInfo, Bundle, Calibration, Figure, Parity, Preprocess, Unknown
 from fledged.workspace import Workspace
 
 
@@ -19,8 +19,13 @@ def make_tiny_bundle(
     classes: Sequence[str] = ("red", "green", "blue"),
     size_px: int = 32,
     bundle_id: str = "c010c4ed0001",
+    *,
+    knows_limits: bool = False,
 ) -> Bundle:
-    """A bundle saved in the working folder `folder`; its first three classes are the photo's mean R, G and B."""
+    """A bundle saved in the working folder `folder`; its first three classes are the photo's mean R, G and B.
+
+    One that `knows_limits` refuses photos without a colour.
+    """
     bundle = Bundle(
         id=bundle_id,
         version=Bundle.format_version,
@@ -37,29 +42,45 @@ def make_tiny_bundle(
         accuracy=Figure(value=0.977, low=0.961, high=0.987, n=442),
         parity=Parity(n_photos=442, label_agreement=1.0, max_abs_difference=1.2e-6),
         fledged="0.1.0",
+        calibration=Calibration(temperature=1.0, n_photos=60) if knows_limits else None,
+        unknown=Unknown(threshold=0.5, share_kept=0.95, n_photos=60) if knows_limits else None,
     )
     workspace = Workspace(folder)
     place = workspace.folder("bundle", bundle.id)
     place.mkdir(parents=True, exist_ok=True)
-    (place / "model.onnx").write_bytes(colour_model(len(classes)))
+    (place / "model.onnx").write_bytes(colour_model(len(classes), knows_limits=knows_limits))
     return workspace.save(bundle)
 
 
-def colour_model(n_classes: int) -> bytes:
-    """ONNX: photos uint8 (N, S, S, 3) -> probabilities float32 (N, n_classes), from the mean colour alone."""
+def colour_model(n_classes: int, *, knows_limits: bool = False) -> bytes:
+    """ONNX: photos uint8 (N, S, S, 3) -> probabilities float32 (N, n_classes), from the mean colour alone.
+
+    The unknown score of one that `knows_limits` is 1 less the highest probability.
+    """
     weights = np.zeros((3, n_classes), np.float32)
     np.fill_diagonal(weights, 0.04)  # 25 levels of 255 are one unit of the softmax
+    outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", n_classes])]
+    constants = [numpy_helper.from_array(weights, "weights")]
+    score = []
+    if knows_limits:
+        outputs.append(helper.make_tensor_value_info("unknown_score", TensorProto.FLOAT, ["n"]))
+        constants.append(numpy_helper.from_array(np.array(1, np.float32), "one"))
+        score = [
+            helper.make_node("ReduceMax", ["probabilities"], ["highest"], axes=[1], keepdims=0),
+            helper.make_node("Sub", ["one", "highest"], ["unknown_score"]),
+        ]
     graph = helper.make_graph(
         [
             helper.make_node("Cast", ["photos"], ["levels"], to=TensorProto.FLOAT),
             helper.make_node("ReduceMean", ["levels"], ["means"], axes=[1, 2], keepdims=0),
             helper.make_node("MatMul", ["means", "weights"], ["logits"]),
             helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+            *score,
         ],
         "colours",
         [helper.make_tensor_value_info("photos", TensorProto.UINT8, ["n", "side", "side", 3])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", n_classes])],
-        [numpy_helper.from_array(weights, "weights")],
+        outputs,
+        constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)

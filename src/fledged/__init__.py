@@ -25,6 +25,7 @@ from fledged.errors import FledgedError
 
 if TYPE_CHECKING:
     from fledged.collecting.collect import collect
+    from fledged.deploying.deploy import deploy
     from fledged.evaluating.compare import compare
     from fledged.evaluating.evaluate import evaluate
     from fledged.evaluating.explain import explain
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from fledged.flow import build
     from fledged.preparing.copy import copy
     from fledged.preparing.prepare import prepare
-    from fledged.products import Bundle, Dataset, Prediction, RangeTest, Report, Review, Run, Snapshot
+    from fledged.products import Bundle, Dataset, Package, Prediction, RangeTest, Report, Review, Run, Snapshot
     from fledged.reviewing.review import review
     from fledged.scanning.scan import scan
     from fledged.searching.tune import tune
@@ -71,8 +72,10 @@ _HOMES = {
     "build": "fledged.flow",
     "load": "fledged.serving.predictor",
     "serve": "fledged.serving.server",
+    "deploy": "fledged.deploying.deploy",
 } | dict.fromkeys(
-    ("Snapshot", "Review", "Dataset", "RangeTest", "Run", "Report", "Bundle", "Prediction"), "fledged.products"
+    ("Snapshot", "Review", "Dataset", "RangeTest", "Run", "Report", "Bundle", "Package", "Prediction"),
+    "fledged.products",
 )
 
 # Which extra brings what, for the one line that says how to install it.
@@ -91,6 +94,8 @@ _EXTRAS = {
     "jinja2": "train",
     "tomli_w": "train",
     "optuna": "tune",
+    "boto3": "aws",
+    "mangum": "aws",
     "bs4": "collect",
     "ddgs": "collect",
     "httpcore": "collect",
@@ -104,6 +109,7 @@ __all__ = [
     "Bundle",
     "Dataset",
     "FledgedError",
+    "Package",
     "Prediction",
     "RangeTest",
     "Report",
@@ -114,6 +120,7 @@ __all__ = [
     "collect",
     "compare",
     "copy",
+    "deploy",
     "evaluate",
     "explain",
     "export",

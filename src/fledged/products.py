@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field, PrivateAttr
 
 from fledged.records import Record
+from fledged.settings.deploying import DeployConfig
 from fledged.settings.lake import PrepareConfig
 from fledged.settings.training import FindLrConfig, TrainConfig
 
@@ -199,6 +200,25 @@ class BackboneInfo(Record):
     weights_sha256: str  # "" when trained from scratch
 
 
+class Calibration(Record):
+    """How the logits are softened, or sharpened, so that a confidence is the share of right answers."""
+
+    temperature: float = Field(gt=0)  # logits are divided by it; it changes no label
+    n_photos: int  # validation photos, on which it was fitted; 0 leaves it at 1
+
+
+class Unknown(Record):
+    """From when on a photo is none of the classes."""
+
+    threshold: float  # a photo with a higher score, which is farther from all classes, is refused
+    share_kept: float  # of known photos, asked for
+    n_photos: int  # validation photos, on which the threshold was set
+
+    def accepts(self, score: float) -> bool:
+        """Whether a photo with this score is taken for one of the classes."""
+        return score <= self.threshold
+
+
 class Environment(Record):
     """What a run was computed with: bit-exact repetition holds only where all of it is equal."""
 
@@ -211,6 +231,7 @@ class Environment(Record):
 
 
 WEIGHTS_FILE = "weights.safetensors"  # of a run
+REGIONS_FILE = "regions.safetensors"  # of a run: where its classes lie among the features, for the unknown score
 
 
 class Run(Product):
@@ -231,6 +252,8 @@ class Run(Product):
     val_loss: float
     interrupted: bool  # stopped by the user; `--resume` goes on
     environment: Environment
+    calibration: Calibration | None = None  # None for runs of before there was one: as with a temperature of 1
+    unknown: Unknown | None = None  # None where no validation photo could set a threshold
 
     def history(self) -> pl.DataFrame:
         """A row an epoch: epoch, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate, seconds."""
@@ -276,6 +299,52 @@ class ClassFigures(Record):
     support: int
 
 
+class ConfidenceBin(Record):
+    """Photos of like confidence."""
+
+    n: int
+    confidence: float  # mean
+    right: Figure
+
+
+class CalibrationFigures(Record):
+    """Whether a confidence is the share of right answers, before and after the temperature."""
+
+    temperature: float
+    n_validation: int
+    ece_before: float  # expected calibration error, 0..1
+    ece_after: float
+    ece_by_chance: float  # what the answers' own confidences would show, were each exactly true
+    before: tuple[ConfidenceBin, ...]  # bins of equally many photos, the least sure first
+    after: tuple[ConfidenceBin, ...]
+
+
+class LeftOutClass(Record):
+    """A class that the model was not told of: how well its photos are told from those of the others."""
+
+    label: str
+    auroc: float
+    fpr95: float  # share of its photos that are accepted where 95% of the others are
+    n_known: int
+    n_unknown: int
+
+
+class UnknownFigures(Record):
+    """What becomes of photos that are refused as none of the classes."""
+
+    threshold: float
+    share_kept: float  # asked for
+    n_validation: int
+    accepted: Figure  # share of the answered photos, all of which do belong to a class
+    refused: Figure
+    right_accepted: Figure  # share of right answers among them
+    right_refused: Figure
+    left_out: tuple[LeftOutClass, ...]
+    mean_auroc: float | None
+    mean_fpr95: float | None
+    why_none: str  # why no class was left out; "" where it was done
+
+
 class Report(Product):
     """How a run or a bundle does on photos that no choice has seen."""
 
@@ -294,9 +363,14 @@ class Report(Product):
     n_unreadable: int
     folders_without_class: dict[str, int]  # folder of a labelled folder that the model has no class for -> photos
     n_seen: int | None = None  # photos of a labelled folder that it was trained or chosen on; None if that is unknown
+    calibration: CalibrationFigures | None = None
+    unknown: UnknownFigures | None = None
 
     def predictions(self) -> pl.DataFrame:
-        """A row a photo: path, label, predicted, confidence, p_<class>…, error."""
+        """A row a photo: path, label, predicted, confidence, p_<class>…, error.
+
+        Between them unknown_score and accepted, where the model has such a score.
+        """
         return _table(self, "predictions.parquet")
 
 
@@ -306,6 +380,7 @@ class Parity(Record):
     n_photos: int
     label_agreement: float
     max_abs_difference: float  # of any class probability
+    max_abs_score_difference: float | None = None  # of the unknown score; None for a model without
 
 
 class Bundle(Product):
@@ -324,6 +399,24 @@ class Bundle(Product):
     accuracy: Figure
     parity: Parity
     fledged: str  # version that wrote it
+    # None in bundles of before they were there, whose graph has no such output: they accept every photo.
+    calibration: Calibration | None = None  # already inside the graph
+    unknown: Unknown | None = None
+
+
+class Package(Product):
+    """What AWS Lambda is given: a bundle with all that it needs to answer, and templates that say how it is run."""
+
+    kind: ClassVar[str] = "package"
+    format_version: ClassVar[int] = 1
+
+    bundle_id: str
+    settings: DeployConfig
+    n_bytes: int  # of function.zip
+    n_bytes_unpacked: int
+    sha256: str  # of function.zip
+    libraries: dict[str, str]  # name -> version
+    is_compiled: bool  # its modules were compiled ahead for its version of Python
 
 
 class ClassScore(Record):
@@ -341,6 +434,9 @@ class Prediction(Record):
     top_k: tuple[ClassScore, ...]  # most probable first
     bundle_id: str
     seconds: float  # decode and inference
+    accepted: bool = True  # False: it is none of the classes, and `label` is only the nearest; True without a score
+    # How far it is from the nearest class; training photos are about 1 from their own. None from an older bundle.
+    unknown_score: float | None = None
 
     @property
     def class_scores(self) -> dict[str, float]:

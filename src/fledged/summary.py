@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fledged.collecting.tally import Collected
 from fledged.evaluating.comparison import Comparison
-from fledged.products import SPLITS, Bundle, Dataset, Product, RangeTest, Report, Review, Run, Snapshot
+from fledged.products import SPLITS, Bundle, Dataset, Package, Product, RangeTest, Report, Review, Run, Snapshot
 from fledged.training.reproduction import Reproduction
 
 # A class of this many times the photos of another is worth a line.
@@ -40,6 +40,8 @@ def _next(product: Product) -> str:
         from fledged.training.range_page import train_command
 
         return train_command(product)
+    if isinstance(product, Package):
+        return f"cd {shlex.quote(str(product.folder))} && sam deploy --guided, or osls deploy (README.md there)"
     return _NEXT[product.kind]
 
 
@@ -85,6 +87,11 @@ def _facts(product: Product) -> str:
                 f"{len(product.classes)} classes; answers as the run did on {parity.n_photos:,} test photos "
                 f"(largest difference {parity.max_abs_difference:.0e})"
             )
+        case Package():
+            return (
+                f"function.zip, {product.n_bytes / 2**20:.1f} MB ({product.n_bytes_unpacked / 2**20:.0f} MB unpacked), "
+                f"Python {product.settings.python} on {product.settings.architecture}"
+            )
     raise TypeError(f"no words for {product.kind}")
 
 
@@ -122,6 +129,16 @@ def _details(product: Product) -> list[str]:
             if product.folders_without_class:
                 told.append(f"Folders that are no class of this model: {counted(product.folders_without_class)}")
             return [*told, f"Page: {product.folder / 'report.html'}"]
+        case Package():
+            python = product.settings.python
+            told = (
+                ["Open to everybody who knows its address (deploy.auth=none)"]
+                if product.settings.auth == "none"
+                else []
+            )
+            if not product.is_compiled:
+                told.append(f"Not compiled ahead, since no python{python} is here: each cold start takes longer")
+            return told
         case Run():
             told = ["The best epoch so far was kept. To go on: fledged train --resume"] if product.interrupted else []
             return [*told, f"Page: {product.folder / 'run.html'}"]

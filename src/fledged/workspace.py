@@ -56,6 +56,7 @@ MAKERS = {
     "run": "fledged train",
     "report": "fledged evaluate",
     "bundle": "fledged export",
+    "package": "fledged deploy",
 }
 
 

@@ -14,7 +14,7 @@ import pytest
 from demo.drawing import CLASSES, draw_photo
 from fledged.exporting.export import _graph
 from fledged.images import to_square
-from fledged.networks.inference import load_classifier, run_probabilities
+from fledged.networks.inference import load_classifier, load_regions, run_probabilities, run_scored
 from fledged.products import Run
 from fledged.progress import silent
 from fledged.training.train import train
@@ -42,15 +42,48 @@ def test_a_head_with_a_hidden_layer_is_served_as_well(work: Path, tmp_path: Path
 def _assert_same_answers(served: bytes, run: Run, n: int) -> None:
     photos = np.stack([to_square(draw_photo(CLASSES[i % 4], i, (96, 72)), run.preprocess) for i in range(n)])
     session = onnxruntime.InferenceSession(served, providers=["CPUExecutionProvider"])
-    answers = session.run(["probabilities"], {"photos": photos})[0]
+    answers, scores = session.run(["probabilities", "unknown_score"], {"photos": photos})
     np.testing.assert_allclose(answers, run_probabilities(run)(photos), atol=1e-5)
+    of_torch, scores_of_torch = run_scored(run)(photos)
+    np.testing.assert_allclose(answers, of_torch, atol=1e-5)
+    np.testing.assert_allclose(scores, scores_of_torch, atol=1e-4)
+    assert scores.shape == (n,)
     np.testing.assert_allclose(answers.sum(1), 1, atol=1e-5)
 
 
 def test_the_graph_takes_uint8_photos_and_holds_its_weights(served: bytes) -> None:
     model = onnx.load_from_string(served)
-    (photos,), (probabilities,) = model.graph.input, model.graph.output
+    (photos,), (probabilities, unknown) = model.graph.input, model.graph.output
     assert photos.type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert [d.dim_value or d.dim_param for d in photos.type.tensor_type.shape.dim] == ["n_photos", 64, 64, 3]
     assert [d.dim_value or d.dim_param for d in probabilities.type.tensor_type.shape.dim] == ["n_photos", 4]
+    assert (unknown.name, [d.dim_param for d in unknown.type.tensor_type.shape.dim]) == ("unknown_score", ["n_photos"])
     assert not any(tensor.external_data for tensor in model.graph.initializer)
+
+
+def test_the_score_takes_little_room(served: bytes, run: Run) -> None:
+    tensors = onnx.load_from_string(served).graph.initializer
+    of_score = sum(tensor.ByteSize() for tensor in tensors if tensor.name.startswith("unknown."))
+    assert 0 < of_score < 40 * run.backbone.n_features * 4
+    assert of_score < 0.02 * len(served)
+
+
+def test_a_photo_of_nothing_has_a_score(served: bytes) -> None:
+    session = onnxruntime.InferenceSession(served, providers=["CPUExecutionProvider"])
+    photos = np.zeros((2, 64, 64, 3), np.uint8)
+    assert np.isfinite(session.run(["unknown_score"], {"photos": photos})[0]).all()
+
+
+def test_a_run_of_before_there_was_a_score_is_served_as_it_was(run: Run, work: Path) -> None:
+    older = run.model_copy(update={"calibration": None, "unknown": None})
+    older.at(run.folder)
+    session = onnxruntime.InferenceSession(_graph(older, Workspace(work)), providers=["CPUExecutionProvider"])
+    assert [output.name for output in session.get_outputs()] == ["probabilities"]
+    photos = np.random.default_rng(1).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    np.testing.assert_allclose(session.run(None, {"photos": photos})[0], run_probabilities(older)(photos), atol=1e-5)
+
+
+def test_regions_are_those_of_the_run(served: bytes, run: Run) -> None:
+    by_name = {tensor.name: tensor for tensor in onnx.load_from_string(served).graph.initializer}
+    directions_FK = onnx.numpy_helper.to_array(by_name["unknown.directions"])
+    np.testing.assert_array_equal(directions_FK.T, load_regions(run).directions_KF)

@@ -47,20 +47,39 @@ def bias_by(amount: float) -> Callable[[onnx.ModelProto], None]:
     return change
 
 
+def lengths_by(amount: float) -> Callable[[onnx.ModelProto], None]:
+    """Changes scores, and neither labels nor probabilities."""
+
+    def change(model: onnx.ModelProto) -> None:
+        for tensor in model.graph.initializer:
+            if tensor.name == "unknown.lengths":
+                lengths = numpy_helper.to_array(tensor) + np.float32(amount)
+                tensor.CopyFrom(numpy_helper.from_array(lengths, tensor.name))
+
+    return change
+
+
 def test_the_bundle_states_what_it_is_and_how_good(bundle: Bundle, run: Run, judged: Report) -> None:
     assert (bundle.classes, bundle.preprocess, bundle.run_id) == (run.classes, run.preprocess, run.id)
     assert bundle.accuracy == judged.accuracy
     assert (bundle.parity.n_photos, bundle.parity.label_agreement) == (judged.accuracy.n, 1.0)
     assert bundle.parity.max_abs_difference <= 1e-3
+    assert bundle.parity.max_abs_score_difference is not None
+    assert bundle.parity.max_abs_score_difference <= 1e-3
+    assert (bundle.calibration, bundle.unknown) == (run.calibration, run.unknown)
+    assert bundle.unknown is not None
     assert set(bundle.files) == {"model.onnx", "MODEL_CARD.md"}
 
 
 def test_the_bundle_answers_as_the_report_says(bundle: Bundle, judged: Report, clean_lake: Path) -> None:
     predictor = load(bundle)
-    for path, predicted, confidence in judged.predictions().select("path", "predicted", "confidence").rows():
+    columns = ["path", "predicted", "confidence", "unknown_score", "accepted"]
+    for path, predicted, confidence, score, accepted in judged.predictions().select(columns).rows():
         answer = predictor.predict(clean_lake / path)
         assert answer.label == predicted
         assert answer.confidence == pytest.approx(confidence, abs=1e-3)
+        assert answer.unknown_score == pytest.approx(score, abs=1e-3)
+        assert answer.accepted is accepted
 
 
 def test_a_copy_elsewhere_can_be_opened_and_a_damaged_one_cannot(bundle: Bundle, tmp_path: Path) -> None:
@@ -76,6 +95,14 @@ def test_a_copy_elsewhere_can_be_opened_and_a_damaged_one_cannot(bundle: Bundle,
 
 def test_asking_again_finds_it(bundle: Bundle, run: Run, work: Path) -> None:
     assert export(run, work=work, report=silent) == bundle
+
+
+def test_scores_that_are_others_are_not_exported_either(
+    run: Run, judged: Report, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "_graph", changed(lengths_by(0.1)))
+    with pytest.raises(ParityError, match=r"0 of \d+ labels differ, .*unknown scores by up to 0\.0\d"):
+        export(run, work=work, report=silent, parity_photos=997)
 
 
 @pytest.mark.parametrize(("amount", "words"), [(0.05, "probabilities by up to"), (50.0, "labels differ")])

@@ -133,7 +133,7 @@ def serving(place: Place, reviewer: str = "ana") -> Iterator[str]:
     """A real server on a free port for as long as the block lasts."""
     with listen(ServeConfig(host="127.0.0.1", port=0)) as listener:
         desk = Desk(place.snapshot, place.review, DecisionLog(place.log), reviewer)
-        server = make_server(create_app(desk, TOKEN))
+        server = make_server(create_app(desk, TOKEN), ServeConfig())
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

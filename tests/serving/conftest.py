@@ -48,7 +48,7 @@ def serving(predictor: Predictor, **settings: object) -> Iterator[str]:
     """A real server on a free port for as long as the block lasts."""
     config = ServeConfig.model_validate({"port": 0, **settings})
     with listen(config) as listener:
-        server = make_server(create_app(predictor, config))
+        server = make_server(create_app(predictor, config), config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

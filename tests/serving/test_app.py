@@ -8,22 +8,35 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
 from fledged.errors import RequestError
 from fledged.products import Bundle, Prediction
 from fledged.serving.predictor import Photo, Predictor, load
+from tests.bundles import make_tiny_bundle
 from tests.serving.conftest import serving
-from tests.serving.photos import COLOURS, jpeg, of_all_kinds
+from tests.serving.photos import COLOURS, encoded, jpeg, of_all_kinds
 
 
 def test_a_photo_as_raw_bytes(client: httpx.Client, bundle: Bundle) -> None:
     answer = client.post("/classify", content=jpeg("green"), headers={"Content-Type": "image/jpeg"})
     assert answer.status_code == 200
     body = answer.json()
-    assert list(body) == ["file", "predicted", "label", "confidence", "top_k", "bundle_id", "seconds"]
+    assert list(body) == [
+        "file",
+        "predicted",
+        "label",
+        "confidence",
+        "top_k",
+        "bundle_id",
+        "seconds",
+        "accepted",
+        "unknown_score",
+    ]
     assert body["file"] is None
     assert body["predicted"] == body["label"] == "green"
     assert body["confidence"] == body["top_k"][0]["score"] > 0.9
@@ -257,3 +270,58 @@ def test_a_bug_is_answered_without_its_insides(bundle: Bundle, monkeypatch: pyte
 
 def test_a_request_error_is_one_line() -> None:
     assert "\n" not in str(RequestError("a\nb", status=400, remedy="c\nd"))
+
+
+def test_a_photo_of_none_of_the_classes_is_told_as_such(tmp_path: Path) -> None:
+    predictor = load(make_tiny_bundle(tmp_path, knows_limits=True))
+    grey = encoded(Image.new("RGB", (40, 30), "grey"), "PNG")
+    with serving(predictor) as url, httpx.Client(base_url=url, timeout=30) as session:
+        refused, accepted = (session.post("/classify", content=photo).json() for photo in (grey, jpeg("red")))
+        model = session.get("/model").json()
+    assert (refused["accepted"], accepted["accepted"]) == (False, True)
+    assert refused["unknown_score"] > model["unknown"]["threshold"] > accepted["unknown_score"]
+    assert refused["predicted"] == refused["label"] in model["classes"]
+    assert model["unknown"]["share_kept"] == 0.95
+    assert model["calibration"]["temperature"] == 1
+
+
+def test_more_than_can_wait_are_refused_and_told_when_to_try_again(predictor: Predictor) -> None:
+    gate = threading.Event()
+
+    class Held(Predictor):
+        def predict(self, photo: Photo, top_k: int = 5) -> Prediction:
+            gate.wait(20)
+            return predictor.predict(photo, top_k)
+
+    held = Held.__new__(Held)
+    held.__dict__.update(predictor.__dict__)
+    with serving(held, max_waiting=2) as url, ThreadPoolExecutor(16) as pool:
+        asked = [pool.submit(httpx.post, f"{url}/classify", content=jpeg("red"), timeout=30) for _ in range(16)]
+        with httpx.Client(base_url=url, timeout=30) as client:
+            until_s = time.monotonic() + 20
+            while sum(request.done() for request in asked) < 10 and time.monotonic() < until_s:
+                time.sleep(0.02)
+            assert client.get("/livez").status_code == 200  # those who only look are not kept waiting
+            gate.set()
+        answers = [request.result() for request in asked]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    answered = [answer for answer in answers if answer.status_code == 200]
+    assert len(refused) + len(answered) == 16
+    assert len(refused) >= 10
+    assert all(answer.json()["label"] == "red" for answer in answered)
+    assert all(answer.headers["retry-after"] == "1" for answer in refused)
+    assert {answer.json()["remedy"] for answer in refused} == {"Try again in a second."}
+
+
+def test_an_answer_that_takes_too_long_is_one_that_says_so(predictor: Predictor) -> None:
+    class Slow(Predictor):
+        def predict(self, photo: Photo, top_k: int = 5) -> Prediction:
+            time.sleep(1)
+            return predictor.predict(photo, top_k)
+
+    slow = Slow.__new__(Slow)
+    slow.__dict__.update(predictor.__dict__)
+    with serving(slow, deadline_s=0.2) as url:
+        answer = httpx.post(f"{url}/classify", content=jpeg("red"), timeout=30)
+    assert answer.status_code == 504
+    assert answer.json()["error"] == "No answer within 0.2 s"

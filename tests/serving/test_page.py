@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expect
 
 from fledged.serving.predictor import load
@@ -153,6 +154,28 @@ def test_several_photos_and_bad_ones_among_them(page: Page, tmp_path: Path) -> N
     expect(heic.locator(".no-preview")).to_be_visible()
     page.get_by_role("button", name="Clear").click()
     expect(page.locator("#results")).to_be_hidden()
+
+
+@pytest.mark.parametrize("device", [DESKTOP, PHONE])
+def test_a_photo_of_none_of_the_classes_is_unknown(browser: Browser, tmp_path: Path, device: dict[str, Any]) -> None:
+    predictor = load(make_tiny_bundle(tmp_path, knows_limits=True))
+    with serving(predictor) as url, context_of(browser, **device) as context:
+        page = _opened(context, url)
+        expect(page.locator("#refusals")).to_contain_text("is answered “unknown”; so are about 5.0%")
+        grey = encoded(Image.new("RGB", (40, 30), "grey"), "PNG")
+        page.locator("#photos").set_input_files([_file("grey.png", grey), _file("red.jpg", jpeg("red"))])
+        expect(page.locator(".card.answered")).to_have_count(2)
+        refused = page.locator(".card", has_text="grey.png")
+        expect(refused.locator(".label")).to_have_text("Unknown")
+        expect(refused.locator(".confidence")).to_be_empty()
+        expect(refused.locator(".note")).to_contain_text("none of its classes")
+        expect(refused.locator(".bars li")).to_have_count(3)
+        expect(page.locator(".card", has_text="red.jpg").locator(".label")).to_have_text("red")
+        assert barriers(page) == []
+
+
+def test_an_older_bundle_says_that_it_always_picks_a_class(page: Page) -> None:
+    expect(page.locator("#refusals")).to_contain_text("always picks one of its classes")
 
 
 def test_a_server_that_is_gone_is_told(context: BrowserContext, page: Page) -> None:

@@ -16,7 +16,8 @@ from PIL import Image
 from fledged import images
 from fledged.errors import ProductError, RequestError
 from fledged.products import Bundle, Failure, Prediction, Preprocess
-from fledged.serving.predictor import Predictor, find_photos, load
+from fledged.serving.files import find_photos
+from fledged.serving.predictor import Predictor, load
 from fledged.workspace import Workspace
 from tests.bundles import make_tiny_bundle
 from tests.serving.photos import COLOURS, encoded, jpeg, of_all_kinds, picture
@@ -248,3 +249,42 @@ def test_answering_leaves_nothing_in_the_home_folder(work: Path, tmp_path: Path)
     command = [sys.executable, "-c", code, str(work), str(photo)]
     subprocess.run(command, env=kept | {"HOME": str(home)}, check=True, timeout=120)
     assert not list(home.rglob("*"))
+
+
+@pytest.fixture
+def modest(tmp_path: Path) -> Predictor:
+    return load(make_tiny_bundle(tmp_path, knows_limits=True))
+
+
+GREY = encoded(Image.new("RGB", (40, 30), "grey"), "PNG")
+
+
+def test_a_photo_that_is_none_of_the_classes_is_not_accepted(modest: Predictor) -> None:
+    red, grey = modest.predict(jpeg("red")), modest.predict(GREY)
+    assert (red.label, red.accepted) == ("red", True)
+    assert red.unknown_score == pytest.approx(1 - red.confidence, abs=1e-6)
+    assert not grey.accepted
+    assert grey.unknown_score == pytest.approx(2 / 3, abs=1e-3)
+    assert grey.label in modest.bundle.classes  # the likeliest, to be shown as such
+
+
+def test_many_photos_are_refused_as_one_is(modest: Predictor, tmp_path: Path) -> None:
+    files = [tmp_path / "red.jpg", tmp_path / "grey.png"]
+    files[0].write_bytes(jpeg("red"))
+    files[1].write_bytes(GREY)
+    answers = [answer for _, answer in modest.predict_many(files)]
+    assert [answer.accepted for answer in answers if isinstance(answer, Prediction)] == [True, False]
+
+
+def test_an_older_bundle_accepts_every_photo(predictor: Predictor) -> None:
+    answer = predictor.predict(GREY)
+    assert (answer.accepted, answer.unknown_score) == (True, None)
+    assert predictor.scored(np.zeros((3, 32, 32, 3), np.uint8))[1].tolist() == [0, 0, 0]
+
+
+def test_a_model_without_the_score_that_its_bundle_names_is_refused(tmp_path: Path) -> None:
+    bundle = make_tiny_bundle(tmp_path)
+    claims = bundle.model_copy(update={"unknown": make_tiny_bundle(tmp_path / "other", knows_limits=True).unknown})
+    Workspace(tmp_path).save(claims)
+    with pytest.raises(ProductError, match="cannot run"):
+        load(bundle.folder)

@@ -156,6 +156,7 @@ def test_resume_with_nothing_to_resume_is_a_clear_error(own_work: Path) -> None:
 def test_the_whole_network_can_be_trained(own_work: Path, dataset: Dataset, mode: str) -> None:
     settings = SMALL | {"mode": mode, "epochs": 2, "batch_size": 8, "backbone": "efficientnet_lite0"}
     run = train(dataset, work=own_work, report=silent, **settings)
+    assert run.settings.batch_norm.statistics == {"finetune": "keep", "scratch": "update"}[mode]
     assert (run.mode, run.n_epochs) == (mode, 2)
     before = train(dataset, work=own_work, report=silent, **SMALL)
     one, other = (safetensors.torch.load_file(r.folder / "weights.safetensors") for r in (run, before))
@@ -191,8 +192,9 @@ def test_balance_changes_the_weights_and_is_part_of_the_run(own_work: Path, data
     assert weights_of(runs[0]) != weights_of(runs[1])
 
 
-def test_the_last_blocks_alone_can_be_trained(own_work: Path, dataset: Dataset) -> None:
-    settings = SMALL | {"epochs": 2, "unfreeze": 2}
+@pytest.mark.parametrize("statistics", ["auto", "keep", "update"])
+def test_the_last_blocks_alone_can_be_trained(own_work: Path, dataset: Dataset, statistics: str) -> None:
+    settings = SMALL | {"epochs": 2, "unfreeze": 2, "batch_norm": {"statistics": statistics}}
     run = train(dataset, work=own_work, report=silent, **settings)
     assert (run.mode, run.settings.unfreeze, run.n_epochs) == ("finetune", 2, 2)
     before = read(locate(TrainConfig(backbone="efficientnet_lite0")))
@@ -200,9 +202,11 @@ def test_the_last_blocks_alone_can_be_trained(own_work: Path, dataset: Dataset) 
     after = safetensors.torch.load_file(run.folder / "weights.safetensors")
     moved = {name for name, tensor in named.items() if not torch.equal(tensor, after[f"embed.backbone.{name}"])}
     assert moved
-    # Frozen is frozen, statistics of BatchNorm included.
+    # Frozen is frozen, statistics of BatchNorm included. Where layers learn they are kept unless told otherwise.
     assert all(name.startswith(("blocks.6.", "conv_head", "bn2")) for name in moved)
-    assert any("running_mean" in name for name in moved)
+    assert any(name.startswith("bn2.weight") for name in moved)
+    assert any("running_mean" in name for name in moved) == (statistics == "update")
+    assert run.settings.batch_norm.statistics == ("update" if statistics == "update" else "keep")
 
 
 def test_unfreezing_none_is_a_head_alone(own_work: Path, run: Run, dataset: Dataset) -> None:

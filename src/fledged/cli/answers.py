@@ -1,10 +1,10 @@
-"""Commands that lead to answers: export, predict, serve."""
+"""Commands that lead to answers: export, predict, serve, deploy."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -44,7 +44,7 @@ def predict(
 ) -> None:
     """Say what is on photos. Needs no torch."""
     from fledged.products import Prediction
-    from fledged.serving.predictor import find_photos
+    from fledged.serving.files import find_photos
 
     predictor = fledged.load(bundle, work=work)
     n_answered = 0
@@ -71,13 +71,26 @@ def serve(
     fledged.serve(bundle, work=work, on_ready=ready, **settings_of("serve", assign, host=host, port=port))
 
 
+@app.command()
+def deploy(
+    bundle: Annotated[str | None, typer.Argument(help="A bundle's id or folder; the newest without.")] = None,
+    to: Annotated[Literal["lambda"], typer.Option(help="lambda: AWS Lambda.")] = "lambda",
+    work: Work = DEFAULT,
+    as_json: AsJson = False,
+    assign: Assign = None,
+) -> None:
+    """Pack a bundle for AWS Lambda, with templates for SAM, osls and containers. Sends nothing."""
+    tell(fledged.deploy(bundle, to=to, work=work, **settings_of("deploy", assign)), work, as_json)
+
+
 def _prediction_line(path: Path, answer: Prediction | Failure) -> str:
     from fledged.products import Failure
 
     name = str(path).encode(errors="backslashreplace").decode().replace("\n", "\\n")
     if isinstance(answer, Failure):
         return f"{name}\terror: {answer.error}"
-    return f"{name}\t" + "\t".join(f"{entry.label} {entry.score:.1%}" for entry in answer.top_k)
+    classes = [f"{entry.label} {entry.score:.1%}" for entry in answer.top_k]
+    return "\t".join([name, *(classes if answer.accepted else ["unknown, its likeliest:", *classes])])
 
 
 def _prediction_json(path: Path, answer: Prediction | Failure) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from fledged import images
@@ -17,9 +18,9 @@ from fledged.errors import ProductError
 from fledged.evaluating import photos as labelled
 from fledged.evaluating.metrics import IntArray
 from fledged.evaluating.photos import Photo
-from fledged.evaluating.subject import Float32Array, Probabilities, Subject
+from fledged.evaluating.subject import Float32Array, Scored, Subject
 from fledged.images import BadPhoto, UInt8Array
-from fledged.products import Preprocess
+from fledged.products import Preprocess, Unknown
 from fledged.progress import Report
 from fledged.settings.results import EvaluateConfig
 
@@ -32,6 +33,16 @@ class Answers:
     classes: tuple[str, ...]
     probabilities_NC: Float32Array  # NaN where a photo could not be answered
     errors: tuple[str | None, ...]  # why not
+    unknown: Unknown | None = None
+    scores_N: Float32Array | None = None  # how far from all classes, NaN where not answered; None without `unknown`
+
+    @property
+    def accepted(self) -> npt.NDArray[np.bool_]:
+        """Whether each of the answered photos is taken for one of the classes."""
+        if self.unknown is None or self.scores_N is None:
+            return np.ones(len(self.answered), dtype=np.bool_)
+        accepted: npt.NDArray[np.bool_] = self.scores_N[self.answered] <= self.unknown.threshold
+        return accepted
 
     @property
     def answered(self) -> IntArray:
@@ -56,7 +67,7 @@ class Answers:
         return confidence
 
     def table(self) -> pl.DataFrame:
-        """A row a photo: path, label, predicted, confidence, p_<class>…, error."""
+        """A row a photo, as `Report.predictions` says."""
         predicted: list[str | None] = [None] * len(self.photos)
         confidence: list[float | None] = [None] * len(self.photos)
         for i, index, sure in zip(
@@ -69,6 +80,11 @@ class Answers:
             "predicted": pl.Series(predicted, dtype=pl.String),
             "confidence": pl.Series(confidence, dtype=pl.Float32),
         }
+        if self.scores_N is not None:
+            accepted = np.full(len(self.photos), None)
+            accepted[self.answered] = self.accepted.tolist()
+            columns["unknown_score"] = pl.Series(self.scores_N).fill_nan(None)
+            columns["accepted"] = pl.Series(accepted.tolist(), dtype=pl.Boolean)
         for index, label in enumerate(self.classes):
             columns[f"p_{label}"] = pl.Series(self.probabilities_NC[:, index]).fill_nan(None)
         return pl.DataFrame({**columns, "error": pl.Series(self.errors, dtype=pl.String)})
@@ -80,15 +96,17 @@ def answer(photos: Sequence[Photo], subject: Subject, config: EvaluateConfig, re
     Raises ProductError if the model answers with something that is not a probability.
     """
     n_classes = len(subject.classes)
-    probabilities = subject.load()
+    scored = subject.load_scored() if subject.load_scored else _unscored(subject)
     probabilities_NC = np.full((len(photos), n_classes), np.nan, dtype=np.float32)
+    scores_N = np.full(len(photos), np.nan, dtype=np.float32)
     errors: list[str | None] = [None] * len(photos)
     waiting: list[tuple[int, UInt8Array]] = []
 
     def flush() -> None:
         if waiting:
             rows = [i for i, _ in waiting]
-            probabilities_NC[rows] = _asked(probabilities, np.stack([picture for _, picture in waiting]), n_classes)
+            batch_NHWC = np.stack([picture for _, picture in waiting])
+            probabilities_NC[rows], scores_N[rows] = _asked(scored, batch_NHWC, n_classes)
             waiting.clear()
 
     report("Evaluating", 0, len(photos))
@@ -100,20 +118,27 @@ def answer(photos: Sequence[Photo], subject: Subject, config: EvaluateConfig, re
         if len(waiting) == config.batch_size or i == len(photos) - 1:
             flush()
             report("Evaluating", i + 1, len(photos))
-    return Answers(photos, subject.classes, probabilities_NC, tuple(errors))
+    known = scores_N if subject.load_scored else None
+    return Answers(photos, subject.classes, probabilities_NC, tuple(errors), subject.unknown, known)
 
 
-def _asked(probabilities: Probabilities, batch_NHWC: UInt8Array, n_classes: int) -> Float32Array:
-    answers_NC = np.asarray(probabilities(batch_NHWC), dtype=np.float32)
+def _unscored(subject: Subject) -> Scored:
+    """A model without a score for unknown photos, as one whose scores are all 0."""
+    probabilities = subject.load()
+    return lambda batch_NHWC: (probabilities(batch_NHWC), np.zeros(len(batch_NHWC), dtype=np.float32))
+
+
+def _asked(scored: Scored, batch_NHWC: UInt8Array, n_classes: int) -> tuple[Float32Array, Float32Array]:
+    answers_NC, scores_N = (np.asarray(each, dtype=np.float32) for each in scored(batch_NHWC))
     wanted = (len(batch_NHWC), n_classes)
     if answers_NC.shape != wanted:
         raise ValueError(f"the model answered with the shape {answers_NC.shape}, not {wanted}")
-    if not np.isfinite(answers_NC).all():
+    if not (np.isfinite(answers_NC).all() and np.isfinite(scores_N).all()):
         raise ProductError(
             "The model answers with something that is not a number",
             remedy="Its weights are damaged or its training diverged: train it again.",
         )
-    return answers_NC
+    return answers_NC, scores_N
 
 
 def _decoded(photos: Iterable[Photo], how: Preprocess, config: EvaluateConfig) -> Iterator[UInt8Array | str]:

@@ -12,9 +12,10 @@ from fledged.config import resolve
 from fledged.errors import LakeError, ProductError
 from fledged.evaluating import photos
 from fledged.evaluating.album import keep
-from fledged.evaluating.answering import answer
+from fledged.evaluating.answering import Answers, answer
+from fledged.evaluating.calibration import calibration_of
 from fledged.evaluating.exhibits import exhibits_of
-from fledged.evaluating.figures import figures_of
+from fledged.evaluating.figures import Figures, figures_of
 from fledged.evaluating.page import Story, render
 from fledged.evaluating.photos import Photo
 from fledged.evaluating.subject import Subject, find_subject
@@ -76,6 +77,7 @@ def report_on(
             remedy=f"The first one: {answers.errors[0]}. Bring the files back, or scan the folder again.",
         )
     figures = figures_of(answers, judged.name, exam.source, exam.n_seen, exam.folders_without_class)
+    figures = _with_self_knowledge(figures, answers, judged, exam, (workspace, report))
     made_at = now()
     folder = workspace.folder("report", report_id)
     exhibits = exhibits_of(answers, judged, exam.dataset, config, workspace, report)
@@ -93,6 +95,20 @@ def report_on(
             seconds=time.monotonic() - start_s,
         )
     )
+
+
+def _with_self_knowledge(
+    figures: Figures, answers: Answers, judged: Subject, exam: Exam, house: tuple[Workspace, progress.Report]
+) -> Figures:
+    """With those of calibration and of refused photos, where the model has a temperature and a threshold."""
+    added: dict[str, object] = {}
+    if judged.calibration is not None:
+        added["calibration"] = calibration_of(answers, judged.calibration)
+    if judged.unknown is not None:
+        from fledged.evaluating.unknown import unknown_of
+
+        added["unknown"] = unknown_of(answers, judged.unknown, judged.run, exam.dataset, house)
+    return figures.model_copy(update=added)
 
 
 def exam_of(workspace: Workspace, judged: Subject, folder: str | os.PathLike[str] | None) -> Exam:

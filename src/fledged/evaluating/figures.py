@@ -6,7 +6,7 @@ import numpy as np
 
 from fledged.evaluating import metrics
 from fledged.evaluating.answering import Answers
-from fledged.products import ClassFigures, Figure
+from fledged.products import CalibrationFigures, ClassFigures, Figure, UnknownFigures
 from fledged.records import Record
 
 _N_BINS = 20
@@ -42,6 +42,8 @@ class Figures(Record):
     by_class: tuple[ClassFigures, ...]
     confusion: tuple[tuple[int, ...], ...]  # [true][predicted]
     confidence: Confidence
+    calibration: CalibrationFigures | None = None  # None for models of before there was a temperature
+    unknown: UnknownFigures | None = None  # None for models without a threshold
 
 
 def figures_of(

@@ -22,6 +22,7 @@ from fledged.evaluating.answering import Answers
 from fledged.evaluating.confusions import confused_pairs
 from fledged.evaluating.exhibits import Exhibits
 from fledged.evaluating.figures import Figures
+from fledged.evaluating.reliability import diagram
 from fledged.evaluating.subject import Subject
 from fledged.pages import words
 from fledged.pages.template import environment
@@ -85,6 +86,7 @@ def render(story: Story) -> str:
             histograms={
                 side: drawings.histogram(figures, getattr(figures.confidence, side)) for side in ("right", "wrong")
             },
+            reliability=diagram(figures.calibration),
             curves=drawings.curves(run.history(), run.best_epoch) if run else [],
             lake=Path(story.dataset.lake).name if story.dataset else "",
         )

@@ -1,4 +1,4 @@
-"""Who is judged: a run or a bundle, down to a callable that turns model inputs into probabilities."""
+"""Who is judged: a run or a bundle, down to a callable that turns model inputs into answers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fledged.images import UInt8Array
-from fledged.products import WEIGHTS_FILE, BackboneInfo, Bundle, Preprocess, Run
+from fledged.products import WEIGHTS_FILE, BackboneInfo, Bundle, Calibration, Preprocess, Run, Unknown
 from fledged.workspace import Workspace, open_product
 
 Float32Array = npt.NDArray[np.float32]
 # uint8 (N, S, S, 3) -> float32 (N, C), rows that add up to 1
 Probabilities = Callable[[UInt8Array], Float32Array]
+# the same, and float32 (N,): how far each photo is from all classes
+Scored = Callable[[UInt8Array], tuple[Float32Array, Float32Array]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,9 @@ class Subject:
     load: Callable[[], Probabilities]  # called only if there is something to answer
     file: Path  # with its weights
     run: Run | None = None
+    calibration: Calibration | None = None
+    unknown: Unknown | None = None
+    load_scored: Callable[[], Scored] | None = None  # where there is a threshold
 
 
 def find_subject(workspace: Workspace, wanted: Run | Bundle | str | os.PathLike[str] | None) -> Subject:
@@ -59,6 +64,11 @@ def _of_run(run: Run) -> Subject:
 
         return run_probabilities(run)
 
+    def load_scored() -> Scored:
+        from fledged.networks.inference import run_scored
+
+        return run_scored(run)
+
     return Subject(
         name=f"run:{run.id}",
         classes=run.classes,
@@ -69,6 +79,9 @@ def _of_run(run: Run) -> Subject:
         load=load,
         file=run.folder / WEIGHTS_FILE,
         run=run,
+        calibration=run.calibration,
+        unknown=run.unknown,
+        load_scored=load_scored if run.unknown else None,
     )
 
 
@@ -77,6 +90,11 @@ def _of_bundle(bundle: Bundle) -> Subject:
         from fledged.serving.predictor import load as load_predictor
 
         return load_predictor(bundle).probabilities
+
+    def load_scored() -> Scored:
+        from fledged.serving.predictor import load as load_predictor
+
+        return load_predictor(bundle).scored
 
     return Subject(
         name=f"bundle:{bundle.id}",
@@ -87,4 +105,7 @@ def _of_bundle(bundle: Bundle) -> Subject:
         backbone=bundle.backbone,
         load=load,
         file=bundle.folder / "model.onnx",
+        calibration=bundle.calibration,
+        unknown=bundle.unknown,
+        load_scored=load_scored if bundle.unknown else None,
     )

@@ -10,9 +10,9 @@ from fledged import progress
 from fledged.config import resolve
 from fledged.errors import ProductError
 from fledged.exporting.card import model_card
-from fledged.exporting.compose import compose
+from fledged.exporting.compose import Top, compose
 from fledged.exporting.parity import measure
-from fledged.networks.inference import load_classifier
+from fledged.networks.inference import load_classifier, load_regions
 from fledged.products import Bundle, Dataset, Report, Run
 from fledged.settings.results import ExportConfig
 from fledged.training.transfer import embedding_of
@@ -59,6 +59,8 @@ def export(
             accuracy=judged.accuracy,
             parity=parity,
             fledged=fledged.__version__,
+            calibration=run.calibration,
+            unknown=run.unknown,
         )
         folder = workspace.folder("bundle", bundle_id)
         write_bytes(folder / "model.onnx", model_onnx)
@@ -71,7 +73,14 @@ def _graph(run: Run, workspace: Workspace) -> bytes:
     embedding = embedding_of(run.backbone.name, classifier.embed.backbone, run.preprocess, workspace)
     head = classifier.head
     layers = [(layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in head.layers]
-    return compose(embedding.onnx, head.centre.numpy(), head.scale.numpy(), layers)
+    top = Top(
+        centre_F=head.centre.numpy(),
+        scale_F=head.scale.numpy(),
+        layers=layers,
+        temperature=run.calibration.temperature if run.calibration else 1.0,
+        regions=load_regions(run) if run.unknown else None,
+    )
+    return compose(embedding.onnx, top)
 
 
 def _report_of(run: Run, workspace: Workspace) -> Report:

@@ -7,6 +7,8 @@ from torch import nn
 
 from fledged.products import Preprocess
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
 
 class Head(nn.Module):
     """(N, F) features to (N, C) logits, in one linear layer, or by way of a hidden one with ReLU.
@@ -44,6 +46,15 @@ class Head(nn.Module):
     def layers(self) -> tuple[nn.Linear, ...]:
         """One after the other, with ReLU between them."""
         return (self.linear,) if self.hidden is None else (self.hidden, self.linear)
+
+
+def to_training(module: nn.Module, keeps_statistics: bool) -> None:
+    """Training mode; BatchNorm goes on with its running statistics if they are to be kept (its weights still learn)."""
+    module.train()
+    if keeps_statistics:
+        for layer in module.modules():
+            if isinstance(layer, BATCH_NORMS):
+                layer.eval()
 
 
 class Classifier(nn.Module):

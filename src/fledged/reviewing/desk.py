@@ -135,11 +135,12 @@ def open_desk(
     if not isinstance(review, Review):
         review = workspace.load(Review, review)
     snapshot = workspace.load(Snapshot, review.snapshot_id)
-    with listen(ServeConfig(host="127.0.0.1", port=port)) as listener:
+    config = ServeConfig(host="127.0.0.1", port=port)
+    with listen(config) as listener:
         log = DecisionLog(workspace.decisions)
         log.follow()  # a log that cannot be read is told before the page opens
         token = secrets.token_urlsafe(24)
-        server = make_server(create_app(Desk(snapshot, review, log, reviewer or login_name()), token))
+        server = make_server(create_app(Desk(snapshot, review, log, reviewer or login_name()), token), config)
         with stopped_by_signals(server), warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")  # the page says what is wrong with a photo
             on_ready(f"http://127.0.0.1:{listener.getsockname()[1]}/?token={token}")

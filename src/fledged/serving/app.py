@@ -6,8 +6,6 @@ import logging
 from importlib.metadata import version
 from pathlib import Path
 
-import anyio
-import anyio.to_thread
 import onnxruntime
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,6 +17,7 @@ from starlette.routing import Route
 from fledged.engine import n_workers
 from fledged.errors import RequestError
 from fledged.serving.headers import with_headers
+from fledged.serving.line import Line
 from fledged.serving.predictor import Predictor
 from fledged.serving.uploads import Upload, photos_in, read_body
 from fledged.settings.results import ServeConfig
@@ -58,13 +57,14 @@ def create_app(predictor: Predictor, config: ServeConfig) -> Starlette:
         logging.getLogger(parser).setLevel(logging.CRITICAL)
     max_bytes = int(config.max_megabytes * 2**20)
     # As many photos at a time as there are cores; the others wait in line while the event loop stays free.
-    limiter = anyio.CapacityLimiter(n_workers(0))
+    line = Line(n_workers(0), config.max_waiting, config.deadline_s)
 
     async def classify(request: Request) -> Response:
         top_k = _top_k(request, config.top_k)
+        line.check()
         body = await read_body(request, max_bytes)
         content_type = request.headers.get("content-type", "")
-        return await anyio.to_thread.run_sync(_answer, predictor, body, content_type, top_k, limiter=limiter)
+        return await line.run(lambda: _answer(predictor, body, content_type, top_k))
 
     async def livez(request: Request) -> Response:
         return JSONResponse({"status": "alive"})
@@ -119,7 +119,7 @@ def _answer(predictor: Predictor, body: bytes, content_type: str, top_k: int) ->
 
 def _result(predictor: Predictor, upload: Upload, top_k: int) -> dict[str, object]:
     prediction = predictor.predict(upload.data, top_k)
-    # `file` and `predicted` are what the clients of earlier classifiers read.
+    # `file` and `predicted` are what the clients of earlier classifiers read; those of ours look at `accepted` first.
     return {"file": upload.name, "predicted": prediction.label, **prediction.model_dump(mode="json")}
 
 
@@ -141,7 +141,7 @@ def _version(predictor: Predictor) -> dict[str, object]:
 
 def _model(predictor: Predictor, config: ServeConfig) -> dict[str, object]:
     bundle = predictor.bundle
-    told = {"classes", "preprocess", "backbone", "accuracy", "parity"}
+    told = {"classes", "preprocess", "backbone", "accuracy", "parity", "calibration", "unknown"}
     limits = {"max_megabytes": config.max_megabytes, "top_k": config.top_k}
     return {"bundle_id": bundle.id, **bundle.model_dump(mode="json", include=told), "limits": limits}
 
@@ -162,7 +162,9 @@ def _problem(what: str, remedy: str) -> dict[str, str]:
 async def _on_request_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
     # After a refusal the body may not have been read to its end, so the connection cannot be used again.
-    headers = {"Connection": "close"} if error.status == 413 else None
+    headers = {"Connection": "close"} if error.status in (413, 429) else {}
+    if error.status == 429:
+        headers["Retry-After"] = "1"
     return JSONResponse(_problem(error.what, error.remedy), error.status, headers)
 
 

@@ -25,6 +25,7 @@ from fledged.errors import ProductError, RequestError
 from fledged.images import UInt8Array
 from fledged.products import Bundle, ClassScore, Failure, Prediction
 from fledged.progress import Report, silent
+from fledged.serving.files import read
 from fledged.workspace import DEFAULT, Workspace, open_product
 
 Float32Array = npt.NDArray[np.float32]
@@ -51,17 +52,24 @@ class Predictor:
         """Run the model once, as it will be run; only then is the predictor ready. Raises ProductError."""
         side, n_classes = self.bundle.preprocess.size_px, len(self.bundle.classes)
         try:
-            shape = self.probabilities(np.zeros((1, side, side, 3), np.uint8)).shape
+            answer, score = self.scored(np.zeros((1, side, side, 3), np.uint8))
         except Exception as error:  # ONNX Runtime raises types of its own that share no base
             raise _unusable(self.bundle, "cannot run") from error
-        if shape != (1, n_classes):
-            raise _unusable(self.bundle, f"answers with shape {shape} where the bundle names {n_classes} classes")
+        if (answer.shape, score.shape) != ((1, n_classes), (1,)):
+            shapes = f"{answer.shape} and {score.shape}"
+            raise _unusable(self.bundle, f"answers with shape {shapes} where the bundle names {n_classes} classes")
         self.is_warm = True
 
     def probabilities(self, batch: UInt8Array) -> Float32Array:
         """Probabilities (N, C) of model inputs (N, S, S, 3); `images.model_input` makes one of a photo's bytes."""
-        answer: Float32Array = self._session.run(["probabilities"], {"photos": batch})[0]
-        return answer
+        return self.scored(batch)[0]
+
+    def scored(self, batch: UInt8Array) -> tuple[Float32Array, Float32Array]:
+        """Probabilities (N, C), and unknown scores (N,), which are 0 where an older bundle has none."""
+        if self.bundle.unknown is None:
+            return self._session.run(["probabilities"], {"photos": batch})[0], np.zeros(len(batch), np.float32)
+        probabilities_NC, scores_N = self._session.run(["probabilities", "unknown_score"], {"photos": batch})
+        return probabilities_NC, scores_N
 
     def predict(self, photo: Photo, top_k: int = TOP_K) -> Prediction:
         """The answer for a file, its bytes, a Pillow picture or an RGB array (height, width, 3).
@@ -71,7 +79,8 @@ class Predictor:
         """
         start_s = time.perf_counter()
         square = self._square(photo)
-        return self._prediction(self.probabilities(square[np.newaxis])[0], top_k, time.perf_counter() - start_s)
+        probabilities_1C, scores_1 = self.scored(square[np.newaxis])
+        return self._prediction(probabilities_1C[0], float(scores_1[0]), top_k, time.perf_counter() - start_s)
 
     def predict_many(
         self, paths: Iterable[str | os.PathLike[str]], top_k: int = TOP_K, report: Report = silent
@@ -110,13 +119,14 @@ class Predictor:
     def _answer(self, chunk: Sequence[_Decoded], top_k: int) -> Iterator[tuple[Path, Prediction | Failure]]:
         squares = [square for _, square, _ in chunk if not isinstance(square, Failure)]
         start_s = time.perf_counter()
-        rows = iter(self.probabilities(np.stack(squares)) if squares else ())
+        rows = iter(zip(*self.scored(np.stack(squares)), strict=True) if squares else ())
         share_s = (time.perf_counter() - start_s) / max(1, len(squares))
         for file, square, decode_s in chunk:
             if isinstance(square, Failure):
                 yield file, square
             else:
-                yield file, self._prediction(next(rows), top_k, decode_s + share_s)
+                row, score = next(rows)
+                yield file, self._prediction(row, float(score), top_k, decode_s + share_s)
 
     def _square(self, photo: Photo) -> UInt8Array:
         how = self.bundle.preprocess
@@ -127,7 +137,7 @@ class Predictor:
                 raise ValueError(f"an array must be uint8 (height, width, 3), not {photo.dtype} {photo.shape}")
             return images.to_square(Image.fromarray(photo), how)
         where = None if isinstance(photo, bytes) else photo
-        data = photo if isinstance(photo, bytes) else _read(Path(photo))
+        data = photo if isinstance(photo, bytes) else read(Path(photo))
         if not data:
             raise RequestError("This file is empty", status=400, where=where, remedy="Send the photo again.")
         try:
@@ -138,11 +148,18 @@ class Predictor:
             remedy = "Send it again, or a smaller copy saved anew with an image editor."
             raise RequestError(f"This photo cannot be read: {error}", status=422, where=where, remedy=remedy) from error
 
-    def _prediction(self, row: Float32Array, top_k: int, seconds: float) -> Prediction:
+    def _prediction(self, row: Float32Array, score: float, top_k: int, seconds: float) -> Prediction:
         order = np.argsort(-row, kind="stable")[:top_k]
         top = tuple(ClassScore(label=self.bundle.classes[index], score=float(row[index])) for index in order)
+        unknown = self.bundle.unknown
         return Prediction(
-            label=top[0].label, confidence=top[0].score, top_k=top, bundle_id=self.bundle.id, seconds=seconds
+            label=top[0].label,
+            confidence=top[0].score,
+            top_k=top,
+            bundle_id=self.bundle.id,
+            seconds=seconds,
+            accepted=unknown is None or unknown.accepts(score),
+            unknown_score=None if unknown is None else score,
         )
 
 
@@ -161,25 +178,6 @@ def load(
     predictor = Predictor(opened, _session(opened, n_workers(threads)))
     predictor.warm_up()
     return predictor
-
-
-def find_photos(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """The files themselves, and all that lies in the folders, sorted; hidden files are left out.
-
-    Raises RequestError for a path that does not exist.
-    """
-    found: list[Path] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            inside = (entry for entry in path.rglob("*") if entry.is_file())
-            found += sorted(
-                file for file in inside if not any(part.startswith(".") for part in file.relative_to(path).parts)
-            )
-        elif path.exists():
-            found.append(path)
-        else:
-            raise RequestError("There is no such photo or folder", status=404, where=path, remedy="Check the path.")
-    return found
 
 
 def _open(bundle: Bundle | str | os.PathLike[str] | None, work: str | os.PathLike[str]) -> Bundle:
@@ -219,20 +217,6 @@ def _unusable(bundle: Bundle, what: str) -> ProductError:
         where=bundle.folder / MODEL,
         remedy="Make the bundle again with: fledged export",
     )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        if not path.is_file():
-            what = "This is not a file" if path.exists() else "There is no such photo"
-            raise RequestError(what, status=404, where=path, remedy="Check the path.")
-        if path.stat().st_size > images.MAX_BYTES:
-            remedy = f"Take one of at most {images.MAX_BYTES // 2**20} MB."
-            raise RequestError("This photo is too large", status=413, where=path, remedy=remedy)
-        return path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise RequestError(f"Cannot read: {reason}", status=404, where=path, remedy="Check the path.") from error
 
 
 def _batched(items: Iterator[_Decoded], size: int) -> Iterator[list[_Decoded]]:

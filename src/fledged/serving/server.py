@@ -19,6 +19,7 @@ from fledged.errors import ConfigError
 from fledged.products import Bundle
 from fledged.serving.app import create_app
 from fledged.serving.predictor import load
+from fledged.serving.receiving import protocol
 from fledged.settings.results import ServeConfig
 from fledged.workspace import DEFAULT
 
@@ -42,17 +43,18 @@ def serve(
     """
     config = resolve(ServeConfig, settings)
     with listen(config) as listener:
-        server = make_server(create_app(load(bundle, work=work, threads=config.threads), config))
+        server = make_server(create_app(load(bundle, work=work, threads=config.threads), config), config)
         with stopped_by_signals(server), warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")  # about clients' files: they are told, the log is not
             on_ready(_url(config.host, listener))
             server.run(sockets=[listener])
 
 
-def make_server(app: Starlette) -> uvicorn.Server:
+def make_server(app: Starlette, settings: ServeConfig) -> uvicorn.Server:
     """uvicorn as we run it: it says nothing but errors, and stops within seconds."""
     config = uvicorn.Config(
         app,
+        http=protocol(settings.receive_timeout_s),
         access_log=False,
         log_config=None,
         lifespan="off",

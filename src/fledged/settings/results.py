@@ -67,3 +67,10 @@ class ServeConfig(Record):
     max_megabytes: float = Field(20, gt=0, le=1000, description="Larger requests are answered 413.")
     top_k: int = Field(5, ge=1, le=1000, description="Classes in an answer at most.")
     threads: int = Field(0, ge=0, description="Threads of one inference; 0 takes one a core.")
+    max_waiting: int = Field(
+        64, ge=0, le=100_000, description="Requests in line for a core; more are answered 429, with Retry-After."
+    )
+    deadline_s: float = Field(30, gt=0, le=3600, description="A request that takes longer is answered 504.")
+    receive_timeout_s: float = Field(
+        60, gt=0, le=3600, description="A request that has not arrived whole by then is answered 408."
+    )

@@ -66,6 +66,16 @@ class LossConfig(Record):
     cutmix: float = Field(0.0, ge=0, le=10, description="Alpha of CutMix: parts of photos change places; 0 is none.")
 
 
+class BatchNormConfig(Record):
+    """What BatchNorm does in layers that are trained; in frozen ones it is frozen."""
+
+    statistics: Literal["auto", "keep", "update"] = Field(
+        "auto",
+        description="keep goes on with the means and variances that came with the weights, update takes each batch's. "
+        "auto keeps them, and updates them where training begins without weights.",
+    )
+
+
 class CacheConfig(Record):
     """What is computed once."""
 
@@ -110,6 +120,18 @@ class GradualConfig(Record):
         if list(stages) != sorted(set(stages)):
             raise ValueError("each stage must train more blocks than the one before")
         return stages
+
+
+class UnknownConfig(Record):
+    """When a photo is refused as none of the classes."""
+
+    share_kept: float = Field(
+        0.95,
+        gt=0,
+        lt=1,
+        description="Share of photos of the classes that are to be accepted; the threshold is set on validation "
+        "photos. More keeps more of them, and of everything else.",
+    )
 
 
 class AugmentConfig(Record):
@@ -229,9 +251,11 @@ class TrainConfig(Record):
     head: HeadConfig = Field(HeadConfig(), description="What is put on the backbone's features.")
     optimize: OptimizeConfig = Field(OptimizeConfig(), description="How the weights move.")
     loss: LossConfig = Field(LossConfig(), description="What is made small.")
+    batch_norm: BatchNormConfig = Field(BatchNormConfig(), description="What BatchNorm does in trained layers.")
     cache: CacheConfig = Field(CacheConfig(), description="What is computed once.")
     gradual: GradualConfig = Field(GradualConfig(), description="The stages of gradual unfreezing.")
     augment: AugmentConfig = Field(AugmentConfig(), description="How training photos are varied.")
+    unknown: UnknownConfig = Field(UnknownConfig(), description="When a photo is refused as none of the classes.")
     track: TrackConfig = Field(TrackConfig(), description="Where figures go as well; no part of what a run is.")
 
     @field_validator("backbone")

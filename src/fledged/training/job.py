@@ -19,7 +19,7 @@ from fledged.networks.blocks import chain, cut
 from fledged.networks.model import Classifier, Head, Tail
 from fledged.networks.weights import Source, locate
 from fledged.products import WEIGHTS_FILE, Dataset, Preprocess, Run
-from fledged.settings.training import AugmentConfig, LossConfig, OptimizeConfig, TrainConfig
+from fledged.settings.training import AugmentConfig, BatchNormConfig, LossConfig, OptimizeConfig, TrainConfig
 from fledged.training import optimizers, precision
 from fledged.training.activations import Store, shape_of
 from fledged.training.batches import Batches, PhotoBatches, read_split
@@ -212,7 +212,16 @@ def plan_of(config: TrainConfig, dataset: Dataset) -> Plan:
             }
         ),
         loss=config.loss,
+        keeps_statistics=_statistics(config) == "keep",
     )
+
+
+def _statistics(config: TrainConfig) -> Literal["keep", "update"]:
+    """Of BatchNorm in trained layers: a few hundred photos tell less of them than what the weights have seen."""
+    asked = config.batch_norm.statistics
+    if asked == "auto":
+        return "update" if config.mode == "scratch" and not config.start else "keep"
+    return asked
 
 
 def concrete(config: TrainConfig, backbone: str, dataset: Dataset) -> TrainConfig:
@@ -239,6 +248,7 @@ def concrete(config: TrainConfig, backbone: str, dataset: Dataset) -> TrainConfi
             "views": views,
             "augment": augment,
             "optimize": plan.optimize,
+            "batch_norm": BatchNormConfig(statistics=_statistics(config)),
         }
     )
 

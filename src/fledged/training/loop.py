@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from fledged.errors import ConfigError, TrainingError
+from fledged.networks.model import BATCH_NORMS, to_training
 from fledged.products import Split
 from fledged.records import Record
 from fledged.settings.training import LossConfig, OptimizeConfig
@@ -25,8 +26,6 @@ from fledged.training.schedules import Length
 from fledged.training.steps import NO_STEPS, steps_of
 
 StateDict = dict[str, torch.Tensor]
-
-_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class Epoch(Record):
@@ -57,6 +56,7 @@ class Plan:
     class_weights: tuple[float, ...] = ()  # of a photo of each class; the best epoch is chosen by them too
     optimize: OptimizeConfig = field(default_factory=lambda: OptimizeConfig(weight_decay=0, precision="fp32"))
     loss: LossConfig = field(default_factory=LossConfig)
+    keeps_statistics: bool = False  # of BatchNorm, in layers that are trained
     judged_on: Split = "val"  # what chooses the best epoch; a learning-rate range test may not see val
 
 
@@ -104,7 +104,7 @@ def fit(
     while len(so_far.history) < plan.epochs and not schedules.is_over(so_far.val_losses, settings.patience):
         start_s, epoch = time.monotonic(), len(so_far.history) + 1
         torch.manual_seed(plan.seed * 100_003 + epoch)  # dropout; so an epoch can be repeated from a checkpoint
-        model.train()
+        to_training(model, plan.keeps_statistics)
         taken: list[tuple[list[Tally], float]] = []  # of each step, with its rate
         for index, batches in enumerate(batches_of(train, epoch, model, plan, accelerator)):
             number = (epoch - 1) * length.per_epoch + index
@@ -161,7 +161,7 @@ def batches_of(
     train: Batches, epoch: int, model: nn.Module, plan: Plan, accelerator: Accelerator
 ) -> Iterator[tuple[Mix, ...]]:
     """The batches of an epoch where the network is, mixed as the plan says, as many at a time as go into a step."""
-    standardises = any(isinstance(module, _BATCH_NORMS) and module.training for module in model.modules())
+    standardises = any(isinstance(module, BATCH_NORMS) and module.training for module in model.modules())
     if standardises and plan.batch_size == 1:
         raise ConfigError(
             "BatchNorm cannot standardise a single photo", where="train.batch_size", remedy="Take --batch-size 2."

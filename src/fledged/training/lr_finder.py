@@ -23,6 +23,7 @@ from torch import nn
 from fledged import progress
 from fledged.config import resolve
 from fledged.errors import TrainingError
+from fledged.networks.model import to_training
 from fledged.products import Dataset, RangeTest
 from fledged.settings.training import FindLrConfig, TrainConfig
 from fledged.training import optimizers
@@ -110,7 +111,7 @@ def range_test(
     with _put_back(pupil.module, optimizer):
         torch.manual_seed(plan.seed)
         module = pupil.accelerator.prepare(pupil.module)
-        module.train()
+        to_training(module, plan.keeps_statistics)
         epochs = (batches_of(pupil.batches[0], n, module, plan, pupil.accelerator) for n in itertools.count(1))
         mean = 0.0
         for rate, batches in zip(rates_of(tried), itertools.chain.from_iterable(epochs), strict=False):

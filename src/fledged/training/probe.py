@@ -19,7 +19,7 @@ from fledged import engine
 from fledged.augmenting import views
 from fledged.networks.backbones import Backbone
 from fledged.networks.blocks import chain, cut
-from fledged.networks.model import Classifier, Tail
+from fledged.networks.model import Classifier, Tail, to_training
 from fledged.training import losses, optimizers, precision
 from fledged.training.activations import anew, n_bytes, n_lacking, open_sessions
 from fledged.training.batches import read_split
@@ -27,6 +27,7 @@ from fledged.training.budget import Cost
 from fledged.training.features import Embedding, copy_keys, known_features
 from fledged.training.job import Job, frozen_part, untrained
 from fledged.training.loop import Plan, step
+from fledged.training.self_knowledge import n_asked
 from fledged.training.transfer import embedding_of
 
 SAVE_S = 3.0  # a run's page, curves and weights
@@ -77,7 +78,8 @@ def cost_of(job: Job, what: Opened, slice_s: float, head: Cost | None = None) ->
     fewest_and_most = _ALL if is_whole else _BLOCKS
     fewest_and_most = {"transfer": _HEAD, "scratch": _SCRATCH}.get(config.mode, fewest_and_most)
     if is_whole:
-        epoch_s = _whole_epoch_s(job, what, slice_s)
+        epoch_s, answer_s = _whole_epoch_s(job, what, slice_s)
+        ready_s += n_asked(job.dataset) * answer_s
         return Cost(config.unfreeze, config.input.size_px, first_s, ready_s, (), epoch_s, fewest_and_most)
     how = what.model.embed.how
     if config.mode == "transfer":
@@ -97,6 +99,8 @@ def cost_of(job: Job, what: Opened, slice_s: float, head: Cost | None = None) ->
     if config.mode != "transfer" and n_bytes(n_photos[0], config.views, shape) > config.cache.limit_gigabytes * 1e9:
         return None
     step_s, val_s = _pace(module, torch.rand(job.plan.batch_size, *shape), job, slice_s)
+    if config.mode != "transfer":  # whose features are in the cache by then
+        ready_s += n_asked(job.dataset) * (view_s[0] + val_s)
     return Cost(
         unfreeze=config.unfreeze,
         size_px=config.input.size_px,
@@ -118,13 +122,14 @@ def _n_lacking(keys: pl.Series, frozen: Embedding, number: int, job: Job) -> int
     return len(set(keys) - set(known_features(frozen, number, job.workspace, recipe)["copy"]))
 
 
-def _whole_epoch_s(job: Job, what: Opened, slice_s: float) -> float:
-    """An epoch of a network that sees photos; decoding and arithmetic share the cores."""
+def _whole_epoch_s(job: Job, what: Opened, slice_s: float) -> tuple[float, float]:
+    """An epoch of a network that sees photos, and one answer of it; decoding and arithmetic share the cores."""
     how, recipe = what.model.embed.how, job.config.augment.recipe
     decode_s = _seconds_a_photo(lambda photo: views.view(*photo, how, 1, recipe), what.photos, slice_s)
     photos = torch.randint(0, 256, (job.plan.batch_size, how.size_px, how.size_px, 3), dtype=torch.uint8)
     step_s, val_s = _pace(what.model, photos, job, slice_s)
-    return len(what.keys_train) * (step_s + decode_s) + len(what.keys_judge) * (val_s + decode_s)
+    answer_s = val_s + decode_s
+    return len(what.keys_train) * (step_s + decode_s) + len(what.keys_judge) * answer_s, answer_s
 
 
 def _seconds_a_photo(make: Callable[[Photo], object], photos: Sequence[Photo], slice_s: float) -> float:
@@ -166,7 +171,7 @@ def _steps_s(
     accelerator: Accelerator,
     slice_s: float,
 ) -> list[float]:
-    module.train()
+    to_training(module, plan.keeps_statistics)
     optimizer = optimizers.make(module, plan.optimize, plan.learning_rate, plan.backbone_rate)
     taken: list[float] = []
     while len(taken) <= _WARM_STEPS or sum(taken) < slice_s:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from pathlib import Path
 
 import safetensors.torch
@@ -12,12 +13,13 @@ import tomli_w
 from fledged.networks.backbones import Backbone
 from fledged.networks.census import size_of
 from fledged.networks.model import Classifier
-from fledged.products import WEIGHTS_FILE, BackboneInfo, Dataset, Run
+from fledged.products import REGIONS_FILE, WEIGHTS_FILE, BackboneInfo, Dataset, Run
 from fledged.settings.training import TrainConfig
 from fledged.training import run_page, stages
 from fledged.training.environment import environment
 from fledged.training.job import Job
 from fledged.training.loop import Epoch, Progress
+from fledged.training.self_knowledge import self_knowledge
 from fledged.training.stages import Stages
 from fledged.training.steps import as_table
 from fledged.workspace import Workspace, now, write_bytes
@@ -25,14 +27,18 @@ from fledged.workspace import Workspace, now, write_bytes
 SETTINGS = "fledged.toml"
 
 
-def save(job: Job, model: Classifier, backbone: Backbone, so_far: Progress, interrupted: bool, seconds: float) -> Run:
-    """The run, with all of its files; `model` has the weights of the best epoch, and is then on the CPU."""
+def save(job: Job, model: Classifier, backbone: Backbone, so_far: Progress, interrupted: bool, start_s: float) -> Run:
+    """The run, with all of its files; `model` has the weights of the best epoch, and is then on the CPU.
+
+    `start_s` is when its training began, by time.monotonic().
+    """
     best = so_far.best_epoch
+    known = self_knowledge(job, backbone.name, model.cpu().eval())
     run = Run(
         id=job.run_id,
         version=Run.format_version,
         created_at=now(),
-        seconds=seconds,
+        seconds=time.monotonic() - start_s,
         dataset_id=job.dataset.id,
         classes=job.dataset.classes,
         preprocess=model.embed.how,
@@ -51,9 +57,12 @@ def save(job: Job, model: Classifier, backbone: Backbone, so_far: Progress, inte
         val_loss=best.val_loss,
         interrupted=interrupted,
         environment=environment(),
+        calibration=known.calibration,
+        unknown=known.unknown,
     )
     run.at(job.workspace.folder(Run.kind, run.id))
     write_bytes(run.folder / WEIGHTS_FILE, weights_of(model))
+    write_bytes(run.folder / REGIONS_FILE, known.regions.saved())
     write_bytes(run.folder / "history.csv", _history_csv(so_far.history))
     write_bytes(run.folder / "steps.csv", as_table(so_far.steps).write_csv().encode())
     write_bytes(run.folder / SETTINGS, as_toml(run.settings, run.id, run.dataset_id).encode())

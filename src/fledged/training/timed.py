@@ -12,6 +12,7 @@ from dataclasses import replace
 from fledged import progress
 from fledged.errors import ConfigError
 from fledged.networks.blocks import chain, cut
+from fledged.networks.model import to_training
 from fledged.products import Dataset
 from fledged.settings.training import TrainConfig
 from fledged.training import optimizers, probe
@@ -181,7 +182,7 @@ def _settled(job: Job, cost: Cost) -> Cost:
     plan, accelerator = job.plan, pupil.accelerator
     module = accelerator.prepare(pupil.module)
     optimizer = optimizers.make(module, plan.optimize, plan.learning_rate, plan.backbone_rate)
-    module.train()
+    to_training(module, plan.keeps_statistics)
     taken: list[float] = []
     start_s = time.monotonic()
     epochs = (batches_of(pupil.batches[0], number, module, plan, accelerator) for number in itertools.count(1))

@@ -105,7 +105,7 @@ def _train(job: Job, checkpoint: Checkpoint, so_far: Progress, clock: Clock | No
         checkpoints.save(so_far, checkpoint, job.workspace)
         stopped = interrupt
     pupil.module.load_state_dict(so_far.best)  # which shares its weights with the model
-    run = run_files.save(job, model, backbone, so_far, stopped is not None, monotonic() - start_s)
+    run = run_files.save(job, model, backbone, so_far, stopped is not None, start_s)
     if isinstance(stopped, Terminated):
         raise stopped
     if stopped is None:

@@ -77,13 +77,20 @@ function newCard(file) {
 
 function showAnswer(card, file, answer) {
   card.classList.replace("waiting", "answered");
-  card.querySelector(".label").textContent = answer.label;
-  card.querySelector(".confidence").textContent = percent(answer.confidence);
   card.querySelector(".bars").replaceChildren(...answer.top_k.map(newBar));
   const [first, second] = answer.top_k;
-  if (second && first.score - second.score < CLOSE) note(card, `A close call: ${second.label} is nearly as likely.`);
+  if (!answer.accepted) {
+    card.classList.add("unknown");
+    card.querySelector(".label").textContent = "Unknown";
+    note(card, `Probably none of its classes. If it is one after all, ${answer.label} is the likeliest.`);
+  } else {
+    card.querySelector(".label").textContent = answer.label;
+    card.querySelector(".confidence").textContent = percent(answer.confidence);
+    if (second && first.score - second.score < CLOSE) note(card, `A close call: ${second.label} is nearly as likely.`);
+  }
   card.querySelector(".time").textContent = `${milliseconds(answer.seconds)} · ${megabytes(file.size)}`;
-  say(`${file.name}: ${answer.label}, ${percent(answer.confidence)}`);
+  const told = answer.accepted ? `${answer.label}, ${percent(answer.confidence)}` : `unknown, likeliest ${answer.label}`;
+  say(`${file.name}: ${told}`);
 }
 
 function newBar({ label, score }) {
@@ -168,6 +175,11 @@ async function introduce() {
     $("classes").replaceChildren(...model.classes.map(chip));
     if (model.classes.length > 20) $("classes").tabIndex = 0; // it scrolls, so the keyboard must reach it
     $("inside").textContent = `${model.backbone.name}, which sees each photo at ${model.preprocess.size_px}\u00a0px`;
+    if (model.unknown) {
+      $("refusals").textContent =
+        `A photo that is unlike all of its training photos is answered “unknown”; so are about ` +
+        `${percent(1 - model.unknown.share_kept)} of the photos that do show one of its classes.`;
+    }
     $("facts").hidden = false;
   } catch {
     $("no-model").hidden = false;

@@ -1,0 +1,92 @@
+"""What AWS Lambda is given: libraries, the serving part of fledged, and the bundle, in one zip file."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import subprocess
+import tempfile
+from importlib.metadata import metadata
+from pathlib import Path
+
+import fledged
+from fledged.deploying.distributions import is_needed
+from fledged.products import Bundle
+
+# The rooms that answer; all else is left at home.
+_ROOMS = ("serving", "settings")
+_COMPILE_TIMEOUT_S = 300
+
+# Neither date nor content of a module is looked at again: the zip keeps no dates, and nobody changes it.
+_COMPILE = ("-m", "compileall", "-q", "-j1", "--invalidation-mode", "unchecked-hash")
+
+
+def contents(bundle: Bundle, libraries: Path, interpreter: str | None) -> dict[str, Path | bytes]:
+    """Every file of the package by its name there.
+
+    With an `interpreter` of the function's Python version the modules are compiled ahead: a function cannot keep what
+    it compiles, so that it would compile them again at every cold start.
+    """
+    files: dict[str, Path | bytes] = {}
+    for path in sorted(libraries.rglob("*")):
+        name = path.relative_to(libraries).as_posix()
+        if path.is_file() and is_needed(name):
+            files[name] = path
+    files |= _of_fledged()
+    if interpreter is not None:
+        files |= _compiled({name: file for name, file in files.items() if name.endswith(".py")}, interpreter)
+    for name in ("bundle.json", *bundle.files):
+        files[f"bundle/{name}"] = bundle.folder / name
+    return files
+
+
+def find_interpreter(python: str) -> str | None:
+    """A program that runs this version of Python: on the PATH, or among those that pyenv keeps."""
+    name = f"python{python}"
+    folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    folders += sorted(pyenv.glob(f"versions/{python}.*/bin"), reverse=True)
+    for program in (str(folder / name) for folder in folders if (folder / name).is_file()):
+        ask = [program, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            # A launcher may be there for a version that is not.
+            if subprocess.run(ask, capture_output=True, text=True, check=True, timeout=60).stdout.strip() == python:
+                return program
+    return None
+
+
+def of_code() -> str:
+    """A hash of the serving part of fledged: another one makes another package."""
+    digest = hashlib.sha256()
+    for name, content in sorted(_of_fledged().items()):
+        digest.update(name.encode() + (content if isinstance(content, bytes) else content.read_bytes()))
+    return digest.hexdigest()[:16]
+
+
+def _of_fledged() -> dict[str, Path | bytes]:
+    root = Path(fledged.__file__).parent
+    rooms = [root, *(root / room for room in _ROOMS)]
+    files: dict[str, Path | bytes] = {
+        f"fledged/{path.relative_to(root).as_posix()}": path for room in rooms for path in sorted(room.glob("*.py"))
+    }
+    page = root / "serving" / "page"
+    files |= {f"fledged/serving/page/{path.name}": path for path in sorted(page.iterdir()) if path.is_file()}
+    about = metadata("fledged")
+    text = f"Metadata-Version: 2.1\nName: fledged\nVersion: {about['Version']}\n"
+    files[f"fledged-{about['Version']}.dist-info/METADATA"] = text.encode()
+    return files
+
+
+def _compiled(modules: dict[str, Path | bytes], interpreter: str) -> dict[str, Path | bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name, file in modules.items():
+            assert isinstance(file, Path)
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(file.read_bytes())
+        # Tracebacks name the places where the files will lie.
+        command = [interpreter, *_COMPILE, "-s", folder, "-p", "/var/task", folder]
+        environment = {"PYTHONHASHSEED": "0", "PATH": "/usr/bin:/bin"}
+        subprocess.run(command, check=True, capture_output=True, env=environment, timeout=_COMPILE_TIMEOUT_S)
+        return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*.pyc"))}

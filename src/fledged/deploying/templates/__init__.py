@@ -1,0 +1,42 @@
+"""Templates of infrastructure, filled in for a package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fledged
+from fledged.products import Bundle, Package
+
+TEMPLATES = ("template.yaml", "serverless.yml", "Dockerfile", "README.md")
+_HANDLER = "fledged.serving.function.handler"
+_PHOTO_MEGABYTES = 4.4
+_ROUTES = (("ANY", "/"), ("ANY", "/{proxy+}"))
+
+
+def rendered(name: str, package: Package, bundle: Bundle) -> str:
+    """One of TEMPLATES for this package. Names come from checked settings and ids: nothing in them needs quoting."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    config = package.settings
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        autoescape=False,  # YAML, not HTML
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return templates.get_template(f"{name}.jinja").render(
+        config=config,
+        bundle_id=bundle.id,
+        n_classes=len(bundle.classes),
+        sha256=package.sha256,
+        zipped=f"{package.n_bytes / 2**20:.1f}",
+        unpacked=f"{package.n_bytes_unpacked / 2**20:.0f}",
+        max_megabytes=_PHOTO_MEGABYTES,
+        handler=_HANDLER,
+        routes=_ROUTES,
+        version=fledged.__version__,
+        # Any error, any refusal for want of room, and answers that take half of the time there is.
+        alarms=(("Errors", "Sum", 0), ("Throttles", "Sum", 0), ("Duration", "p99", 500 * config.timeout_s)),
+    )

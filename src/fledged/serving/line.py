@@ -1,0 +1,60 @@
+"""Photos wait in a line of bounded length, and nobody waits for longer than they were promised."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from fledged.errors import RequestError
+
+Answer = TypeVar("Answer")
+
+
+class Line:
+    """Runs work in `n_at_once` threads; `n_waiting` more may wait for one, others are refused at once."""
+
+    def __init__(self, n_at_once: int, n_waiting: int, deadline_s: float) -> None:
+        self._pool = ThreadPoolExecutor(n_at_once, thread_name_prefix="answer")
+        self._n_places = n_at_once + n_waiting
+        self._deadline_s = deadline_s
+        self._lock = threading.Lock()
+        self._n_taken = 0
+
+    def check(self) -> None:
+        """Raises RequestError (429) where the line is full: before a photo is received that nobody could answer."""
+        if self._n_taken >= self._n_places:
+            raise _full()
+
+    async def run(self, work: Callable[[], Answer]) -> Answer:
+        """What `work` returns. Raises RequestError: 429 where the line is full, 504 where it takes too long.
+
+        Work that took too long goes on to its end, since a thread cannot be stopped, and keeps its place until then;
+        what has not begun never does.
+        """
+        with self._lock:
+            if self._n_taken >= self._n_places:
+                raise _full()
+            self._n_taken += 1
+        future = self._pool.submit(work)
+        future.add_done_callback(self._leave)
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await asyncio.wrap_future(future)
+        except TimeoutError as error:
+            raise RequestError(
+                f"No answer within {self._deadline_s:g} s",
+                status=504,
+                remedy="Try again later, or with a smaller photo.",
+            ) from error
+
+    def _leave(self, _: Future[Answer]) -> None:
+        with self._lock:
+            self._n_taken -= 1
+
+
+def _full() -> RequestError:
+    what = "More photos are waiting than can be answered soon"
+    return RequestError(what, status=429, remedy="Try again in a second.")

@@ -1,0 +1,40 @@
+"""Settings of deploying: what the function is like, and who may ask it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from fledged.errors import ConfigError
+from fledged.records import Record
+
+
+class DeployConfig(Record):
+    """What runs where, and who may ask it."""
+
+    name: str = Field("fledged", pattern=r"^[a-z][a-z0-9-]{0,39}$", description="Of the function and its stack.")
+    architecture: Literal["x86_64", "arm64"] = Field("x86_64", description="Of the function's processor.")
+    python: Literal["3.12", "3.13", "3.14"] = Field("3.13", description="The function's runtime; all have SnapStart.")
+    memory_mb: int = Field(1769, ge=512, le=10240, description="Lambda gives a whole core at 1769.")
+    timeout_s: int = Field(29, ge=3, le=29, description="API Gateways wait no longer.")
+    max_concurrency: int = Field(10, ge=1, le=1000, description="Requests that are answered at a time; a cap on cost.")
+    endpoint: Literal["url", "http_api", "rest_api"] = Field(
+        "url", description="A function URL, or an API Gateway in front."
+    )
+    auth: Literal["iam", "api_key", "none"] = Field(
+        "iam", description="iam: signed requests; api_key: only with rest_api; none: open to everybody."
+    )
+    requests_per_s: int = Field(20, ge=1, le=10_000, description="API Gateways refuse more; function URLs cannot.")
+    log_days: Literal[1, 7, 14, 30, 90, 365] = Field(30, description="Days that log lines are kept.")
+
+    @field_validator("auth")
+    @classmethod
+    def _fits_the_endpoint(cls, auth: str, info: ValidationInfo) -> str:
+        if auth == "api_key" and info.data.get("endpoint") != "rest_api":
+            raise ConfigError(
+                "Only REST APIs know API keys",
+                where="deploy.auth",
+                remedy="Add --set deploy.endpoint=rest_api, or take iam or none.",
+            )
+        return auth

@@ -1,0 +1,156 @@
+"""A package: what is in it, how large it is, the same bytes each time, and templates that hold to their promises."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from fledged.deploying import package as packing
+from fledged.deploying.deploy import deploy
+from fledged.deploying.templates import rendered
+from fledged.errors import ConfigError, ProductError
+from fledged.products import Bundle, Package
+from fledged.progress import silent
+from fledged.settings.deploying import DeployConfig
+from fledged.workspace import Workspace
+
+WAYS = [
+    (endpoint, auth)
+    for endpoint, auth in itertools.product(("url", "http_api", "rest_api"), ("iam", "none", "api_key"))
+    if auth != "api_key" or endpoint == "rest_api"
+]
+
+
+def test_it_holds_what_answers_and_nothing_that_trains(packed: Package, bundle: Bundle) -> None:
+    with zipfile.ZipFile(packed.folder / "function.zip") as archive:
+        names = set(archive.namelist())
+        assert archive.read("bundle/bundle.json") == (bundle.folder / "bundle.json").read_bytes()
+        assert archive.read("bundle/model.onnx") == (bundle.folder / "model.onnx").read_bytes()
+    assert {"fledged/serving/function.py", "fledged/serving/page/index.html", "fledged/images.py"} <= names
+    first = {name.partition("/")[0] for name in names}
+    assert first.isdisjoint({"torch", "torchvision", "polars", "sklearn", "boto3", "typer", "rich", "uvicorn", "bin"})
+    assert not any(name.startswith(("fledged/training", "fledged/cli", "fledged/networks")) for name in names)
+
+
+def test_it_is_within_what_lambda_takes_with_room_for_a_model(packed: Package) -> None:
+    model = 13.6 * 2**20  # efficientnet_lite0 in float32, which hardly gets smaller in a zip
+    assert packed.n_bytes + model < 50 * 2**20
+    assert packed.n_bytes_unpacked + model < 160 * 10**6
+
+
+def test_the_same_bundle_gives_the_same_bytes_elsewhere(packed: Package, bundle: Bundle, tmp_path: Path) -> None:
+    cached = packed.folder.parents[1] / "cache"
+    shutil.copytree(cached, tmp_path / "cache")
+    again = deploy(bundle, work=tmp_path, report=silent)
+    assert (again.id, again.sha256, again.files) == (packed.id, packed.sha256, packed.files)
+    assert deploy(bundle, work=tmp_path, report=silent) == again
+
+
+@pytest.fixture
+def few_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packing takes seconds: where libraries play no part, there are few."""
+    (tmp_path / "libraries").mkdir()
+    (tmp_path / "libraries" / "noise.bin").write_bytes(np.random.default_rng(0).bytes(2**21))
+    monkeypatch.setattr("fledged.deploying.distributions.unpacked", lambda *_: tmp_path / "libraries")
+
+
+@pytest.mark.usefixtures("few_libraries")
+def test_a_package_that_lambda_would_refuse_is_not_made(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fledged.deploying.deploy.MAX_ZIPPED_BYTES", 2**20)
+    with pytest.raises(ProductError, match=r"The package has 2 MB, and Lambda takes 1\. Train a smaller backbone"):
+        deploy(bundle, work=tmp_path, report=silent)
+    assert list(Workspace(tmp_path).all(Package)) == []
+    assert not list(tmp_path.glob("packages/*/function.zip"))
+
+
+@pytest.mark.usefixtures("few_libraries")
+def test_where_its_python_is_not_here_modules_go_as_they_are(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "find_interpreter", lambda _: None)
+    made = deploy(bundle, work=tmp_path, report=silent)
+    assert not made.is_compiled
+    with zipfile.ZipFile(made.folder / "function.zip") as archive:
+        assert not any(name.endswith(".pyc") for name in archive.namelist())
+
+
+def test_an_interpreter_is_one_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    (tmp_path / "python3.13").write_text("#!/bin/sh\necho no such version >&2\nexit 127\n")
+    (tmp_path / "python3.13").chmod(0o755)
+    assert packing.find_interpreter("3.13") is None
+    kept = tmp_path / "pyenv" / "versions" / "3.13.4" / "bin" / "python3.13"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("#!/bin/sh\necho 3.13\n")
+    kept.chmod(0o755)
+    assert packing.find_interpreter("3.13") == str(kept)
+
+
+def test_keys_go_with_rest_apis_alone() -> None:
+    with pytest.raises(ConfigError, match=r"Only REST APIs know API keys"):
+        DeployConfig(auth="api_key")
+
+
+def template(packed: Package, bundle: Bundle, name: str, **settings: Any) -> str:
+    config = DeployConfig.model_validate(settings)
+    return rendered(name, packed.model_copy(update={"settings": config}), bundle)
+
+
+@pytest.mark.parametrize(("endpoint", "auth"), WAYS)
+def test_the_template_passes_the_linter_and_grants_little(
+    packed: Package, bundle: Bundle, tmp_path: Path, endpoint: str, auth: str
+) -> None:
+    from cfnlint.api import ManualArgs, lint_file
+
+    text = template(packed, bundle, "template.yaml", endpoint=endpoint, auth=auth, architecture="arm64")
+    (tmp_path / "function.zip").write_bytes(b"")
+    path = tmp_path / "template.yaml"
+    path.write_text(text)
+    assert lint_file(path, config=ManualArgs(regions=["eu-central-1"])) == []
+    # As AWS reads it; `!Ref X` and the like become their words.
+    made = yaml.load(text, _Loader)["Resources"]
+    function = made["Function"]["Properties"]
+    assert function["Timeout"] <= 29
+    assert function["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+    assert ("FunctionUrlConfig" in function) == (endpoint == "url")
+    (policy,) = made["Role"]["Properties"]["Policies"]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Resource"] == "Logs.Arn"
+    assert "*" not in json.dumps(statement)
+    if endpoint == "url":
+        assert function["FunctionUrlConfig"]["AuthType"] == {"iam": "AWS_IAM", "none": "NONE"}[auth]
+    if endpoint == "rest_api":
+        assert made["Api"]["Properties"]["BinaryMediaTypes"] == ["*~1*"]
+
+
+@pytest.mark.parametrize(("endpoint", "auth"), WAYS)
+def test_the_serverless_file_says_the_same(packed: Package, bundle: Bundle, endpoint: str, auth: str) -> None:
+    made = yaml.safe_load(template(packed, bundle, "serverless.yml", endpoint=endpoint, auth=auth))
+    function = made["functions"]["classify"]
+    assert (function["snapStart"], function["timeout"]) == (True, 29)
+    assert made["provider"]["runtime"] == "python3.13"
+    if endpoint == "url":
+        assert function["url"] == ({"authorizer": "aws_iam"} if auth == "iam" else {"cors": False})
+    if endpoint == "rest_api":
+        assert made["provider"]["apiGateway"]["binaryMediaTypes"] == ["*/*"]
+        assert all(
+            entry["http"].get("private") == (True if auth == "api_key" else None) for entry in function["events"]
+        )
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's tags, each of which becomes its own text."""
+
+
+_Loader.add_multi_constructor("!", lambda loader, _, node: loader.construct_scalar(node))
