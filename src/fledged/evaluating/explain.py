@@ -30,7 +30,7 @@ from fledged.pages import words
 from fledged.pages.template import environment
 from fledged.pages.thumbnails import Thumbnail, of_image
 from fledged.products import Bundle, ClassScore, Run
-from fledged.serving.predictor import find_photos
+from fledged.serving.files import find_photos
 from fledged.settings.results import ExplainConfig
 from fledged.workspace import DEFAULT, Workspace, write_bytes
 

@@ -29,7 +29,7 @@ from fledged.pages import words
 from fledged.pages.template import environment
 from fledged.pages.thumbnails import Thumbnail
 from fledged.products import Bundle, Run
-from fledged.serving.predictor import find_photos
+from fledged.serving.files import find_photos
 from fledged.settings.results import EvaluateConfig, GridConfig
 from fledged.workspace import DEFAULT, Workspace, write_bytes
 
