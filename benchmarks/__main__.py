@@ -1,7 +1,7 @@
 """`python -m benchmarks [NAME …]`: the usual ones, or those that are named.
 
-Heavy ones run only when they are named: augmentation, evaluate, mislabels, pooling and unknown (minutes), learning
-and peers (an environment of their own, see the modules), million and throughput (many photos). `python -m
+Heavy ones run only when they are named: augmentation, evaluate, mislabels, pooling, report and unknown (minutes),
+learning and peers (an environment of their own, see the modules), million and throughput (many photos). `python -m
 benchmarks.planted --help` and the like tell of more.
 """
 
@@ -11,7 +11,18 @@ import importlib
 import sys
 
 NAMES = ("start_up", "rescan", "http_latency", "build", "planted")
-HEAVY = ("augmentation", "evaluate", "learning", "million", "mislabels", "peers", "pooling", "throughput", "unknown")
+HEAVY = (
+    "augmentation",
+    "evaluate",
+    "learning",
+    "million",
+    "mislabels",
+    "peers",
+    "pooling",
+    "report",
+    "throughput",
+    "unknown",
+)
 
 
 def main() -> None:

@@ -307,3 +307,21 @@ def test_a_png_with_a_damaged_middle_is_bad() -> None:
     data[data.index(b"IDAT") + 2000] ^= 1
     with pytest.raises(BadPhoto, match="checksum"):
         images.decode(bytes(data))
+
+
+@pytest.mark.parametrize("resize", ["crop", "pad", "squash"])
+@pytest.mark.parametrize("size", [(96, 48), (48, 96), (64, 64), (51, 83)])
+@pytest.mark.parametrize("fraction", [1.0, 0.75])
+def test_the_seen_box_is_what_the_square_shows(resize: str, size: tuple[int, int], fraction: float) -> None:
+    # A picture whose colours are its coordinates: red grows to the right, green downwards.
+    width, height = size
+    across = np.tile((np.arange(width) + 0.5) / width * 255, (height, 1))
+    down = np.tile(((np.arange(height) + 0.5) / height * 255)[:, None], (1, width))
+    picture = Image.fromarray(np.stack([across, down, np.zeros(size[::-1])], axis=2).round().astype(np.uint8))
+    how = Preprocess.model_validate({"size_px": 32, "resize": resize, "crop_fraction": fraction})
+    square = images.to_square(picture, how).astype(int)
+    left, top, right, bottom = images.seen_box(width, height, how)
+    for row, column in ((16, 16), (12, 20), (20, 12)):
+        x, y = left + (column + 0.5) / 32 * (right - left), top + (row + 0.5) / 32 * (bottom - top)
+        assert abs(square[row, column, 0] - 255 * x / width) < 8
+        assert abs(square[row, column, 1] - 255 * y / height) < 8

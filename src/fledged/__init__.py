@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from fledged.deploying.deploy import deploy
     from fledged.evaluating.compare import compare
     from fledged.evaluating.evaluate import evaluate
+    from fledged.evaluating.explain import explain
+    from fledged.evaluating.test import test
     from fledged.exporting.export import export
     from fledged.flow import build
     from fledged.preparing.copy import copy
@@ -63,6 +65,8 @@ _HOMES = {
     "tune": "fledged.searching.tune",
     "reproduce": "fledged.training.reproduce",
     "evaluate": "fledged.evaluating.evaluate",
+    "explain": "fledged.evaluating.explain",
+    "test": "fledged.evaluating.test",
     "compare": "fledged.evaluating.compare",
     "export": "fledged.exporting.export",
     "build": "fledged.flow",
@@ -118,6 +122,7 @@ __all__ = [
     "copy",
     "deploy",
     "evaluate",
+    "explain",
     "export",
     "find_lr",
     "load",
@@ -126,6 +131,7 @@ __all__ = [
     "review",
     "scan",
     "serve",
+    "test",
     "train",
     "tune",
 ]

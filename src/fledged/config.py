@@ -18,7 +18,7 @@ from fledged.errors import ConfigError, suggestion
 from fledged.records import Record
 from fledged.settings.deploying import DeployConfig
 from fledged.settings.lake import CollectConfig, PrepareConfig, ReviewConfig, ScanConfig
-from fledged.settings.results import EvaluateConfig, ExportConfig, ServeConfig
+from fledged.settings.results import EvaluateConfig, ExplainConfig, ExportConfig, GridConfig, ServeConfig
 from fledged.settings.training import FindLrConfig, TrainConfig
 from fledged.settings.tuning import TuneConfig
 
@@ -33,6 +33,8 @@ SECTIONS: dict[str, type[Record]] = {
     "tune": TuneConfig,
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
+    "explain": ExplainConfig,
+    "test": GridConfig,
     "export": ExportConfig,
     "serve": ServeConfig,
     "deploy": DeployConfig,

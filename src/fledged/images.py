@@ -138,8 +138,7 @@ def to_square(image: Image.Image, how: Preprocess) -> UInt8Array:
     width, height = image.size
     match how.resize:
         case "crop":
-            edge = min(width, height) * how.crop_fraction
-            box = ((width - edge) / 2, (height - edge) / 2, (width + edge) / 2, (height + edge) / 2)
+            box = seen_box(width, height, how)
             square = image.resize((side, side), resample, box=box, reducing_gap=REDUCING_GAP)
         case "squash":
             square = image.resize((side, side), resample, reducing_gap=REDUCING_GAP)
@@ -150,6 +149,21 @@ def to_square(image: Image.Image, how: Preprocess) -> UInt8Array:
             offset = ((side - inner[0]) // 2, (side - inner[1]) // 2)
             square.paste(image.resize(inner, resample, reducing_gap=REDUCING_GAP), offset)
     return np.asarray(square)
+
+
+def seen_box(width_px: int, height_px: int, how: Preprocess) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom, in pixels of an upright picture, of what the square of `to_square` shows.
+
+    With "pad" that is more than the picture: what lies outside of it is the letterbox.
+    """
+    match how.resize:
+        case "crop":
+            edge = min(width_px, height_px) * how.crop_fraction
+        case "squash":
+            return 0.0, 0.0, float(width_px), float(height_px)
+        case "pad":
+            edge = max(width_px, height_px)
+    return (width_px - edge) / 2, (height_px - edge) / 2, (width_px + edge) / 2, (height_px + edge) / 2
 
 
 def model_input(data: bytes, how: Preprocess) -> UInt8Array:

@@ -7,6 +7,8 @@
         splits/                 which split each photo was put into, so that it stays there
         augmented/<id>/         what `fledged train --show-augmented` makes of that dataset's photos
         tunings/<id>/           what `fledged tune` tried, and the best settings as fledged.toml
+        explanations/<id>/      heatmaps of single photos, by `fledged explain`
+        tests/<id>/             answers to unlabelled photos, by `fledged test`
         tracking/               what trackers write, if training is told to: `fledged train --track`
         cache/                  may be deleted at any time
         latest.json             the newest product of each kind

@@ -21,6 +21,7 @@ VERBS = [
     "copy",
     "deploy",
     "evaluate",
+    "explain",
     "export",
     "find_lr",
     "prepare",
@@ -28,6 +29,7 @@ VERBS = [
     "review",
     "scan",
     "serve",
+    "test",
     "train",
     "tune",
 ]
@@ -41,6 +43,7 @@ FLAGS = {
     "copy": "--format --work",
     "deploy": "--json --set --to --work",
     "evaluate": "--json --set --track --work",
+    "explain": "--json --model --set --work",
     "export": "--json --set --work",
     "find-lr": "--backbone --batch-size --high --json --low --mode --seed --set --steps --unfreeze --views --weights "
     "--work",
@@ -50,6 +53,7 @@ FLAGS = {
     "review": "--apply --backbone --drop-cluster --json --no-open --open --port --reviewer --set --weights --work",
     "scan": "--json --set --work",
     "serve": "--host --port --set --work",
+    "test": "--json --model --set --work",
     "train": "--backbone --batch-size --epochs --json --learning-rate --mode --resume --seed --set --show-augmented "
     "--time --track --unfreeze --views --weights --work",
     "tune": "--backbone --batch-size --epochs --folds --json --mode --seed --set --time --trials --unfreeze "

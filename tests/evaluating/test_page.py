@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from fledged.config import resolve
-from fledged.evaluating import drawings
+from fledged.evaluating import album, drawings
 from fledged.evaluating.evaluate import Exam, exam_of, report_on
 from fledged.evaluating.photos import Photo
 from fledged.evaluating.subject import Probabilities
@@ -187,12 +187,59 @@ def test_the_gallery_shows_the_most_confident_mistakes_first(report: Report, tmp
     assert everything[-1] == "red/really green.jpg"  # the rarer kind of mistake comes last
     two = html_of(make_report(tmp_path, (*CLASSES, HOSTILE_CLASS), gallery=2))
     assert {_unescaped(name) for name in captions(two, "mistakes")} == set(ranked[:2])
-    assert two.count("<img") == 4  # and the two least sure right answers
+    assert len(captions(two, "mistakes")) == 2
     assert "The 2 most confident of" in two
 
 
-def test_close_calls_are_the_least_sure_right_answers(report: Report) -> None:
-    assert captions(html_of(report), "unsure")[0] == "blue/pale.jpg"
+def test_right_answers_begin_with_the_least_sure_of_the_first_class(report: Report) -> None:
+    assert captions(html_of(report), "right")[0] == "blue/pale.jpg"
+
+
+def test_labels_in_doubt_are_mistakes_that_the_model_is_sure_of(report: Report) -> None:
+    html = html_of(report)
+    assert set(captions(html, "doubts")) <= set(captions(html, "mistakes"))
+    assert len(captions(html, "doubts")) == 4  # all but the green one, of which the model is less sure than usual
+    assert "red/really green.jpg" not in captions(html, "doubts")
+    assert "each of these counts as a mistake in every figure here" in html
+    assert html.count("labelled <b") == len(captions(html, "doubts"))
+
+
+def test_every_cell_of_the_matrix_leads_to_its_photos(report: Report) -> None:
+    html = html_of(report)
+    cells = {f"#cell-{t}-{p}" for t, row in enumerate(report.confusion) for p, n in enumerate(row) if n}
+    matrix = html.split('<table class="matrix')[1].split("</table>")[0]
+    assert set(re.findall(r'href="(#cell-[^"]+)"', matrix)) == cells
+    for cell in cells:
+        t, p = map(int, cell.removeprefix("#cell-").split("-"))
+        group = html.split(f'id="{cell[1:]}"')[1].split("</h3>")[0]
+        assert all(str(words.breakable(report.classes[index])) in group for index in {t, p})
+    html = html_of(judge_again(report, gallery=0, page={"right": 0}))
+    assert "<a" not in html.split('<table class="matrix')[1].split("</table>")[0]
+
+
+def judge_again(report: Report, **settings: object) -> Report:
+    """The same answers with other settings of the page."""
+    workspace = Workspace(report.folder.parents[1])
+    return judge(workspace, workspace.load(Run), settings=settings)
+
+
+def test_the_worst_confusion_is_told_with_what_would_help(report: Report) -> None:
+    helps = html_of(report).split('<div class="helps">')[1].split("</div>")[0]
+    assert 'against <b class="name">blue</b> taken for <b class="name">red</b>' in helps
+    assert "For all 4 the model is so sure of its answer that the label may be wrong." in helps
+
+
+def test_many_pictures_lie_in_a_folder_beside_the_page(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(album, "INSIDE_BYTES", 1000)
+    made = judge_again(report, page={"doubts": 23})
+    page = Read()
+    page.feed(html_of(made))
+    pictures = {address for address in page.addresses if address.endswith(".jpg")}
+    assert pictures == {name for name in made.files if name.startswith("photos/")}
+    assert len(pictures) == 18  # each once: the doubted ones are mistakes as well
+    assert "img-src data: 'self';" in html_of(made)
+    assert "img-src data:;" in html_of(report)
+    assert "which must go where it goes" in html_of(made)
 
 
 def test_thumbnails_are_small_jpegs_without_metadata(report: Report) -> None:
@@ -202,7 +249,7 @@ def test_thumbnails_are_small_jpegs_without_metadata(report: Report) -> None:
     from PIL import Image
 
     uris = re.findall(r'src="data:image/jpeg;base64,([^"]+)" width="(\d+)" height="(\d+)"', html_of(report))
-    assert len(uris) == 17  # 5 mistakes and 12 close calls
+    assert len(uris) == 22  # 5 mistakes, 4 of them again as labels in doubt, and all 13 right answers
     for data, width, height in uris:
         image = Image.open(io.BytesIO(base64.b64decode(data)))
         assert image.size == (int(width), int(height)) == (48, 40)
@@ -210,7 +257,7 @@ def test_thumbnails_are_small_jpegs_without_metadata(report: Report) -> None:
 
 
 def test_without_a_gallery_there_are_no_pictures(tmp_path: Path) -> None:
-    html = html_of(make_report(tmp_path, gallery=0))
+    html = html_of(make_report(tmp_path, gallery=0, page={"right": 0, "doubts": 0}))
     assert "<img" not in html
     assert "None is shown of" in html
 
@@ -302,6 +349,40 @@ def test_in_a_real_browser(browser: Browser, report: Report, width: int, dark: b
     assert page.get_by_role("table").count() >= 3
     assert barriers(page, "serious", "critical") == []
     assert complaints == []
+    page.context.close()
+
+
+@pytest.mark.browser
+def test_pictures_beside_the_page_are_loaded_as_one_comes_to_them(
+    browser: Browser, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(album, "INSIDE_BYTES", 1000)
+    made = judge_again(report, page={"doubts": 22})
+    page, complaints = open_file(browser, made.folder / "report.html", width=390)
+    assert page.evaluate("[...document.images].every(image => image.loading === 'lazy')")
+    asked_at_first = len(set(complaints))
+    page.locator("#reading").scroll_into_view_if_needed()
+    page.evaluate("document.querySelectorAll('img').forEach(image => { image.loading = 'eager' })")
+    page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    assert asked_at_first < len(set(complaints)) == 18
+    here = made.folder.as_uri()
+    assert all(address.startswith(f"{here}/photos/") for address in complaints)
+    page.context.close()
+
+
+@pytest.mark.browser
+def test_the_matrix_turns_into_shares_without_a_script(browser: Browser, report: Report) -> None:
+    page, _ = open_file(browser, report.folder / "report.html")
+    count, share = page.locator("td.hit data").first, page.locator("td.hit small").first
+    sizes = "element => parseFloat(getComputedStyle(element).fontSize)"
+    assert count.evaluate(sizes) > share.evaluate(sizes)
+    page.get_by_label("Photos", exact=True).focus()
+    page.keyboard.press("ArrowRight")
+    assert page.get_by_label("Share of the row").is_checked()
+    assert count.evaluate(sizes) < share.evaluate(sizes)
+    page.get_by_role("link", name=re.compile("blue taken for red")).first.click()
+    assert page.url.endswith("#cell-0-2")
+    assert page.locator("#cell-0-2 h3").is_visible()
     page.context.close()
 
 

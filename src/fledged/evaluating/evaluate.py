@@ -11,9 +11,11 @@ from fledged import progress
 from fledged.config import resolve
 from fledged.errors import LakeError, ProductError
 from fledged.evaluating import photos, tracking
+from fledged.evaluating.album import keep
 from fledged.evaluating.answering import Answers, answer
 from fledged.evaluating.calibration import calibration_of
 from fledged.evaluating.context import context_of
+from fledged.evaluating.exhibits import exhibits_of
 from fledged.evaluating.figures import Figures, figures_of
 from fledged.evaluating.page import Story, render
 from fledged.evaluating.photos import Photo
@@ -94,7 +96,9 @@ def report_on(
     figures = _with_self_knowledge(figures, answers, judged, exam, (workspace, report))
     made_at = now()
     folder = workspace.folder("report", report_id)
-    story = Story(report_id, made_at, figures, answers, judged, exam.dataset, exam.folder, config.gallery)
+    exhibits = exhibits_of(answers, judged, exam.dataset, config, workspace, report)
+    address, is_beside = keep(exhibits.pictures(), folder)
+    story = Story(report_id, made_at, figures, answers, judged, exam.dataset, exam.folder, exhibits, address, is_beside)
     write_table(folder / "predictions.parquet", answers.table())
     write_bytes(folder / "metrics.json", figures.model_dump_json(indent=2).encode())
     for name, picture in pictures(figures):

@@ -1,4 +1,5 @@
-"""The page that a team shows to its customer: one HTML file that asks nothing of any network.
+"""The page that a team shows to its customer: one HTML file, with its pictures inside or beside it (`album`), that asks
+nothing of any network.
 
 Every figure on it comes from `Figures` by its path there, which the page also notes (`data-figure`), so the page and
 `metrics.json` cannot differ. It runs no script, and its content security policy forbids any.
@@ -15,8 +16,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fledged.evaluating import drawings, gallery
+from fledged.evaluating import drawings
+from fledged.evaluating.album import Address
 from fledged.evaluating.answering import Answers
+from fledged.evaluating.confusions import confused_pairs
+from fledged.evaluating.exhibits import Exhibits
 from fledged.evaluating.figures import Figures
 from fledged.evaluating.plots import plots
 from fledged.evaluating.reliability import diagram
@@ -29,7 +33,6 @@ from fledged.products import Dataset
 _MATRIX_CLASSES = 30
 _LISTED_PAIRS = 10
 _LISTED_UNREADABLE = 200
-_LEAST_SURE = 12
 
 _FORMS: dict[str, Callable[[Any], str]] = {
     "percent": words.percent,
@@ -52,17 +55,9 @@ class Story:
     subject: Subject
     dataset: Dataset | None  # that the model was made of, where it is at hand
     folder: str | None  # name of the labelled folder; None for the test split
-    gallery: int  # mistakes to show at most
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Photos of class `true` that were predicted as class `predicted` (indices), and their share of class `true`."""
-
-    true: int
-    predicted: int
-    n: int
-    share: float
+    exhibits: Exhibits
+    address: Address  # of a picture, on the page
+    is_beside: bool  # the pictures lie in a folder beside the page
 
 
 def render(story: Story) -> str:
@@ -85,8 +80,9 @@ def render(story: Story) -> str:
             row_sums=[sum(row) for row in figures.confusion],
             column_sums=[sum(column) for column in zip(*figures.confusion, strict=True)],
             most_common=max(figures.by_class, key=lambda entry: entry.support).label,
-            mistakes=gallery.mistakes(story.answers, story.gallery),
-            least_sure=gallery.least_sure(story.answers, min(_LEAST_SURE, story.gallery)),
+            gallery=story.exhibits.gallery,
+            neighbours=story.exhibits.neighbours,
+            heatmaps=story.exhibits.heatmaps,
             unreadable=unreadable[:_LISTED_UNREADABLE],
             headline_axis=drawings.headline_axis(figures),
             histogram_axis=drawings.histogram_axis(figures),
@@ -112,17 +108,6 @@ def figure_of(figures: Figures) -> Callable[..., Markup]:
         return Markup('<data data-figure="{}" value="{}">{}</data>').format(path, value, _FORMS[form](value))
 
     return figure
-
-
-def confused_pairs(figures: Figures) -> list[Pair]:
-    """What was taken for what, the most frequent confusion first."""
-    pairs = [
-        Pair(true, predicted, n, n / sum(row))
-        for true, row in enumerate(figures.confusion)
-        for predicted, n in enumerate(row)
-        if n and true != predicted
-    ]
-    return sorted(pairs, key=lambda pair: (-pair.n, -pair.share))
 
 
 def _weakest_first(figures: Figures) -> list[int]:

@@ -27,7 +27,7 @@ class Photo:
 
     path: str  # relative to the lake or folder, with /
     file: Path
-    class_index: int
+    class_index: int  # -1 where nobody has said
     sha256: str  # of the content that was labelled; "" if it could not be read
     group: str = ""  # photos of one group are alike, and right or wrong together; "" is alone
 
@@ -75,6 +75,11 @@ def of_folder(folder: Path, classes: Sequence[str]) -> tuple[list[Photo], dict[s
         for p, sha256 in zip(known, hashes, strict=True)
     ]
     return photos, {name: n for name, n in sorted(strangers.items()) if n}
+
+
+def unlabelled(files: Iterable[Path], root: Path | None = None) -> list[Photo]:
+    """Photos without a class, by their paths, those under `root` relative to it."""
+    return [Photo((file.relative_to(root) if root else file).as_posix(), file, -1, _sha256(file)) for file in files]
 
 
 def content_hash(photos: Iterable[Photo]) -> str:

@@ -9,6 +9,22 @@ from pydantic import Field, field_validator
 from fledged.records import Record
 
 
+class PageConfig(Record):
+    """What the report shows of photos, beside the mistakes."""
+
+    right: int = Field(
+        24, ge=0, le=5000, description="Right answers at most: of each class, the least and the most confident ones."
+    )
+    doubts: int = Field(24, ge=0, le=5000, description="Photos at most whose label the model doubts.")
+    neighbours: int = Field(
+        3, ge=0, le=6, description="Training photos beside each mistake: those most alike to the network."
+    )
+    heatmaps: int = Field(9, ge=0, le=1000, description="Photos at most with heatmaps of where the network looked.")
+    heatmap_blocks: tuple[int, ...] = Field(
+        (), description="Blocks that heatmaps are taken at; none takes the last one of each resolution."
+    )
+
+
 class EvaluateConfig(Record):
     """How a model is judged."""
 
@@ -23,11 +39,28 @@ class EvaluateConfig(Record):
     track: tuple[Literal["tensorboard"], ...] = Field(
         (), description="Where figures and pictures go as well: tensorboard. No part of what a report is."
     )
+    page: PageConfig = Field(default_factory=PageConfig, description="What the page shows of photos.")
 
     @field_validator("track", mode="before")
     @classmethod
     def _one_by_name(cls, given: object) -> object:
         return (given,) if isinstance(given, str) else given
+
+
+class ExplainConfig(Record):
+    """What is told of a photo's answer."""
+
+    blocks: tuple[int, ...] = Field(
+        (), description="Blocks that heatmaps are taken at; none takes the last one of each resolution."
+    )
+    top_k: int = Field(5, ge=1, le=1000, description="Classes to name for each photo.")
+
+
+class GridConfig(Record):
+    """What is shown of the answers to unlabelled photos."""
+
+    picture: int = Field(36, ge=1, le=400, description="Photos in the picture at most, evenly from all of them.")
+    gallery: int = Field(500, ge=0, le=5000, description="Photos on the page at most, the least confident first.")
 
 
 class ExportConfig(Record):

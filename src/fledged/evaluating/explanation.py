@@ -1,0 +1,61 @@
+"""What an explanation and a test of photos hold. Imports no torch: the terminal's words are made of it."""
+
+from __future__ import annotations
+
+from fledged.products import ClassScore
+from fledged.records import Record
+
+
+class ExplainedPhoto(Record):
+    """A photo, its answer, and its heatmaps; or why there are none."""
+
+    path: str
+    error: str | None = None
+    label: str = ""
+    confidence: float = 0.0
+    scores: tuple[ClassScore, ...] = ()  # most probable first
+    picture: str = ""  # PNG: the photo, what the network saw of it, and a heatmap a depth
+    # Mean probability of the answer while squares of the photo are taken out, those first that are hottest at the last
+    # depth, or in random order: the lower the first is, the more the map says.
+    left_by_heat: float | None = None
+    left_at_random: float | None = None
+
+
+class Explanation(Record):
+    """Photos with heatmaps of what speaks for their answers."""
+
+    subject: str  # "run:…" or "bundle:…"
+    page: str
+    blocks: tuple[int, ...]  # the maps are of
+    photos: tuple[ExplainedPhoto, ...]
+
+    def lines(self) -> list[str]:
+        """For the terminal."""
+        told = []
+        for photo in self.photos:
+            if photo.error:
+                told.append(f"{photo.path}\terror: {photo.error}")
+            else:
+                told.append(f"{photo.path}\t" + "\t".join(f"{one.label} {one.score:.1%}" for one in photo.scores))
+                told.append(f"  Saved {photo.picture}")
+        return [*told, f"Page: {self.page}"]
+
+
+class Grid(Record):
+    """Answers to unlabelled photos, as a picture and a page."""
+
+    subject: str
+    n_photos: int  # answered ones
+    n_unreadable: int
+    by_class: dict[str, int]  # photos by what was answered
+    picture: str
+    page: str
+    table: str  # CSV, a row a photo
+
+    def lines(self) -> list[str]:
+        """For the terminal."""
+        told = [f"Answered {self.n_photos:,} photos by {self.subject}"]
+        told += [f"  {' '.join(label.split()):<24} {n:,}" for label, n in self.by_class.items()]
+        if self.n_unreadable:
+            told.append(f"{self.n_unreadable:,} files could not be read; {self.table} says why")
+        return [*told, f"Saved {self.picture}", f"Page: {self.page}"]

@@ -1,0 +1,56 @@
+"""Whether a heatmap points at what the network goes by: what is left of an answer when the hottest parts are taken out.
+
+V. Petsiuk, A. Das and K. Saenko, "RISE: Randomized Input Sampling for Explanation of Black-box Models", BMVC 2018.
+Squares are taken out, and not pixels: holes of one pixel trouble a network wherever they are. What is taken out gets
+the photo's mean colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+Float32Array = npt.NDArray[np.float32]
+UInt8Array = npt.NDArray[np.uint8]
+Probabilities = Callable[[UInt8Array], Float32Array]
+
+_ALONG_A_SIDE = 14  # squares: half of a cell of the last map of most networks
+N_STEPS = 10
+
+
+def hottest_first(heat_SS: Float32Array) -> npt.NDArray[np.int64]:
+    """The squares of a photo, by the heat in them."""
+    side = len(heat_SS)
+    edges = np.linspace(0, side, _ALONG_A_SIDE + 1).round().astype(int)
+    sums = np.add.reduceat(np.add.reduceat(heat_SS, edges[:-1], axis=0), edges[:-1], axis=1)
+    areas = np.outer(np.diff(edges), np.diff(edges))
+    return np.argsort(-(sums / areas).ravel(), kind="stable")
+
+
+def at_random(seed: int) -> npt.NDArray[np.int64]:
+    """The squares of a photo in random order."""
+    return np.random.default_rng(seed).permutation(_ALONG_A_SIDE**2)
+
+
+def curve(
+    probabilities: Probabilities, photo_SSC: UInt8Array, order: npt.NDArray[np.int64], class_index: int
+) -> Float32Array:
+    """The probability of a class with 0, 10, … 100% of the squares taken out, in this order."""
+    side = len(photo_SSC)
+    edges = np.linspace(0, side, _ALONG_A_SIDE + 1).round().astype(int)
+    square_of = np.digitize(np.arange(side), edges[1:-1])
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    rank_SS = rank.reshape(_ALONG_A_SIDE, _ALONG_A_SIDE)[np.ix_(square_of, square_of)]
+    mean_C = photo_SSC.reshape(-1, 3).mean(0).round().astype(np.uint8)
+    shares = np.linspace(0, 1, N_STEPS + 1)
+    batch = np.stack([np.where((rank_SS < share * len(order))[..., None], mean_C, photo_SSC) for share in shares])
+    taken: Float32Array = probabilities(batch)[:, class_index]
+    return taken
+
+
+def area(curve_of_a_class: Float32Array) -> float:
+    """Under the curve, 0..1: the smaller, the better the order."""
+    return float(np.trapezoid(curve_of_a_class, dx=1 / (len(curve_of_a_class) - 1)))
