@@ -8,7 +8,9 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -89,7 +91,29 @@ def test_the_lake_is_never_written_to(built: tuple[Path, Bundle, list[str]], mes
     assert there == set(planted.photos)
 
 
-def test_python_shell_and_http_give_the_same_prediction(built: tuple[Path, Bundle, list[str]], photo: Path) -> None:
+LAMBDA = """
+import json, sys
+from pathlib import Path
+from typing import Any
+from fledged.serving.function import handler
+from tests.events import event
+answer = handler(event("url", "POST", "/classify", Path(sys.argv[1]).read_bytes()), None)
+print(answer["body"])
+"""
+
+
+def asked_on_lambda(bundle: Bundle, photo: Path) -> dict[str, Any]:
+    """What the function answers to an event that holds this photo."""
+    environment = os.environ | {"FLEDGED_BUNDLE": str(bundle.folder), "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", LAMBDA, str(photo)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_python_shell_http_and_lambda_give_the_same_prediction(
+    built: tuple[Path, Bundle, list[str]], photo: Path
+) -> None:
     work, bundle, _ = built
     ours = fledged.load(bundle).predict(photo)
     said = json.loads(shell("predict", photo, "--work", work, "--json", "--top-k", 4).stdout)
@@ -108,9 +132,10 @@ def test_python_shell_and_http_give_the_same_prediction(built: tuple[Path, Bundl
         assert server.wait(20) == 0
         if server.stdout is not None:
             server.stdout.close()
-    for answer in (said, sent, raw):
+    for answer in (said, sent, raw, asked_on_lambda(bundle, photo)):
         assert answer["label"] == ours.label
         assert answer["bundle_id"] == bundle.id
+        assert (answer["accepted"], answer["unknown_score"]) == (ours.accepted, ours.unknown_score)
         assert [entry["score"] for entry in answer["top_k"]] == [
             entry.score for entry in ours.top_k[: len(answer["top_k"])]
         ]
