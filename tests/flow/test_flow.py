@@ -111,9 +111,7 @@ def asked_on_lambda(bundle: Bundle, photo: Path) -> dict[str, Any]:
     return answer
 
 
-def test_python_shell_http_and_lambda_give_the_same_prediction(
-    built: tuple[Path, Bundle, list[str]], photo: Path
-) -> None:
+def test_python_shell_http_and_lambda_answer_alike(built: tuple[Path, Bundle, list[str]], photo: Path) -> None:
     work, bundle, _ = built
     ours = fledged.load(bundle).predict(photo)
     said = json.loads(shell("predict", photo, "--work", work, "--json", "--top-k", 4).stdout)
