@@ -118,8 +118,8 @@ def measure(bundle: Path) -> None:
             for name, (ready, first, last, peak) in medians.items()
         ],
         f"One core, mobilenet_v2, a JPEG of {_SIZE_PX[0]} x {_SIZE_PX[1]}, medians of {ROUNDS} processes in turns.\n"
-        f"The zip has {zipped_mb:.1f} MB ({unpacked_mb:.0f} MB unpacked) and answers the whole HTTP event; torch is given\n"
-        "the photo's bytes alone.",
+        f"The zip has {zipped_mb:.1f} MB ({unpacked_mb:.0f} MB unpacked) and answers the whole HTTP event; torch is\n"
+        "given the photo's bytes alone.",
     )
 
 
