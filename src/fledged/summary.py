@@ -203,6 +203,8 @@ def comparison_lines(compared: Comparison) -> list[str]:
             f"{pair.first} against {pair.second}: {pair.only_first} photos right with the first alone, "
             f"{pair.only_second} with the second alone (McNemar p = {pair.p_value:.2g}, n = {pair.n:,})"
         )
+    if compared.page:
+        told.append(f"Page: {_from_here(compared.page)}")
     return [*told, f"Next: fledged export {compared.contenders[0].name}"]
 
 

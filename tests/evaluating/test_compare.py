@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Literal, cast
 
+import polars as pl
 import pytest
+from playwright.sync_api import Browser
 
 import fledged
 from demo.drawing import draw_photo
 from fledged.errors import ConfigError, LakeError
 from fledged.evaluating.comparison import Comparison
+from fledged.evaluating.flips import flips_of, table_of
 from fledged.evaluating.metrics import mcnemar
-from fledged.products import Run
+from fledged.evaluating.photos import Photo
+from fledged.products import Report, Run
 from fledged.progress import silent
 from fledged.summary import comparison_lines
+from fledged.workspace import sha256_of_file
+from tests.browsing import DESKTOP, PHONE, barriers, context_of
 
 SMALL: dict[str, Any] = {"input": {"size_px": 64}, "views": 1, "epochs": 3}
 
@@ -58,6 +66,66 @@ def test_each_pair_is_tested_on_the_photos_of_both(compared: Comparison) -> None
     assert pair.n == first.n
     assert pair.only_first - pair.only_second == round((first.value - second.value) * first.n)
     assert pair.p_value == mcnemar(pair.only_first, pair.only_second)
+
+
+def test_the_photos_that_make_the_difference_are_shown(compared: Comparison, work: Path) -> None:
+    (pair,) = compared.pairs
+    page, folder = Path(compared.page).read_text(), Path(compared.page).parent
+    assert page.count("<figure>") == pair.only_first + pair.only_second
+    for model in compared.contenders:
+        assert f"<code>{model.name}</code>" in page
+    answers = pl.read_csv(folder / "answers.csv")
+    right = [answers.filter(pl.col(name) == pl.col("label")).height for name in (pair.first, pair.second)]
+    assert [round(model.accuracy.value * model.accuracy.n) for model in compared.contenders] == right
+    assert json.loads((folder / "compare.json").read_text())["pairs"][0]["n"] == pair.n
+    assert fledged.compare(work=work, report=silent).page == compared.page
+
+
+def test_models_that_differ_show_their_flips(tmp_path: Path) -> None:
+    photos = [f"{label}/{n}.jpg" for label in ("bird", "drone") for n in range(3)]
+    shown = {}
+    for path in photos:
+        file = tmp_path / path
+        file.parent.mkdir(exist_ok=True)
+        draw_photo("flying_bird", 1, (64, 48)).save(file)
+        shown[path] = Photo(path, file, 0, sha256_of_file(file))
+
+    def of(name: str, predicted: list[str | None]) -> Report:
+        table = pl.DataFrame(
+            {
+                "path": photos,
+                "label": [path.partition("/")[0] for path in photos],
+                "predicted": predicted,
+                "confidence": [0.6, 0.7, 0.8, 0.9, 0.99, None],
+            },
+            schema_overrides={"predicted": pl.String, "confidence": pl.Float64},
+        )
+        return cast(Report, SimpleNamespace(subject=name, predictions=lambda: table))
+
+    one = of("run:1", ["bird", "bird", "drone", "drone", "drone", None])
+    other = of("run:2", ["bird", "drone", "bird", "bird", "drone", "drone"])
+    flips = flips_of(one, other, shown, 1)
+    assert (flips.pair.n, flips.pair.only_first, flips.pair.only_second) == (5, 2, 1)
+    assert flips.pair.p_value == mcnemar(2, 1)
+    # The one that it was surest of.
+    assert [(flip.path, flip.first, flip.second) for flip in flips.only_first] == [("drone/0.jpg", "drone", "bird")]
+    assert [flip.path for flip in flips.only_second] == ["bird/2.jpg"]
+    assert flips.only_first[0].thumbnail is not None
+    table = table_of([one, other])
+    assert table.columns == ["path", "label", "run:1", "run:1 confidence", "run:2", "run:2 confidence"]
+    assert table["run:2"].to_list() == ["bird", "drone", "bird", "bird", "drone", "drone"]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("device", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop", "phone"])
+def test_its_page_is_accessible_and_fits(
+    browser: Browser, compared: Comparison, device: dict[str, Any], scheme: Literal["light", "dark"]
+) -> None:
+    with context_of(browser, **device, color_scheme=scheme) as context:
+        page = context.new_page()
+        page.goto(Path(compared.page).as_uri())
+        assert barriers(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= device["viewport"]["width"]
 
 
 def test_a_bundle_from_elsewhere_and_a_run_on_a_folder(work: Path, tmp_path: Path) -> None:

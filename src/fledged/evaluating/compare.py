@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import itertools
 import os
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from fledged import progress
 from fledged.errors import ConfigError, LakeError
-from fledged.evaluating.comparison import Comparison, Contender, Pair
-from fledged.evaluating.evaluate import evaluate
-from fledged.evaluating.metrics import mcnemar
+from fledged.evaluating.album import keep
+from fledged.evaluating.compare_page import render
+from fledged.evaluating.comparison import Comparison, Contender
+from fledged.evaluating.evaluate import evaluate, exam_of
+from fledged.evaluating.flips import Flips, flips_of, pair_of, table_of
 from fledged.evaluating.subject import Subject, find_subject
 from fledged.networks.census import size_of
 from fledged.products import Bundle, Report, Run
 from fledged.training.train import train
-from fledged.workspace import DEFAULT, Workspace
+from fledged.workspace import DEFAULT, Workspace, write_bytes
 
 _TIMED = 15  # photos, one by one
+_FLIPS = 24  # photos of either kind that the page shows of a pair
+_PAIRS = 10  # pairs whose photos it shows
 
 
 def compare(
@@ -34,7 +40,7 @@ def compare(
     report: progress.Report | None = None,
     settings: Mapping[str, object] | None = None,
 ) -> Comparison:
-    """Models judged on the same photos: the test split of their dataset, or a labelled folder.
+    """Models judged on the same photos: the test split of their dataset, or a labelled folder; with a page.
 
     `backbones` and `modes` are trained on the newest dataset in all combinations, with these `settings` of
     `config.TrainConfig` (what was trained before is not trained again). Without either and without subjects, all runs
@@ -64,8 +70,33 @@ def compare(
     reports = [evaluate(subject, folder, work=work, report=report) for subject, _ in named.values()]
     contenders = [_contender(subject, told, workspace) for subject, told in zip(chosen, reports, strict=True)]
     order = sorted(range(len(chosen)), key=lambda i: -contenders[i].accuracy.value)
-    pairs = [_pair(reports[i], reports[j]) for i, j in itertools.combinations(order, 2)]
-    return Comparison(source=reports[0].source, contenders=tuple(contenders[i] for i in order), pairs=tuple(pairs))
+    judged = [reports[i] for i in order]
+    photos = {photo.path: photo for photo in exam_of(workspace, chosen[0], folder).photos}
+    both = list(itertools.combinations(judged, 2))
+    flips = [flips_of(first, second, photos, _FLIPS) for first, second in both[:_PAIRS]]
+    place = workspace.root / "comparisons" / _name([*(one.id for one in judged)])
+    compared = Comparison(
+        source=judged[0].source,
+        contenders=tuple(contenders[i] for i in order),
+        pairs=tuple(pair_of(first, second) for first, second in both),
+        page=str(place / "compare.html"),
+    )
+    _write(compared, flips, judged, place)
+    return compared
+
+
+def _write(compared: Comparison, flips: Sequence[Flips], judged: Sequence[Report], place: Path) -> None:
+    shown = (photo for one in flips for photo in (*one.only_first, *one.only_second))
+    address, is_beside = keep((photo.thumbnail for photo in shown if photo.thumbnail), place)
+    answers = io.BytesIO()
+    table_of(judged).write_csv(answers)
+    write_bytes(place / "answers.csv", answers.getvalue())
+    write_bytes(place / "compare.json", compared.model_dump_json(indent=2).encode())
+    write_bytes(place / "compare.html", render(compared, flips, address, is_beside).encode())
+
+
+def _name(ids: Sequence[str]) -> str:
+    return hashlib.sha256(" ".join(ids).encode()).hexdigest()[:12]
 
 
 def _check_photos(chosen: Sequence[Subject], folder: str | os.PathLike[str] | None) -> None:
@@ -108,21 +139,3 @@ def _ms_a_photo(subject: Subject) -> float:
         answer(photo)
         seconds.append(time.perf_counter() - start_s)
     return statistics.median(seconds[2:]) * 1e3  # the first ones warm up
-
-
-def _pair(first: Report, second: Report) -> Pair:
-    right = [
-        report.predictions().select("path", right=pl.col("label") == pl.col("predicted")).drop_nulls()
-        for report in (first, second)
-    ]
-    both = right[0].join(right[1], on="path", suffix="_2")
-    only_first = int((both["right"] & ~both["right_2"]).sum())
-    only_second = int((~both["right"] & both["right_2"]).sum())
-    return Pair(
-        first=first.subject,
-        second=second.subject,
-        n=both.height,
-        only_first=only_first,
-        only_second=only_second,
-        p_value=mcnemar(only_first, only_second),
-    )

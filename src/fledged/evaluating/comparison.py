@@ -40,3 +40,4 @@ class Comparison(Record):
     source: str
     contenders: tuple[Contender, ...]
     pairs: tuple[Pair, ...]
+    page: str = ""  # its path
