@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
@@ -43,8 +44,29 @@ def test_every_photo_has_an_answer_or_a_reason(done: Grid, run: Run) -> None:
     assert "label" not in table.columns
     assert table.filter(pl.col("error").is_not_null())["path"].to_list() == ["note.jpg"]
     assert (done.n_photos, done.n_unreadable) == (table.height - 1, 1)
-    counts = dict(table.drop_nulls("predicted").group_by("predicted").len().rows())
+    counts = dict(table.filter(pl.col("accepted")).group_by("predicted").len().rows())
     assert done.by_class == {label: counts.get(label, 0) for label in run.classes}
+    assert sum(done.by_class.values()) + done.n_unknown == done.n_photos
+
+
+def test_strangers_are_told_apart_from_every_class(run: Run, work: Path, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for n in range(4):
+        noise = random.integers(0, 256, (80, 80, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{n}.png")
+    assert run.unknown is not None
+    # As if it had been trained on photos that are all alike.
+    strict = run.model_copy(update={"unknown": run.unknown.model_copy(update={"threshold": 0.0})})
+    told = fledged.test(tmp_path, strict, work=work, report=silent)
+    assert (told.n_unknown, sum(told.by_class.values())) == (4, 0)
+    assert "  unknown                  4" in told.lines()
+    page = Path(told.page).read_text()
+    assert page.count("likeliest ") == 4
+    assert '<a href="#unknown">Unknown</a> 4' in page
+    explained = fledged.explain(tmp_path / "0.png", strict, work=work, report=silent)
+    assert not explained.photos[0].accepted
+    assert "unknown, its likeliest:" in explained.lines()[0]
+    assert "<strong>Unknown.</strong>" in Path(explained.page).read_text()
 
 
 def test_the_picture_is_a_grid_of_some_of_all(done: Grid) -> None:

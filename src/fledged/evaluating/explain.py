@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from fledged.evaluating.overlays import framed, overlay
 from fledged.evaluating.photos import Photo
 from fledged.evaluating.sheets import png, sheet
 from fledged.evaluating.subject import Probabilities, Subject, find_subject
-from fledged.images import BadPhoto
+from fledged.images import BadPhoto, UInt8Array
 from fledged.networks import deletion
 from fledged.networks.gradcam import Depth, chosen, heat, observe
 from fledged.networks.model import Classifier
@@ -59,6 +59,7 @@ class _Network:
 
     classes: tuple[str, ...]
     probabilities: Probabilities
+    accepts: Callable[[UInt8Array], bool]  # whether a square (S, S, 3) is like photos that it was trained on
     model: Classifier
     depths: tuple[Depth, ...]
 
@@ -112,7 +113,14 @@ def _opened(judged: Subject, workspace: Workspace, config: ExplainConfig) -> _Ne
             remedy="Take a convolutional backbone.",
         )
     depths = chosen(observed.depths, config.blocks)
-    return _Network(judged.classes, judged.load(), observed.network, depths)
+    return _Network(judged.classes, judged.load(), _accepts(judged), observed.network, depths)
+
+
+def _accepts(judged: Subject) -> Callable[[UInt8Array], bool]:
+    if judged.unknown is None or judged.load_scored is None:
+        return lambda _: True
+    scored, threshold = judged.load_scored(), judged.unknown.threshold
+    return lambda square: bool(scored(np.stack([square]))[1][0] <= threshold)
 
 
 def _explained(photo: Photo, network: _Network, config: ExplainConfig, file: Path) -> tuple[ExplainedPhoto, list[Tile]]:
@@ -148,6 +156,7 @@ def _explained(photo: Photo, network: _Network, config: ExplainConfig, file: Pat
         label=network.classes[order[0]],
         confidence=float(scores_C[order[0]]),
         scores=tuple(ClassScore(label=network.classes[i], score=float(scores_C[i])) for i in order[: config.top_k]),
+        accepted=network.accepts(square),
         picture=str(file),
         left_by_heat=deletion.area(by_heat),
         left_at_random=float(np.mean(at_random)),

@@ -14,6 +14,7 @@ class ExplainedPhoto(Record):
     label: str = ""
     confidence: float = 0.0
     scores: tuple[ClassScore, ...] = ()  # most probable first
+    accepted: bool = True  # False: unlike all that the model was trained on
     picture: str = ""  # PNG: the photo, what the network saw of it, and a heatmap a depth
     # Mean probability of the answer while squares of the photo are taken out, those first that are hottest at the last
     # depth, or in random order: the lower the first is, the more the map says.
@@ -36,7 +37,8 @@ class Explanation(Record):
             if photo.error:
                 told.append(f"{photo.path}\terror: {photo.error}")
             else:
-                told.append(f"{photo.path}\t" + "\t".join(f"{one.label} {one.score:.1%}" for one in photo.scores))
+                classes = [f"{one.label} {one.score:.1%}" for one in photo.scores]
+                told.append("\t".join([photo.path, *([] if photo.accepted else ["unknown, its likeliest:"]), *classes]))
                 told.append(f"  Saved {photo.picture}")
         return [*told, f"Page: {self.page}"]
 
@@ -47,7 +49,8 @@ class Grid(Record):
     subject: str
     n_photos: int  # answered ones
     n_unreadable: int
-    by_class: dict[str, int]  # photos by what was answered
+    by_class: dict[str, int]  # photos by what was answered, but for those that were refused
+    n_unknown: int = 0  # refused ones: unlike all that the model was trained on
     picture: str
     page: str
     table: str  # CSV, a row a photo
@@ -56,6 +59,8 @@ class Grid(Record):
         """For the terminal."""
         told = [f"Answered {self.n_photos:,} photos by {self.subject}"]
         told += [f"  {' '.join(label.split()):<24} {n:,}" for label, n in self.by_class.items()]
+        if self.n_unknown:
+            told.append(f"  {'unknown':<24} {self.n_unknown:,}")
         if self.n_unreadable:
             told.append(f"{self.n_unreadable:,} files could not be read; {self.table} says why")
         return [*told, f"Saved {self.picture}", f"Page: {self.page}"]

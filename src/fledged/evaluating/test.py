@@ -41,6 +41,7 @@ class Shown:
     path: str
     predicted: str
     confidence: float
+    accepted: bool  # else it is unlike all that the model was trained on
     thumbnail: Thumbnail | None
 
 
@@ -79,12 +80,13 @@ def test(
     on_page = [shown[row] for row in by_confidence]
     address, is_beside = keep((one.thumbnail for one in on_page if one.thumbnail), place)
     write_bytes(place / "test.html", _page(answers, on_page, judged.name, root.name, (address, is_beside)).encode())
-    counts = Counter(answers.classes[index] for index in answers.predicted)
+    counts = Counter(answers.classes[index] for index in answers.predicted[answers.accepted])
     return Grid(
         subject=judged.name,
         n_photos=len(answers.answered),
         n_unreadable=len(photos) - len(answers.answered),
         by_class={label: counts[label] for label in answers.classes},
+        n_unknown=int((~answers.accepted).sum()),
         picture=str(place / "grid.png"),
         page=str(place / "test.html"),
         table=str(place / "predictions.csv"),
@@ -96,26 +98,27 @@ def _shown(answers: Answers, rows: list[int]) -> dict[int, Shown]:
     photos = [answers.photos[positions[row]] for row in rows]
     with ThreadPoolExecutor(n_workers(0)) as pool:
         thumbnails = list(pool.map(thumbnail, photos))
-    predicted, confidence = answers.predicted, answers.confidence
+    predicted, confidence, accepted = answers.predicted, answers.confidence, answers.accepted
     return {
-        row: Shown(photo.path, answers.classes[predicted[row]], float(confidence[row]), small)
+        row: Shown(photo.path, answers.classes[predicted[row]], float(confidence[row]), bool(accepted[row]), small)
         for row, photo, small in zip(rows, photos, thumbnails, strict=True)
     }
 
 
 def _grid(shown: list[Shown]) -> Image.Image:
-    tiles = [
-        (Image.open(io.BytesIO(one.thumbnail.jpeg)), f"{words.visible(one.predicted)} {words.percent(one.confidence)}")
-        for one in shown
-        if one.thumbnail
-    ]
+    tiles = [(Image.open(io.BytesIO(one.thumbnail.jpeg)), _words(one)) for one in shown if one.thumbnail]
     return sheet(tiles, max(1, math.ceil(math.sqrt(len(tiles)))))
 
 
+def _words(one: Shown) -> str:
+    likeliest = f"{words.visible(one.predicted)} {words.percent(one.confidence)}"
+    return likeliest if one.accepted else f"unknown ({likeliest})"
+
+
 def _page(answers: Answers, shown: list[Shown], subject: str, folder: str, album: tuple[Address, bool]) -> str:
-    counts = Counter(answers.predicted.tolist())
+    counts = Counter(answers.predicted[answers.accepted].tolist())
     groups = [
-        (label, counts[index], [one for one in shown if one.predicted == label])
+        (label, counts[index], [one for one in shown if one.accepted and one.predicted == label])
         for index, label in enumerate(answers.classes)
     ]
     errors = [(photo.path, error) for photo, error in zip(answers.photos, answers.errors, strict=True) if error]
@@ -126,6 +129,8 @@ def _page(answers: Answers, shown: list[Shown], subject: str, folder: str, album
             groups=sorted(groups, key=lambda group: -group[1]),
             n_photos=len(answers.answered),
             n_shown=len(shown),
+            n_unknown=int((~answers.accepted).sum()),
+            unknown=[one for one in shown if not one.accepted],
             errors=errors,
             subject=subject,
             folder=folder,
