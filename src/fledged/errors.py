@@ -9,6 +9,7 @@ FledgedError
 ├── WeightsError     weights cannot be found, fetched or fitted to the backbone
 ├── TrainingError    training diverged or ran out of memory
 ├── ParityError      an export does not answer as the run that it came from
+├── DeployError      AWS refuses, or holds something else than was sent
 └── RequestError     a photo or an HTTP request that cannot be answered
 
 Misuse by a programmer stays TypeError or ValueError. A bad photo in a lake is a row with a reason, not an error.
@@ -73,6 +74,10 @@ class TrainingError(FledgedError):
 
 class ParityError(FledgedError):
     """An export does not answer as the run that it came from."""
+
+
+class DeployError(FledgedError):
+    """AWS refuses, or holds something else than was sent."""
 
 
 class RequestError(FledgedError):

@@ -41,7 +41,7 @@ FLAGS = {
     "collect": "--json --label --retry-failed --set",
     "compare": "--backbones --json --modes --set --weights --work",
     "copy": "--format --work",
-    "deploy": "--json --set --to --work",
+    "deploy": "--bucket --dry-run --function --json --rollback --set --to --work",
     "evaluate": "--json --set --track --work",
     "explain": "--json --model --set --work",
     "export": "--json --set --work",

@@ -18,6 +18,7 @@ from fledged.cli.app import (
     settings_of,
     tell,
 )
+from fledged.errors import ConfigError
 
 if TYPE_CHECKING:
     from fledged.products import Failure, Prediction
@@ -78,9 +79,32 @@ def deploy(
     work: Work = DEFAULT,
     as_json: AsJson = False,
     assign: Assign = None,
+    function: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Send it to this function, which the templates made.")
+    ] = None,
+    bucket: Annotated[str | None, typer.Option(metavar="NAME", help="Send it by way of this S3 bucket.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and send nothing.")] = False,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Go back to the version before.")] = False,
 ) -> None:
-    """Pack a bundle for AWS Lambda, with templates for SAM, osls and containers. Sends nothing."""
-    tell(fledged.deploy(bundle, to=to, work=work, **settings_of("deploy", assign)), work, as_json)
+    """Pack a bundle for AWS Lambda, with templates for SAM, osls and containers; send it where a function is named."""
+    from fledged.deploying import release
+
+    if function is None and (bucket or rollback):
+        raise ConfigError("Name the function with --function", where="--bucket" if bucket else "--rollback")
+    if rollback and function:
+        _say(release.roll_back(function).lines())
+        return
+    package = fledged.deploy(bundle, to=to, work=work, **settings_of("deploy", assign))
+    tell(package, work, as_json)
+    if function and dry_run:
+        _say(release.changes(package, function, bucket))
+    elif function:
+        _say(release.release(package, function, bucket).lines())
+
+
+def _say(lines: list[str]) -> None:
+    for line in lines:
+        print(line)
 
 
 def _prediction_line(path: Path, answer: Prediction | Failure) -> str:

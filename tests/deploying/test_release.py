@@ -1,0 +1,199 @@
+"""A package is sent to a function, and back, through the API of AWS as moto answers it on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from fledged.deploying import release as releasing
+from fledged.deploying.deploy import deploy
+from fledged.deploying.release import changes, release, roll_back
+from fledged.errors import DeployError
+from fledged.products import Bundle, Package
+from fledged.progress import silent
+from tests.bundles import make_tiny_bundle
+
+NAME = "fledged"
+BUCKET = "photos-of-owls"
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[str]:
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "key")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+        yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def functions(aws: str) -> Any:
+    """A function as the templates make it, with version 1 behind `live`."""
+    boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    role = boto3.client("iam").create_role(
+        RoleName="r", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    )
+    client = boto3.client("lambda")
+    client.create_function(
+        FunctionName=NAME,
+        Runtime="python3.13",
+        Role=role["Role"]["Arn"],
+        Handler="fledged.serving.function.handler",
+        Code={"ZipFile": b"the first one"},
+        Publish=True,
+    )
+    client.create_alias(FunctionName=NAME, Name="live", FunctionVersion="1")
+    yield client
+    import httpx
+
+    httpx.post(f"{aws}/moto-api/reset")
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Package]:
+    """Of two bundles, with hardly any libraries."""
+    (tmp_path / "libraries").mkdir()
+    monkeypatch.setattr("fledged.deploying.distributions.unpacked", lambda *_: tmp_path / "libraries")
+    monkeypatch.setattr("fledged.deploying.package.find_interpreter", lambda _: None)
+    bundles: list[Bundle] = [
+        make_tiny_bundle(tmp_path / "work", bundle_id=f"c010c4ed000{n}", classes=["red", "green", "blue", "x"][: 3 + n])
+        for n in range(2)
+    ]
+    return [deploy(bundle, work=tmp_path / "work", report=silent) for bundle in bundles]
+
+
+def live(functions: Any) -> str:
+    version: str = functions.get_alias(FunctionName=NAME, Name="live")["FunctionVersion"]
+    return version
+
+
+@pytest.mark.parametrize("bucket", [None, BUCKET], ids=["directly", "by way of a bucket"])
+def test_it_becomes_the_version_that_answers_and_goes_back(
+    functions: Any, packages: list[Package], bucket: str | None
+) -> None:
+    first, second = (release(package, NAME, bucket) for package in packages)
+    assert (first.version, first.previous_version, second.version, second.previous_version) == ("2", "1", "3", "2")
+    code = functions.get_function_configuration(FunctionName=NAME, Qualifier="live")["CodeSha256"]
+    assert code == releasing._base64_of(packages[1].sha256)
+    assert packages[1].bundle_id in second.lines()[0]
+    back = roll_back(NAME)
+    assert (back.version, live(functions)) == ("2", "2")
+    assert packages[0].bundle_id in back.description
+    assert roll_back(NAME).version == "1"
+    with pytest.raises(DeployError, match="Version 1 is the first"):
+        roll_back(NAME)
+
+
+def test_what_would_change_is_told_and_nothing_is(functions: Any, packages: list[Package]) -> None:
+    told = changes(packages[0], NAME, BUCKET)
+    assert f"s3://{BUCKET}/fledged/{packages[0].sha256}.zip" in told[0]
+    assert packages[0].bundle_id in told[2]
+    assert live(functions) == "1"
+    assert boto3.client("s3").list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
+    release(packages[0], NAME)
+    assert changes(packages[0], NAME) == ["fledged: `live` is this very package already, as version 2"]
+
+
+@pytest.mark.parametrize("step", ["update_function_code", "publish_version", "update_alias"])
+def test_killed_before_any_step_the_old_version_answers_and_the_next_try_succeeds(
+    functions: Any, packages: list[Package], step: str
+) -> None:
+    program = (
+        "import os, sys, botocore.client\n"
+        "from pathlib import Path\n"
+        "from fledged.deploying.release import release\n"
+        "from fledged.products import Package\n"
+        "from fledged.workspace import open_product\n"
+        "call = botocore.client.BaseClient._make_api_call\n"
+        "def dying(self, name, given):\n"
+        "    if name == sys.argv[2]: os.kill(os.getpid(), 9)\n"
+        "    return call(self, name, given)\n"
+        "botocore.client.BaseClient._make_api_call = dying\n"
+        f"release(open_product(Package, Path(sys.argv[1])), {NAME!r}, {BUCKET!r})\n"
+    )
+    operation = "".join(word.capitalize() for word in step.split("_"))
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(packages[0].folder), operation],
+        check=False,
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == -9, done.stderr.decode()
+    assert live(functions) == "1"
+    assert int(release(packages[0], NAME, BUCKET).version) >= 2
+    assert live(functions) != "1"
+
+
+def test_who_moved_it_in_the_meantime_is_not_overrun(
+    functions: Any, packages: list[Package], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = releasing._point
+
+    def raced(client: Any, function: str, before: dict[str, Any], *rest: Any) -> Any:
+        return point(client, function, before | {"RevisionId": "of-another-time"}, *rest)
+
+    seen: list[dict[str, Any]] = []
+    call = type(functions)._make_api_call
+
+    def watched(self: Any, name: str, given: dict[str, Any]) -> Any:
+        if name == "UpdateAlias":
+            seen.append(given)
+        return call(self, name, given)
+
+    monkeypatch.setattr("botocore.client.BaseClient._make_api_call", watched)
+    monkeypatch.setattr(releasing, "_point", raced)
+    # moto does not look at the revision; AWS does, so it must be sent.
+    release(packages[0], NAME)
+    assert seen[0]["RevisionId"] == "of-another-time"
+
+
+def test_other_bytes_in_the_bucket_are_found(functions: Any, packages: list[Package]) -> None:
+    boto3.client("s3").put_object(Bucket=BUCKET, Key=f"fledged/{packages[0].sha256}.zip", Body=b"something else")
+    with pytest.raises(DeployError, match="The bucket holds other bytes"):
+        release(packages[0], NAME, BUCKET)
+    assert live(functions) == "1"
+
+
+def test_what_aws_refuses_is_one_line_with_the_remedy(functions: Any, packages: list[Package]) -> None:
+    with pytest.raises(DeployError, match=r"AWS refused: .*no-such.*sam deploy --guided"):
+        release(packages[0], "no-such")
+    with pytest.raises(DeployError, match=r"AWS refused: .*Name a bucket of yours"):
+        release(packages[0], NAME, "no-such-bucket")
+    assert live(functions) == "1"
+
+
+def test_without_credentials_nothing_is_tried(
+    functions: Any, packages: list[Package], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    with pytest.raises(DeployError, match=r"AWS cannot be asked: .*aws configure"):
+        release(packages[0], NAME)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+
+
+def test_a_package_that_was_changed_is_not_sent(functions: Any, packages: list[Package]) -> None:
+    (packages[0].folder / "function.zip").write_bytes(b"changed")
+    with pytest.raises(DeployError, match="not what was packed"):
+        release(packages[0], NAME)
