@@ -20,14 +20,15 @@ def counter(folder: Path, package: int, uj: int, most: int = 1_000_000) -> Path:
 
 def test_wall_and_processor_time(tmp_path: Path) -> None:
     meter = Meter(tmp_path)
-    end_s = time.process_time() + 0.05
-    while time.process_time() < end_s:
+    # Other threads of this process may be busy as well: processor time can be more than wall time.
+    end_s = time.thread_time() + 0.05
+    while time.thread_time() < end_s:
         pass
     time.sleep(0.05)
     spent = meter.spent()
-    assert spent.seconds >= 0.1
+    assert spent.seconds >= 0.09
     assert spent.cpu_seconds is not None
-    assert 0.05 <= spent.cpu_seconds < spent.seconds
+    assert spent.cpu_seconds >= 0.05
     assert spent.joules is None
 
 
