@@ -1,4 +1,4 @@
-"""What is measured, each figure with its interval: the parts of a Report and of `metrics.json`."""
+"""What is measured, each figure with its interval: parts of a Dataset, a Report, a Bundle and of `metrics.json`."""
 
 from __future__ import annotations
 
@@ -109,3 +109,71 @@ class Spent(Record):
     seconds: float = Field(ge=0)
     cpu_seconds: float | None = None  # of all cores
     joules: float | None = None  # of the whole processor package; None where it cannot be measured
+
+
+class Leak(Record):
+    """What a random split would have claimed, and what holds when groups are kept together."""
+
+    random: Figure  # accuracy with groups torn apart
+    grouped: Figure  # accuracy with groups kept whole
+    difference: Figure  # random less grouped, on the same photos
+    backbone: str
+    weights_sha256: str
+    n_groups: int
+    n_folds: int
+    n_seeds: int
+
+
+class ConfidenceBin(Record):
+    """Photos of like confidence."""
+
+    n: int
+    confidence: float  # mean
+    right: Figure
+
+
+class CalibrationFigures(Record):
+    """Whether a confidence is the share of right answers, before and after the temperature."""
+
+    temperature: float
+    n_validation: int
+    ece_before: float  # expected calibration error, 0..1
+    ece_after: float
+    ece_by_chance: float  # what the answers' own confidences would show, were each exactly true
+    before: tuple[ConfidenceBin, ...]  # bins of equally many photos, the least sure first
+    after: tuple[ConfidenceBin, ...]
+
+
+class LeftOutClass(Record):
+    """A class that the model was not told of: how well its photos are told from those of the others."""
+
+    label: str
+    auroc: float
+    fpr95: float  # share of its photos that are accepted where 95% of the others are
+    n_known: int
+    n_unknown: int
+
+
+class UnknownFigures(Record):
+    """What becomes of photos that are refused as none of the classes."""
+
+    threshold: float
+    share_kept: float  # asked for
+    n_validation: int
+    accepted: Figure  # share of the answered photos, all of which do belong to a class
+    refused: Figure
+    right_accepted: Figure  # share of right answers among them
+    right_refused: Figure
+    left_out: tuple[LeftOutClass, ...]
+    mean_auroc: float | None
+    mean_fpr95: float | None
+    why_none: str  # why no class was left out; "" where it was done
+
+
+class Parity(Record):
+    """How far the exported model was from the run, on real photos through files."""
+
+    n_photos: int
+    label_agreement: float
+    max_abs_difference: float  # of any class probability
+    max_abs_score_difference: float | None = None  # of the unknown score; None for a model without

@@ -2,10 +2,13 @@
 
     lake -> Snapshot -> Review -> Dataset -> Run -> Report
                                               └--> Bundle -> Prediction
+                                                       └--> Package
 
 A product is a small frozen record, saved as JSON in a folder of its own beside the files that it names with their
 sha256. Its id is made of what it was made from, so asking for the same thing again finds it. Tables are Parquet,
 read as Polars frames by the methods here; arrays never are fields.
+
+Their parts are in `contract` (what a model needs to answer as it was judged) and `measured` (figures).
 """
 
 from __future__ import annotations
@@ -16,9 +19,20 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr
 
+from fledged.contract import BackboneInfo as BackboneInfo
+from fledged.contract import Calibration as Calibration
+from fledged.contract import Environment as Environment
+from fledged.contract import Preprocess as Preprocess
+from fledged.contract import Unknown as Unknown
+from fledged.measured import CalibrationFigures as CalibrationFigures
 from fledged.measured import ClassFigures as ClassFigures
+from fledged.measured import ConfidenceBin as ConfidenceBin
 from fledged.measured import Figure as Figure
+from fledged.measured import Leak as Leak
 from fledged.measured import LearningCurve, Overall, Slice, Spent, SplitFigures
+from fledged.measured import LeftOutClass as LeftOutClass
+from fledged.measured import Parity as Parity
+from fledged.measured import UnknownFigures as UnknownFigures
 from fledged.records import Record
 from fledged.settings.deploying import DeployConfig
 from fledged.settings.lake import PrepareConfig
@@ -125,19 +139,6 @@ class Review(Product):
         return _table(self, "decisions.parquet")
 
 
-class Leak(Record):
-    """What a random split would have claimed, and what holds when groups are kept together."""
-
-    random: Figure  # accuracy with groups torn apart
-    grouped: Figure  # accuracy with groups kept whole
-    difference: Figure  # random less grouped, on the same photos
-    backbone: str
-    weights_sha256: str
-    n_groups: int
-    n_folds: int
-    n_seeds: int
-
-
 class Dataset(Product):
     """Who is in train, val and test, in which group, and who was left out and why."""
 
@@ -171,57 +172,6 @@ class Dataset(Product):
     def n_in(self, split: Split) -> int:
         """Photos in a split."""
         return sum(self.photos_by_split[split].values())
-
-
-class Preprocess(Record):
-    """How an upright RGB picture becomes the model's input; the same everywhere."""
-
-    size_px: int = Field(default=224, ge=32, le=1024)
-    resize: Literal["crop", "pad", "squash"] = "crop"
-    crop_fraction: float = Field(default=1.0, gt=0, le=1)  # of the shorter side, for resize "crop"
-    interpolation: Literal["bilinear", "bicubic", "lanczos"] = "bicubic"
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # RGB, in 0..1
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-
-
-class BackboneInfo(Record):
-    """Which feature extractor a run stands on, and where its weights came from."""
-
-    name: str
-    n_features: int
-    n_parameters: int
-    weights_origin: str  # words for the model card
-    weights_sha256: str  # "" when trained from scratch
-
-
-class Calibration(Record):
-    """How the logits are softened, or sharpened, so that a confidence is the share of right answers."""
-
-    temperature: float = Field(gt=0)  # logits are divided by it; it changes no label
-    n_photos: int  # validation photos, on which it was fitted; 0 leaves it at 1
-
-
-class Unknown(Record):
-    """From when on a photo is none of the classes."""
-
-    threshold: float  # a photo with a higher score, which is farther from all classes, is refused
-    share_kept: float  # of known photos, asked for
-    n_photos: int  # validation photos, on which the threshold was set
-
-    def accepts(self, score: float) -> bool:
-        """Whether a photo with this score is taken for one of the classes."""
-        return score <= self.threshold
-
-
-class Environment(Record):
-    """What a run was computed with: bit-exact repetition holds only where all of it is equal."""
-
-    fledged: str
-    python: str
-    torch: str
-    cpu: str
-    n_threads: int
-    device: str
 
 
 WEIGHTS_FILE = "weights.safetensors"  # of a run
@@ -284,52 +234,6 @@ class RangeTest(Product):
     steepest: float  # where the loss falls fastest
 
 
-class ConfidenceBin(Record):
-    """Photos of like confidence."""
-
-    n: int
-    confidence: float  # mean
-    right: Figure
-
-
-class CalibrationFigures(Record):
-    """Whether a confidence is the share of right answers, before and after the temperature."""
-
-    temperature: float
-    n_validation: int
-    ece_before: float  # expected calibration error, 0..1
-    ece_after: float
-    ece_by_chance: float  # what the answers' own confidences would show, were each exactly true
-    before: tuple[ConfidenceBin, ...]  # bins of equally many photos, the least sure first
-    after: tuple[ConfidenceBin, ...]
-
-
-class LeftOutClass(Record):
-    """A class that the model was not told of: how well its photos are told from those of the others."""
-
-    label: str
-    auroc: float
-    fpr95: float  # share of its photos that are accepted where 95% of the others are
-    n_known: int
-    n_unknown: int
-
-
-class UnknownFigures(Record):
-    """What becomes of photos that are refused as none of the classes."""
-
-    threshold: float
-    share_kept: float  # asked for
-    n_validation: int
-    accepted: Figure  # share of the answered photos, all of which do belong to a class
-    refused: Figure
-    right_accepted: Figure  # share of right answers among them
-    right_refused: Figure
-    left_out: tuple[LeftOutClass, ...]
-    mean_auroc: float | None
-    mean_fpr95: float | None
-    why_none: str  # why no class was left out; "" where it was done
-
-
 class Report(Product):
     """How a run or a bundle does on photos that no choice has seen."""
 
@@ -363,15 +267,6 @@ class Report(Product):
         Between them unknown_score and accepted, where the model has such a score.
         """
         return _table(self, "predictions.parquet")
-
-
-class Parity(Record):
-    """How far the exported model was from the run, on real photos through files."""
-
-    n_photos: int
-    label_agreement: float
-    max_abs_difference: float  # of any class probability
-    max_abs_score_difference: float | None = None  # of the unknown score; None for a model without
 
 
 class Bundle(Product):

@@ -141,7 +141,7 @@ def test_killed_before_any_step_the_old_version_answers_and_the_next_try_succeed
     assert live(functions) != "1"
 
 
-def test_who_moved_it_in_the_meantime_is_not_overrun(
+def test_the_alias_is_moved_from_the_revision_that_was_seen(
     functions: Any, packages: list[Package], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     point = releasing._point

@@ -20,10 +20,8 @@ from mangum import Mangum
 import fledged
 from fledged.serving.app import create_app
 from fledged.serving.predictor import load
+from fledged.settings.deploying import PHOTO_MEGABYTES
 from fledged.settings.results import ServeConfig
-
-# Lambda takes 6 MB of JSON, in which a photo is base64: a third longer.
-MAX_MEGABYTES = 4.4
 
 _HOW = "Send an HTTP request by way of a function URL or an API Gateway; GET / shows how."
 
@@ -80,4 +78,4 @@ def _log(request: tuple[str, str] | None, answer: dict[str, Any], seconds: float
 logging.getLogger("mangum").setLevel(logging.ERROR)
 _beside = Path(fledged.__file__).parents[1] / "bundle"
 _predictor = load(Path(os.environ.get("FLEDGED_BUNDLE", _beside)))
-_adapter = Mangum(create_app(_predictor, ServeConfig(max_megabytes=MAX_MEGABYTES)), lifespan="off")
+_adapter = Mangum(create_app(_predictor, ServeConfig(max_megabytes=PHOTO_MEGABYTES)), lifespan="off")

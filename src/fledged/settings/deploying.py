@@ -9,6 +9,9 @@ from pydantic import Field, ValidationInfo, field_validator
 from fledged.errors import ConfigError
 from fledged.records import Record
 
+# Lambda takes 6 MB of JSON, in which a photo is base64: a third longer.
+PHOTO_MEGABYTES = 4.4
+
 
 class DeployConfig(Record):
     """What runs where, and who may ask it."""

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import fledged
 from fledged.products import Bundle, Package
+from fledged.settings.deploying import PHOTO_MEGABYTES
 
 TEMPLATES = ("template.yaml", "serverless.yml", "Dockerfile", "README.md")
 _HANDLER = "fledged.serving.function.handler"
-_PHOTO_MEGABYTES = 4.4
 _ROUTES = (("ANY", "/"), ("ANY", "/{proxy+}"))
 
 
@@ -33,7 +33,7 @@ def rendered(name: str, package: Package, bundle: Bundle) -> str:
         sha256=package.sha256,
         zipped=f"{package.n_bytes / 2**20:.1f}",
         unpacked=f"{package.n_bytes_unpacked / 2**20:.0f}",
-        max_megabytes=_PHOTO_MEGABYTES,
+        max_megabytes=PHOTO_MEGABYTES,
         handler=_HANDLER,
         routes=_ROUTES,
         version=fledged.__version__,
