@@ -39,7 +39,7 @@ def check(report: Report, gates: Mapping[str, float]) -> None:
             missed.append(f"{name} is {told}, below {wanted:.1%}")
     if missed:
         remedy = "Look at the report's page before anything is deployed."
-        raise GateError("; ".join(missed), where=report.folder, remedy=remedy)
+        raise GateError("; ".join(missed), where=report.subject, remedy=remedy)
 
 
 def _figures(report: Report) -> dict[str, tuple[float, str]]:

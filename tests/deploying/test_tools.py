@@ -84,9 +84,11 @@ def offline(bundle: Bundle, tmp_path: Path) -> Iterator[str]:
     with zipfile.ZipFile(tmp_path / "app" / "function.zip") as archive:
         archive.extractall(tmp_path / "app")
     serverless = tmp_path / "app" / "serverless.yml"
-    serverless.write_text(f"plugins: [{TOOLS / 'node_modules' / 'serverless-offline'}]\n" + serverless.read_text())
+    serverless.write_text("plugins: [serverless-offline]\n" + serverless.read_text())
+    (tmp_path / "app" / "node_modules").symlink_to(TOOLS / "node_modules")
     command = [str(OSLS), "offline", "--noPrependStageInUrl", "--httpPort", "4173", "--lambdaPort", "4174"]
-    environment = os.environ | ENVIRONMENT | {"VIRTUAL_ENV": str(FOLDER / "venv")}
+    # Nothing of this process's Python reaches the function's.
+    environment = os.environ | ENVIRONMENT | {"VIRTUAL_ENV": str(FOLDER / "venv"), "PYTHONPATH": ""}
     log = (tmp_path / "log").open("wb")
     with log, subprocess.Popen(command, cwd=tmp_path / "app", env=environment, stdout=log, stderr=log) as process:
         try:
@@ -95,6 +97,7 @@ def offline(bundle: Bundle, tmp_path: Path) -> Iterator[str]:
                 with contextlib.suppress(httpx.HTTPError):
                     httpx.get("http://127.0.0.1:4173/livez", timeout=30)
                     break
+                assert process.poll() is None, (tmp_path / "log").read_text()
                 time.sleep(0.2)
             yield "http://127.0.0.1:4173"
         finally:
