@@ -32,6 +32,7 @@ from fledged.measured import Leak as Leak
 from fledged.measured import LearningCurve, Overall, Slice, Spent, SplitFigures
 from fledged.measured import LeftOutClass as LeftOutClass
 from fledged.measured import Parity as Parity
+from fledged.measured import Reference as Reference
 from fledged.measured import UnknownFigures as UnknownFigures
 from fledged.records import Record
 from fledged.settings.deploying import DeployConfig
@@ -288,6 +289,7 @@ class Bundle(Product):
     # None in bundles of before they were there, whose graph has no such output: they accept every photo.
     calibration: Calibration | None = None  # already inside the graph
     unknown: Unknown | None = None
+    reference: Reference | None = None  # to tell drift from; None in bundles of before it was recorded
 
 
 class Package(Product):

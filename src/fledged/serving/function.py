@@ -19,9 +19,11 @@ from mangum import Mangum
 
 import fledged
 from fledged.serving.app import create_app
+from fledged.serving.keys import read_keys
 from fledged.serving.predictor import load
 from fledged.settings.deploying import PHOTO_MEGABYTES
 from fledged.settings.results import ServeConfig
+from fledged.settings.serving import AccessConfig
 
 _HOW = "Send an HTTP request by way of a function URL or an API Gateway; GET / shows how."
 
@@ -78,4 +80,6 @@ def _log(request: tuple[str, str] | None, answer: dict[str, Any], seconds: float
 logging.getLogger("mangum").setLevel(logging.ERROR)
 _beside = Path(fledged.__file__).parents[1] / "bundle"
 _predictor = load(Path(os.environ.get("FLEDGED_BUNDLE", _beside)))
-_adapter = Mangum(create_app(_predictor, ServeConfig(max_megabytes=PHOTO_MEGABYTES)), lifespan="off")
+# Names are AWS's to give, and photos are decoded here: nothing else runs in this process meanwhile.
+_settings = ServeConfig(max_megabytes=PHOTO_MEGABYTES, access=AccessConfig(allowed_hosts=("*",)))
+_adapter = Mangum(create_app(_predictor, _settings, keys=read_keys("")), lifespan="off")
