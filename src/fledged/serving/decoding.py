@@ -14,7 +14,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,11 +36,11 @@ _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME
 class Decoders:
     """A pool of processes; any number of threads may call `decode`, and wait for one that is free."""
 
-    def __init__(self, config: DecodeConfig) -> None:
+    def __init__(self, config: DecodeConfig, on_replaced: Callable[[], None] = lambda: None) -> None:
         self._config = config
+        self._on_replaced = on_replaced
         self._free: queue.LifoQueue[_Process] = queue.LifoQueue()
         self._is_closed = False
-        self.n_replaced = 0
         for _ in range(n_workers(max(0, config.processes))):
             self._free.put(_Process(config))
 
@@ -75,7 +75,7 @@ class Decoders:
     def _whole(self, process: _Process) -> _Process:
         if not process.has_ended or self._is_closed:
             return process
-        self.n_replaced += 1
+        self._on_replaced()
         return _Process(self._config)
 
 
@@ -157,12 +157,12 @@ class _Process:
 
 
 @contextlib.contextmanager
-def decoders(config: DecodeConfig) -> Iterator[Decoders | None]:
+def decoders(config: DecodeConfig, on_replaced: Callable[[], None] = lambda: None) -> Iterator[Decoders | None]:
     """A pool for as long as the block lasts; None where photos are decoded in the server itself."""
     if config.processes == 0 or os.name != "posix":
         yield None
         return
-    pool = Decoders(config)
+    pool = Decoders(config, on_replaced)
     try:
         yield pool
     finally:

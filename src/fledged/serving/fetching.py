@@ -43,8 +43,8 @@ def url_in(body: bytes) -> str:
 def fetch_photo(url: str, config: ByUrlConfig, max_bytes: int) -> bytes:
     """What lies at an address, at most `max_bytes`.
 
-    Raises RequestError: 400 for what is no address, 403 for one that is not public, 413 for too much, 502 where the
-    other server fails, 504 where it takes too long.
+    Raises RequestError: 400 for what is no address, 403 for one that is not public, 413 for too much, and 404 where the
+    other server has none, fails or takes too long.
     """
     until_s = time.monotonic() + config.timeout_s
     for _ in range(config.max_redirects + 1):
@@ -58,8 +58,7 @@ def fetch_photo(url: str, config: ByUrlConfig, max_bytes: int) -> bytes:
                 url = urljoin(url, moved_to)
         except (OSError, http.client.HTTPException, ValueError) as error:
             if time.monotonic() >= until_s:
-                what = f"The photo did not arrive within {config.timeout_s:g} s"
-                raise RequestError(what, status=504, remedy="Try again, or send the photo itself.") from error
+                raise _failed(f"has not sent it within {config.timeout_s:g} s") from error
             raise _failed("cannot be reached") from error
     raise _failed(f"redirects more than {config.max_redirects} times")
 
@@ -162,4 +161,4 @@ def _cut(held: list[socket.socket]) -> None:
 
 
 def _failed(how: str) -> RequestError:
-    return RequestError(f"The photo's server {how}", status=502, remedy="Try again, or send the photo itself.")
+    return RequestError(f"The photo's server {how}", status=404, remedy="Try again, or send the photo itself.")

@@ -49,6 +49,11 @@ class Metrics:
         with self._lock:
             self._counts["reloads", result] += 1
 
+    def decoder_replaced(self) -> None:
+        """A process that decodes photos was ended by one, or for one."""
+        with self._lock:
+            self._counts["decoders", "replaced"] += 1
+
     def lines(self) -> Iterator[str]:
         """The text, line by line."""
         with self._lock:
@@ -71,6 +76,9 @@ class Metrics:
         ):
             samples = (({label: each}, float(counts.get((name, each), 0))) for each in known)
             yield from family(f"fledged_{name}_total", "counter", words, samples)
+        replaced = [({}, float(counts.get(("decoders", "replaced"), 0)))]
+        words = "Processes that decode photos that had to be replaced."
+        yield from family("fledged_decoders_replaced_total", "counter", words, replaced)
         began = [({}, self._started_s)]
         yield from family("process_start_time_seconds", "gauge", "When the server began, since 1970.", began)
 
@@ -107,4 +115,4 @@ def _escaped(value: str) -> str:
 
 
 def _number(value: float) -> str:
-    return "+Inf" if value == float("inf") else f"{value:.17g}" if value % 1 else str(int(value))
+    return "+Inf" if value == float("inf") else repr(float(value)) if value % 1 else str(int(value))

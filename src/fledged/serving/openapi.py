@@ -28,7 +28,7 @@ _ERRORS = {
     400: "The request is not what it should be.",
     401: "No API key, or none that is known; only where the server asks for keys.",
     403: "A page of another site sent the request, or the address is not of the open internet.",
-    404: "There is nothing under this address.",
+    404: "There is nothing under this address, or its server does not send it.",
     405: "This address is asked with another method.",
     408: "The request did not arrive in time.",
     413: "More bytes than `limits.max_megabytes` of /model.",
@@ -37,7 +37,6 @@ _ERRORS = {
     422: "A photo that is damaged, too large or takes too long to decode.",
     429: "More photos are waiting than can be answered soon.",
     500: "The server failed.",
-    502: "The photo's server cannot be reached, or fails.",
     503: "Not yet: the model is warming up.",
     504: "No answer within the deadline.",
 }
@@ -95,7 +94,7 @@ _PARAMETERS = [
 
 
 def _classify() -> Json:
-    photo: Json = {"type": "string", "format": "binary", "contentMediaType": "image/*"}
+    photo: Json = {"type": "string", "format": "binary", "minLength": 1}
     form: Json = {
         "type": "object",
         "description": "Fields may have any name; those that are no files are passed over.",
@@ -116,7 +115,7 @@ def _classify() -> Json:
 def _classify_url() -> Json:
     schema: Json = {
         "type": "object",
-        "properties": {"url": {"type": "string", "format": "uri", "maxLength": 4096}},
+        "properties": {"url": {"type": "string", "format": "uri", "pattern": "^https?://", "maxLength": 4096}},
         "required": ["url"],
     }
     return {
@@ -124,7 +123,7 @@ def _classify_url() -> Json:
         "summary": "What is on a photo that lies on the web",
         "parameters": _PARAMETERS,
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
-        "responses": _answered("Answer", (408, 413, 415, 422, 429, 502, 504)),
+        "responses": _answered("Answer", (404, 408, 413, 415, 422, 429, 504)),
     }
 
 

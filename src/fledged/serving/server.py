@@ -50,7 +50,7 @@ def serve(
     """
     config = resolve(ServeConfig, settings)
     keys, metrics, tell = read_keys(config.access.keys_file), Metrics(), to_stderr if config.log else tell_nobody
-    with listen(config) as listener, decoders(config.decode) as pool:
+    with listen(config) as listener, decoders(config.decode, metrics.decoder_replaced) as pool:
         decode = pool.decode if pool else images.model_input
 
         def open_newest() -> Predictor:

@@ -53,7 +53,7 @@ class ByUrlConfig(Record):
     """POST /classify/url: photos that the server fetches itself, from the open internet alone."""
 
     enabled: bool = Field(False, description="Off by default: who may ask it makes your server ask others.")
-    timeout_s: float = Field(10, gt=0, le=300, description="For the whole fetch, redirects included; then 504.")
+    timeout_s: float = Field(10, gt=0, le=300, description="For the whole fetch, redirects included.")
     max_redirects: int = Field(3, ge=0, le=20, description="Each is vetted as the first address was.")
     at_once: int = Field(8, ge=1, le=256, description="Fetches at a time; as many more may wait.")
     allow_private: bool = Field(
