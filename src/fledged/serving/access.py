@@ -24,7 +24,8 @@ _HARMLESS = {"GET", "HEAD", "OPTIONS"}
 def guarded(app: ASGIApp, access: AccessConfig, own_name: str, keys: Keys, open_paths: Collection[str]) -> ASGIApp:
     """The same app for those who may ask.
 
-    421 for a name that is not ours, 403 for other sites' pages, 401 without a key, of which `open_paths` need none.
+    400 for a request of two lengths, 421 for a name that is not ours, 403 for other sites' pages, 401 without a key;
+    `open_paths` need none.
     """
     names = {"localhost", own_name.lower(), *(name.lower().rstrip(".") for name in access.allowed_hosts)}
 
@@ -32,7 +33,12 @@ def guarded(app: ASGIApp, access: AccessConfig, own_name: str, keys: Keys, open_
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         refusal = None
-        if not is_allowed(host, names):
+        if "content-length" in headers and "transfer-encoding" in headers:
+            # Two servers that believe different ones of them see different requests ("request smuggling").
+            refusal = _refusal(
+                400, "The request has two lengths", "Send Content-Length or Transfer-Encoding, not both."
+            )
+        elif not is_allowed(host, names):
             refusal = _refusal(
                 421,
                 "This server is not asked under this name",

@@ -50,11 +50,16 @@ def fetch_photo(url: str, config: ByUrlConfig, max_bytes: int) -> bytes:
     for _ in range(config.max_redirects + 1):
         place = _place(url)
         try:
-            with _connected(place, config, until_s) as connection:
-                answer = _asked(connection, place)
+            with (
+                _connected(place, config, until_s) as connection,
+                contextlib.closing(_asked(connection, place)) as answer,
+            ):
                 moved_to = answer.getheader("Location") if answer.status in _REDIRECTS else None
                 if moved_to is None:
-                    return _body(answer, max_bytes)
+                    photo = _body(answer, max_bytes)
+                    if time.monotonic() >= until_s:  # an end that is ours looks like one that is theirs
+                        raise TimeoutError
+                    return photo
                 url = urljoin(url, moved_to)
         except (OSError, http.client.HTTPException, ValueError) as error:
             if time.monotonic() >= until_s:

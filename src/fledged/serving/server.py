@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import signal
 import socket
@@ -65,6 +66,7 @@ def serve(
             warnings.catch_warnings(),
         ):
             warnings.filterwarnings("ignore", module=r"PIL\.")  # about clients' files: they are told, the log is not
+            logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not of what is no HTTP
             on_ready(_url(config.host, listener))
             server.run(sockets=[listener])
 
