@@ -26,6 +26,7 @@ from fledged.images import UInt8Array
 from fledged.products import Bundle, ClassScore, Failure, Prediction, Preprocess
 from fledged.progress import Report, silent
 from fledged.serving.files import read
+from fledged.serving.sessions import Session, Sessions
 from fledged.workspace import DEFAULT, Workspace, open_product
 
 Float32Array = npt.NDArray[np.float32]
@@ -44,9 +45,7 @@ _FORMATS = "Send a JPEG, PNG, WebP, GIF, BMP, PPM, TIFF, AVIF or HEIC photo."
 class Predictor:
     """Answers photos with one bundle. Any number of threads may call it at once."""
 
-    def __init__(
-        self, bundle: Bundle, session: onnxruntime.InferenceSession, decode: Decode = images.model_input
-    ) -> None:
+    def __init__(self, bundle: Bundle, session: Session, decode: Decode = images.model_input) -> None:
         self.bundle = bundle
         self.is_warm = False
         self._session = session
@@ -173,14 +172,19 @@ def load(
     work: str | os.PathLike[str] = DEFAULT,
     threads: int = 0,
     decode: Decode = images.model_input,
+    in_crowds: bool = False,
 ) -> Predictor:
     """Opens a bundle, its files verified, and runs it once. None takes the newest of the working folder.
 
     `bundle` may be a bundle, a folder with a `bundle.json`, or an id. `threads` are those of one inference; 0 takes
-    one a core; `decode` is what makes a model input of a photo's bytes. Raises ProductError.
+    one a core; `decode` is what makes a model input of a photo's bytes, and `in_crowds` is for servers, which answer
+    several at a time. Raises ProductError.
     """
     opened = _open(bundle, work)
-    predictor = Predictor(opened, _session(opened, n_workers(threads)), decode)
+    session: Session = _session(opened, n_workers(threads))
+    if in_crowds and n_workers(threads) > 1:
+        session = Sessions(session, _session(opened, 1))
+    predictor = Predictor(opened, session, decode)
     predictor.warm_up()
     return predictor
 

@@ -55,7 +55,7 @@ def serve(
         decode = pool.decode if pool else images.model_input
 
         def open_newest() -> Predictor:
-            return load(bundle, work=work, threads=config.threads, decode=decode)
+            return load(bundle, work=work, threads=config.threads, decode=decode, in_crowds=True)
 
         mark = marker(bundle, work) if config.watch else None
         switch = Switch(open_newest())
