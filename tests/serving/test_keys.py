@@ -32,7 +32,7 @@ def test_without_keys_it_is_open() -> None:
 def test_a_file_without_keys_is_an_error_and_never_an_open_server(tmp_path: Path, text: str) -> None:
     file = tmp_path / "keys"
     file.write_text(text)
-    with pytest.raises(ConfigError, match="secrets.token_urlsafe") as told:
+    with pytest.raises(ConfigError, match=r"secrets\.token_urlsafe") as told:
         read_keys(str(file), {})
     assert "short" not in str(told.value)
 

@@ -111,6 +111,7 @@ def test_bodies(safe_url: str, case: str) -> None:
 
 
 def test_a_request_behind_a_lie_is_never_taken_for_a_new_one(safe_url: str) -> None:
+    """B35 Content-Length and Transfer-Encoding with a second request behind (smuggling)"""
     smuggled = b"GET /model HTTP/1.1\r\nHost: localhost\r\n\r\n"
     head = HEAD.replace(b"Connection: close\r\n", b"")
     both = head + b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" % (len(smuggled) + 5)
