@@ -17,8 +17,8 @@ _ID = re.compile(r"[A-Z]\d\d ")
 _HEAD = """# Security, case by case
 
 What was tried against a running server and a bundle, and the test that tries it each time. Written by
-`python docs/security_cases.py` from those tests. "Passes" means that the test is in the suite, which does not pass without
-it; a case whose test needs something from elsewhere says so.
+`python docs/security_cases.py` from those tests. "Passes" means that the test is in the suite, which does not pass
+without it; a case whose test needs something from elsewhere says so.
 """
 
 
