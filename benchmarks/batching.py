@@ -86,8 +86,8 @@ def measure_http(bundle: Bundle, photos: list[bytes]) -> None:
     cores = len(os.sched_getaffinity(0))
     session = _session(bundle, 1)
 
-    def floor() -> object:
-        return _in_threads(
+    def floor() -> None:
+        _in_threads(
             lambda photo: session.run(None, {"photos": images.model_input(photo, bundle.preprocess)[None]}),
             photos,
             cores,

@@ -186,7 +186,7 @@ class Histogram(Record):
     counts: tuple[int, ...]  # one more than edges
 
 
-class Reference(Record):
+class Spread(Record):
     """How the answers to the photos that a bundle was judged on are spread, to tell later ones from."""
 
     n_photos: int

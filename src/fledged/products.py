@@ -29,10 +29,9 @@ from fledged.measured import ClassFigures as ClassFigures
 from fledged.measured import ConfidenceBin as ConfidenceBin
 from fledged.measured import Figure as Figure
 from fledged.measured import Leak as Leak
-from fledged.measured import LearningCurve, Overall, Slice, Spent, SplitFigures
+from fledged.measured import LearningCurve, Overall, Slice, Spent, SplitFigures, Spread
 from fledged.measured import LeftOutClass as LeftOutClass
 from fledged.measured import Parity as Parity
-from fledged.measured import Reference as Reference
 from fledged.measured import UnknownFigures as UnknownFigures
 from fledged.records import Record
 from fledged.settings.deploying import DeployConfig
@@ -289,7 +288,7 @@ class Bundle(Product):
     # None in bundles of before they were there, whose graph has no such output: they accept every photo.
     calibration: Calibration | None = None  # already inside the graph
     unknown: Unknown | None = None
-    reference: Reference | None = None  # to tell drift from; None in bundles of before it was recorded
+    spread: Spread | None = None  # of the answers, to tell drift from; None in bundles of before it was recorded
 
 
 class Package(Product):
@@ -305,6 +304,17 @@ class Package(Product):
     sha256: str  # of function.zip
     libraries: dict[str, str]  # name -> version
     is_compiled: bool  # its modules were compiled ahead for its version of Python
+    bundle_sha256: str = ""  # of bundle.zip, which goes to a bucket; "" where the bundle is in function.zip
+
+    @property
+    def bundle_key(self) -> str:
+        """What the bundle is called in its bucket: named by its content, so that none ever replaces another."""
+        return f"fledged/bundles/{self.bundle_sha256}.zip"
+
+    @property
+    def bundle_url(self) -> str:
+        """Where the function has its bundle from; "" where it is in function.zip."""
+        return f"s3://{self.settings.model.bucket}/{self.bundle_key}" if self.bundle_sha256 else ""
 
 
 class ClassScore(Record):

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fledged.exporting.reference import histogram
-from fledged.measured import Histogram, Reference
+from fledged.exporting.spread import histogram
+from fledged.measured import Histogram, Spread
 from fledged.serving.drift import MIN_PHOTOS, WINDOW, Window, psi
 
 COUNTS = st.lists(st.integers(0, 1000), min_size=2, max_size=12)
 
 
-def reference_of(values: np.ndarray) -> Reference:  # type: ignore[type-arg]
-    return Reference(n_photos=len(values), confidence=histogram(values), unknown_score=histogram(1 - values))
+def spread_of(values: np.ndarray) -> Spread:
+    return Spread(n_photos=len(values), confidence=histogram(values), unknown_score=histogram(1 - values))
 
 
 def test_the_index_is_that_of_the_formula() -> None:
@@ -37,7 +37,7 @@ def test_it_is_finite_and_never_negative(data: st.DataObject, counts: list[int])
 
 def test_photos_of_the_same_source_show_about_what_chance_does() -> None:
     draw = np.random.default_rng(7)
-    window = Window(reference_of(draw.beta(5, 1, 2000)))
+    window = Window(spread_of(draw.beta(5, 1, 2000)))
     for value in draw.beta(5, 1, WINDOW):
         window.add(float(value), float(1 - value))
     for drift in window.drifts():
@@ -48,7 +48,7 @@ def test_photos_of_the_same_source_show_about_what_chance_does() -> None:
 
 def test_photos_of_another_source_show() -> None:
     draw = np.random.default_rng(7)
-    window = Window(reference_of(draw.beta(5, 1, 2000)))
+    window = Window(spread_of(draw.beta(5, 1, 2000)))
     for value in draw.beta(2, 2, WINDOW):
         window.add(float(value), None)
     (drift,) = window.drifts()  # nobody added an unknown score
@@ -58,7 +58,7 @@ def test_photos_of_another_source_show() -> None:
 
 def test_the_window_rolls_and_begins_when_there_are_enough() -> None:
     draw = np.random.default_rng(7)
-    window = Window(reference_of(draw.beta(5, 1, 2000)))
+    window = Window(spread_of(draw.beta(5, 1, 2000)))
     for value in draw.beta(2, 2, MIN_PHOTOS - 1):
         window.add(float(value), 0.5)
     assert window.drifts() == []

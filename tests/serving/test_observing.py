@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fledged.exporting.reference import histogram
-from fledged.measured import Reference
+from fledged.exporting.spread import histogram
+from fledged.measured import Spread
 from fledged.serving.keys import read_keys
 from fledged.serving.observing import to_stderr
 from fledged.serving.predictor import Predictor
@@ -137,7 +137,7 @@ def test_the_text_is_of_the_format(client: httpx.Client) -> None:
 
 def test_drift_is_there_where_the_bundle_has_a_reference(predictor: Predictor) -> None:
     values = np.random.default_rng(7).random(500)
-    changed = {"reference": Reference(n_photos=500, confidence=histogram(values))}
+    changed = {"spread": Spread(n_photos=500, confidence=histogram(values))}
     other = Predictor(predictor.bundle.model_copy(update=changed), predictor._session)
     with serving(other) as url, httpx.Client(base_url=url, timeout=30) as client:
         for _ in range(5):

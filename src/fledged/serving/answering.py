@@ -31,13 +31,13 @@ def answer(
     state.n_photos = len(uploads)
     if len(uploads) == 1:
         return _result(served, uploads[0], asked, metrics)
-    results = []
+    results: list[dict[str, object]] = []
     for upload in uploads:
         try:
             results.append(_result(served, upload, asked, metrics))
         except RequestError as error:
-            failed = {"file": upload.name, "status": error.status, "error": error.what, "remedy": error.remedy}
-            results.append(failed)
+            told = {"error": error.what, "remedy": error.remedy}
+            results.append({"file": upload.name, "status": error.status, **told})
     return {"results": results}
 
 

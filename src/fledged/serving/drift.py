@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fledged.measured import Histogram, Reference
+from fledged.measured import Histogram, Spread
 
 WINDOW = 1000  # photos
 MIN_PHOTOS = 100  # fewer say nothing
@@ -25,7 +25,7 @@ MIN_PHOTOS = 100  # fewer say nothing
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How far the answers of now are from those of the reference."""
+    """How far the answers of now are from those to the photos that the bundle was judged on."""
 
     of: str  # confidence or unknown_score
     psi: float
@@ -36,12 +36,12 @@ class Drift:
 class Window:
     """The last answers of one bundle, binned; any thread may add to it."""
 
-    def __init__(self, reference: Reference | None) -> None:
+    def __init__(self, spread: Spread | None) -> None:
         self._histograms: dict[str, Histogram] = {}
-        if reference is not None:
-            self._histograms["confidence"] = reference.confidence
-            if reference.unknown_score is not None:
-                self._histograms["unknown_score"] = reference.unknown_score
+        if spread is not None:
+            self._histograms["confidence"] = spread.confidence
+            if spread.unknown_score is not None:
+                self._histograms["unknown_score"] = spread.unknown_score
         self._bins: dict[str, deque[int]] = {of: deque(maxlen=WINDOW) for of in self._histograms}
         self._lock = threading.Lock()
 
@@ -53,7 +53,7 @@ class Window:
                     self._bins[of].append(bisect.bisect_right(self._histograms[of].edges, value))
 
     def drifts(self) -> list[Drift]:
-        """One for each figure; none where the bundle has no reference, or fewer than MIN_PHOTOS were answered."""
+        """One for each figure; none where the bundle has no spread of them, or fewer than MIN_PHOTOS were answered."""
         found = []
         with self._lock:
             bins = {of: list(each) for of, each in self._bins.items() if len(each) >= MIN_PHOTOS}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -26,7 +26,7 @@ class Metrics:
         self._started_s = time.time()
         self._requests: Counter[tuple[str, str, int]] = Counter()
         self._buckets: Counter[tuple[str, int]] = Counter()
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
         self._counts: Counter[tuple[str, str]] = Counter()
         self._n_bytes = 0
 
@@ -36,7 +36,7 @@ class Metrics:
             self._requests[route, method, status] += 1
             first = next((i for i, most in enumerate(BUCKETS_S) if seconds <= most), len(BUCKETS_S))
             self._buckets[route, first] += 1
-            self._seconds[route] += seconds  # type: ignore[assignment]  # a Counter counts seconds as well
+            self._seconds[route] += seconds
             self._n_bytes += n_bytes
 
     def photo(self, result: str) -> None:
@@ -67,20 +67,19 @@ class Metrics:
         )
         yield from _histogram(buckets, seconds)
         refused = sum(n for (_, _, status), n in requests.items() if status == 429)
-        yield from family("fledged_refused_total", "counter", "Requests refused as the line was full.", [({}, refused)])
-        received = [({}, float(n_bytes))]
-        yield from family("fledged_received_bytes_total", "counter", "Bytes in bodies of requests.", received)
+        yield from _one("fledged_refused_total", "counter", "Requests refused as the line was full.", refused)
+        yield from _one("fledged_received_bytes_total", "counter", "Bytes in bodies of requests.", n_bytes)
         for name, label, known, words in (
             ("photos", "result", ("accepted", "unknown", "failed"), "Photos by what was answered."),
             ("reloads", "result", ("taken", "refused", "restored"), "Changes of the bundle that is served."),
         ):
             samples = (({label: each}, float(counts.get((name, each), 0))) for each in known)
             yield from family(f"fledged_{name}_total", "counter", words, samples)
-        replaced = [({}, float(counts.get(("decoders", "replaced"), 0)))]
+        replaced = counts.get(("decoders", "replaced"), 0)
         words = "Processes that decode photos that had to be replaced."
-        yield from family("fledged_decoders_replaced_total", "counter", words, replaced)
-        began = [({}, self._started_s)]
-        yield from family("process_start_time_seconds", "gauge", "When the server began, since 1970.", began)
+        yield from _one("fledged_decoders_replaced_total", "counter", words, replaced)
+        words = "When the server began, in seconds since 1970."
+        yield from _one("process_start_time_seconds", "gauge", words, self._started_s)
 
 
 def family(name: str, kind: str, words: str, samples: Iterable[Sample]) -> Iterator[str]:
@@ -90,6 +89,10 @@ def family(name: str, kind: str, words: str, samples: Iterable[Sample]) -> Itera
         yield f"# HELP {name} {words}"
         yield f"# TYPE {name} {kind}"
         yield from written
+
+
+def _one(name: str, kind: str, words: str, value: float) -> Iterator[str]:
+    return family(name, kind, words, [({}, value)])
 
 
 def _histogram(buckets: Counter[tuple[str, int]], seconds: dict[str, float]) -> Iterator[str]:

@@ -5,7 +5,7 @@ The schemas of answers are those of the records that are answered, so they canno
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
 
 from pydantic.json_schema import models_json_schema
@@ -193,8 +193,7 @@ def _schemas() -> Json:
         "required": [*of_file, *prediction["properties"]],
     }
     failed = _object({"file": file, "status": {"type": "integer"}, "error": _TEXT, "remedy": _TEXT})
-    each: Json = {"anyOf": [_ref("Answer"), _ref("Failed")]}
-    several = _object({"results": {"type": "array", "items": each}})
+    several = _object({"results": {"type": "array", "items": {"anyOf": [_ref("Answer"), _ref("Failed")]}}})
     return schemas | {
         "Answer": answer,
         "Failed": {**failed, "description": "A photo among several that cannot be answered."},
@@ -221,7 +220,10 @@ def _model() -> Json:
             "parity": _ref("Parity"),
             **maybe,
             "limits": _object({"max_megabytes": _NUMBER, "top_k": {"type": "integer"}}),
-        }
+            "heatmap_cells": {"type": ["integer", "null"]},
+            "feedback": {"type": "boolean"},
+        },
+        optional=("heatmap_cells", "feedback"),
     )
 
 
@@ -235,11 +237,11 @@ def _version() -> Json:
     return _object({**dict.fromkeys(names, _TEXT), "classes": classes, "created_at": created})
 
 
-def _object(properties: Mapping[str, object]) -> Json:
+def _object(properties: Mapping[str, object], optional: Collection[str] = ()) -> Json:
     return {
         "type": "object",
         "properties": dict(properties),
-        "required": list(properties),
+        "required": [name for name in properties if name not in optional],
         "additionalProperties": False,
     }
 

@@ -46,4 +46,4 @@ class Switch:
 
 
 def _served(predictor: Predictor) -> Served:
-    return Served(predictor, Window(predictor.bundle.reference))
+    return Served(predictor, Window(predictor.bundle.spread))

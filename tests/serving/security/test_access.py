@@ -123,7 +123,7 @@ CASES: dict[str, tuple[str, str, str, dict[str, str], int]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_access(clients: dict[str, httpx.Client], case: str) -> None:
     server, method, path, headers, status = CASES[case]
-    raw = {name: value.encode("latin-1") for name, value in headers.items()}
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     content = jpeg("red") if method == "POST" else b""
     answer = clients[server].request(method, path, headers=raw, content=content)
     assert answer.status_code == status, answer.text

@@ -53,7 +53,7 @@ def with_weights(**changes: object) -> bytes:
                 weights.external_data.add(key=key, value=str(changes[key]))
     if "dims" in changes:
         del weights.dims[:]
-        weights.dims.extend(changes["dims"])  # type: ignore[arg-type]
+        weights.dims.extend(changes["dims"])
     return bytes(model.SerializeToString())
 
 

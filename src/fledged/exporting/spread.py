@@ -10,19 +10,19 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fledged.measured import Histogram, Reference
+from fledged.measured import Histogram, Spread
 from fledged.products import Report
 
 _BINS = 10
 
 
-def reference_of(report: Report) -> Reference | None:
+def spread_of(report: Report) -> Spread | None:
     """Histograms of the report's confidences and unknown scores; None where no photo was answered."""
     answers = report.predictions().filter(pl.col("error").is_null())
     if answers.is_empty():
         return None
     scores = answers["unknown_score"].to_numpy() if "unknown_score" in answers.columns else None
-    return Reference(
+    return Spread(
         n_photos=answers.height,
         confidence=histogram(answers["confidence"].to_numpy()),
         unknown_score=None if scores is None else histogram(scores),
