@@ -19,10 +19,8 @@ from starlette.types import ASGIApp
 
 from fledged.engine import n_workers
 from fledged.errors import RequestError
-from fledged.serving import openapi
 from fledged.serving.access import guarded
 from fledged.serving.answering import Asked, answer
-from fledged.serving.docs_page import docs_page
 from fledged.serving.facts import metrics_text, model_facts, version_facts
 from fledged.serving.headers import with_headers
 from fledged.serving.keys import Keys
@@ -165,13 +163,17 @@ def _fact_routes(switch: Switch, config: ServeConfig, metrics: Metrics, line: Li
         return Response(metrics_text(metrics, switch, line), media_type=MEDIA_TYPE)
 
     @functools.cache
-    def document() -> dict[str, object]:  # when it is first asked for: it takes longer than an answer
+    def document() -> dict[str, object]:
+        from fledged.serving import openapi  # when it is first asked for: pydantic's schemas take longer than an answer
+
         return openapi.document(config)
 
     async def openapi_document(request: Request) -> Response:
         return JSONResponse(document())
 
     async def docs(request: Request) -> Response:
+        from fledged.serving.docs_page import docs_page
+
         return HTMLResponse(docs_page(document(), f"{request.url.scheme}://{request.url.netloc}"))
 
     return [
