@@ -305,6 +305,8 @@ def _deep_grey_to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is"
     text = " ".join(str(error).split())[:200]
     if "truncated" in text or "Truncated" in text:
         return "truncated: the file ends before the photo does"

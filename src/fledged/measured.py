@@ -177,3 +177,18 @@ class Parity(Record):
     label_agreement: float
     max_abs_difference: float  # of any class probability
     max_abs_score_difference: float | None = None  # of the unknown score; None for a model without
+
+
+class Histogram(Record):
+    """Counts of a figure in bins; a value that is an edge is in the bin above it."""
+
+    edges: tuple[float, ...]  # between the bins, ascending
+    counts: tuple[int, ...]  # one more than edges
+
+
+class Spread(Record):
+    """How the answers to the photos that a bundle was judged on are spread, to tell later ones from."""
+
+    n_photos: int
+    confidence: Histogram  # of the top class
+    unknown_score: Histogram | None = None  # None for a model without

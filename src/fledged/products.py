@@ -29,7 +29,7 @@ from fledged.measured import ClassFigures as ClassFigures
 from fledged.measured import ConfidenceBin as ConfidenceBin
 from fledged.measured import Figure as Figure
 from fledged.measured import Leak as Leak
-from fledged.measured import LearningCurve, Overall, Slice, Spent, SplitFigures
+from fledged.measured import LearningCurve, Overall, Slice, Spent, SplitFigures, Spread
 from fledged.measured import LeftOutClass as LeftOutClass
 from fledged.measured import Parity as Parity
 from fledged.measured import UnknownFigures as UnknownFigures
@@ -288,6 +288,7 @@ class Bundle(Product):
     # None in bundles of before they were there, whose graph has no such output: they accept every photo.
     calibration: Calibration | None = None  # already inside the graph
     unknown: Unknown | None = None
+    spread: Spread | None = None  # of the answers, to tell drift from; None in bundles of before it was recorded
 
 
 class Package(Product):

@@ -137,6 +137,11 @@ class Workspace:
         what = "is not unique" if matches else "does not exist"
         raise ProductError(f"The {kind.kind} `{wanted}` {what}", where=self.root, remedy=f"There are: {listed}.")
 
+    def newest(self, kind: type[AnyProduct]) -> Path | None:
+        """Where the newest product of a kind lies, not opened; None if there is none."""
+        product_id = self._latest().get(kind.kind)
+        return self.folder(kind.kind, product_id) if product_id else None
+
     def all(self, kind: type[AnyProduct]) -> Iterator[AnyProduct]:
         """Every product of a kind, whole and of this format, by id."""
         for record in sorted(self.root.glob(f"{kind.kind}s/*/{kind.kind}.json")):

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fledged.collecting.addresses import CheckedTransport, is_public
+from fledged.addresses import is_public
+from fledged.collecting.addresses import CheckedTransport
 from tests.collecting import servers
 from tests.collecting.photos import photo
 

@@ -10,8 +10,11 @@ import pytest
 
 from fledged.products import Bundle
 from fledged.serving.app import create_app
+from fledged.serving.keys import Keys
+from fledged.serving.observing import Tell, tell_nobody
 from fledged.serving.predictor import Predictor, load
 from fledged.serving.server import listen, make_server
+from fledged.serving.switch import Switch
 from fledged.settings.results import ServeConfig
 from tests.bundles import make_tiny_bundle
 
@@ -44,11 +47,13 @@ def client(url: str) -> Iterator[httpx.Client]:
 
 
 @contextlib.contextmanager
-def serving(predictor: Predictor, **settings: object) -> Iterator[str]:
+def serving(
+    answering: Predictor | Switch, keys: Keys | None = None, tell: Tell = tell_nobody, **settings: object
+) -> Iterator[str]:
     """A real server on a free port for as long as the block lasts."""
     config = ServeConfig.model_validate({"port": 0, **settings})
     with listen(config) as listener:
-        server = make_server(create_app(predictor, config), config)
+        server = make_server(create_app(answering, config, keys=keys, tell=tell), config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -156,7 +156,7 @@ def _connected(url: str) -> socket.socket:
 
 def test_a_client_that_asks_first_need_not_send_what_is_too_large(url: str) -> None:
     with _connected(url) as connection:
-        head = "POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 900000000\r\nExpect: 100-continue\r\n\r\n"
+        head = "POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900000000\r\nExpect: 100-continue\r\n\r\n"
         connection.sendall(head.encode())
         assert connection.recv(100).startswith(b"HTTP/1.1 413")
 
@@ -166,7 +166,7 @@ def test_a_client_that_goes_away_leaves_no_trace(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         with _connected(url) as connection:
-            connection.sendall(b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nonly this")
+            connection.sendall(b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nonly this")
         assert client.get("/livez").status_code == 200
         time.sleep(0.2)
     assert not caplog.records
@@ -290,7 +290,7 @@ def test_more_than_can_wait_are_refused_and_told_when_to_try_again(predictor: Pr
     gate = threading.Event()
 
     class Held(Predictor):
-        def predict(self, photo: Photo, top_k: int = 5) -> Prediction:
+        def predict(self, photo: Photo, top_k: int = 5, *, explain: bool = False) -> Prediction:
             gate.wait(20)
             return predictor.predict(photo, top_k)
 
@@ -316,7 +316,7 @@ def test_more_than_can_wait_are_refused_and_told_when_to_try_again(predictor: Pr
 
 def test_an_answer_that_takes_too_long_is_one_that_says_so(predictor: Predictor) -> None:
     class Slow(Predictor):
-        def predict(self, photo: Photo, top_k: int = 5) -> Prediction:
+        def predict(self, photo: Photo, top_k: int = 5, *, explain: bool = False) -> Prediction:
             time.sleep(1)
             return predictor.predict(photo, top_k)
 

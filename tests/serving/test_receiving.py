@@ -45,7 +45,7 @@ def until_closed(connection: socket.socket, pieces: list[bytes], pause_s: float 
     return told, time.monotonic() - start_s
 
 
-HEAD = b"POST /classify HTTP/1.1\r\nHost: here\r\nContent-Length: 1000\r\n"
+HEAD = b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_who_does_not_send_a_whole_request_in_time_is_let_go(
 
 def test_a_second_request_on_a_connection_is_timed_as_well(address: tuple[str, int]) -> None:
     def asked() -> bytes:
-        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n")
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
         told = b""
         while not told.endswith(b'"alive"}'):  # head and body may come one by one
             told += connection.recv(4096)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
@@ -41,7 +42,8 @@ def test_it_answers_until_it_is_stopped_and_ends_without_an_error(work: Path, st
             process.send_signal(stop)  # while a connection is still open
             assert process.wait(15) == 0
         assert process.stdout.read() == ""
-        assert process.stderr.read() == ""
+        told = [json.loads(line) for line in process.stderr.read().splitlines()]
+    assert [line["status"] for line in told] == [200, 415, 422, 422]
 
 
 def test_it_can_be_stopped_from_the_moment_that_it_is_announced(work: Path) -> None:

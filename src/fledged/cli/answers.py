@@ -62,6 +62,7 @@ def serve(
     work: Work = DEFAULT,
     host: Annotated[str | None, typer.Option(help="Address to listen on; loopback unless given.")] = None,
     port: Annotated[int | None, typer.Option(help="0 takes a free port.")] = None,
+    watch: Annotated[bool | None, typer.Option("--watch", help="Take up a newer bundle by itself.")] = None,
     assign: Assign = None,
 ) -> None:
     """Answer photos over HTTP, with a page to drop them on. Needs no torch."""
@@ -69,7 +70,7 @@ def serve(
     def ready(url: str) -> None:
         print(f"Serving {url}\nTry it:  curl -F photo=@PHOTO {url.rstrip('/')}/classify\nStop it: Ctrl-C", flush=True)
 
-    fledged.serve(bundle, work=work, on_ready=ready, **settings_of("serve", assign, host=host, port=port))
+    fledged.serve(bundle, work=work, on_ready=ready, **settings_of("serve", assign, host=host, port=port, watch=watch))
 
 
 @app.command()

@@ -8,7 +8,6 @@ differently the second time ("DNS rebinding").
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable
@@ -17,27 +16,8 @@ from typing import Any
 import httpcore
 import httpx
 
+from fledged.addresses import is_public
 from fledged.collecting.offers import Refusal
-
-# Services of clouds that answer on public addresses, to their machines only.
-_METADATA = {ipaddress.ip_address("168.63.129.16"), ipaddress.ip_address("192.0.0.192")}
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the open internet, with IPv4 in IPv6 taken for what it stands for."""
-    try:
-        ip: _Address = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if ip in _NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip in _METADATA)
 
 
 async def look_up(host: str, port: int, *, allow_private: bool) -> list[str]:

@@ -12,6 +12,7 @@ from fledged.errors import ProductError
 from fledged.exporting.card import model_card
 from fledged.exporting.compose import Top, compose
 from fledged.exporting.parity import measure
+from fledged.exporting.spread import spread_of
 from fledged.networks.inference import load_classifier, load_regions
 from fledged.products import Bundle, Dataset, Report, Run
 from fledged.settings.results import ExportConfig
@@ -61,6 +62,7 @@ def export(
             fledged=fledged.__version__,
             calibration=run.calibration,
             unknown=run.unknown,
+            spread=spread_of(judged),
         )
         folder = workspace.folder("bundle", bundle_id)
         write_bytes(folder / "model.onnx", model_onnx)

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from importlib.metadata import version
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import onnxruntime
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from fledged.engine import n_workers
 from fledged.errors import RequestError
+from fledged.serving.access import guarded
+from fledged.serving.answering import Asked, answer
+from fledged.serving.facts import metrics_text, model_facts, version_facts
 from fledged.serving.headers import with_headers
+from fledged.serving.keys import Keys
 from fledged.serving.line import Line
+from fledged.serving.metrics import MEDIA_TYPE, Metrics
+from fledged.serving.observing import Tell, observed, tell_nobody
 from fledged.serving.predictor import Predictor
+from fledged.serving.switch import Switch
 from fledged.serving.uploads import Upload, photos_in, read_body
 from fledged.settings.results import ServeConfig
 
@@ -28,6 +38,7 @@ _PAGE_FILES = {
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
     "/camera.js": ("camera.js", "text/javascript"),
+    "/docs.css": ("docs.css", "text/css"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 
@@ -44,54 +55,51 @@ _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
+_CORS: dict[str, Any] = {
+    "allow_methods": ["GET", "POST"],
+    "allow_headers": ["Authorization", "Content-Type", "X-API-Key"],
+    "expose_headers": ["Retry-After"],
+}
+
+_MAX_URL_BODY = 16 * 1024
+
 _REMEDIES = {
     404: "POST photos to /classify, or open / in a browser.",
     405: "POST photos to /classify; the other addresses are read with GET.",
 }
 
 
-def create_app(predictor: Predictor, config: ServeConfig) -> Starlette:
-    """The HTTP face of a predictor."""
+def create_app(
+    answering: Predictor | Switch,
+    config: ServeConfig,
+    *,
+    keys: Keys | None = None,
+    metrics: Metrics | None = None,
+    tell: Tell = tell_nobody,
+) -> ASGIApp:
+    """The HTTP face of a predictor, or of whichever one a switch holds; `tell` is given a record of each request."""
     # Both log what is odd about the bytes that a client sends; the client is told, the log is not.
     for parser in ("python_multipart", "PIL"):
         logging.getLogger(parser).setLevel(logging.CRITICAL)
-    max_bytes = int(config.max_megabytes * 2**20)
+    switch = answering if isinstance(answering, Switch) else Switch(answering)
+    metrics = metrics or Metrics()
     # As many photos at a time as there are cores; the others wait in line while the event loop stays free.
     line = Line(n_workers(0), config.max_waiting, config.deadline_s)
-
-    async def classify(request: Request) -> Response:
-        top_k = _top_k(request, config.top_k)
-        line.check()
-        body = await read_body(request, max_bytes)
-        content_type = request.headers.get("content-type", "")
-        return await line.run(lambda: _answer(predictor, body, content_type, top_k))
-
-    async def livez(request: Request) -> Response:
-        return JSONResponse({"status": "alive"})
-
-    async def readyz(request: Request) -> Response:
-        if predictor.is_warm:
-            return JSONResponse({"status": "ready", "bundle_id": predictor.bundle.id})
-        return JSONResponse({"status": "warming up"}, 503)
-
-    facts, model = _version(predictor), _model(predictor, config)
-
-    async def version_facts(request: Request) -> Response:
-        return JSONResponse(facts)
-
-    async def model_facts(request: Request) -> Response:
-        return JSONResponse(model)
-
+    routes = [
+        *_photo_routes(switch, config, metrics, line),
+        *_fact_routes(switch, config, metrics, line),
+        *(_page_route(path, *file) for path, file in _PAGE_FILES.items()),
+    ]
+    open_paths = {"/livez", "/readyz", "/openapi.json", "/docs", *_PAGE_FILES}
+    access = config.access
+    cors = [Middleware(CORSMiddleware, allow_origins=access.allow_origins, **_CORS)] if access.allow_origins else []
     app = Starlette(
-        routes=[
-            Route("/classify", classify, methods=["POST"]),
-            Route("/livez", livez),
-            Route("/readyz", readyz),
-            Route("/version", version_facts),
-            Route("/model", model_facts),
-            *(_page_route(path, *file) for path, file in _PAGE_FILES.items()),
+        routes=routes,
+        middleware=[
+            Middleware(with_headers, headers=_SECURITY_HEADERS),
+            *cors,
+            Middleware(guarded, access=access, own_name=config.host, keys=keys or Keys(), open_paths=open_paths),
         ],
-        middleware=[Middleware(with_headers, headers=_SECURITY_HEADERS)],
         exception_handlers={
             RequestError: _on_request_error,
             HTTPException: _on_http_exception,
@@ -100,27 +108,83 @@ def create_app(predictor: Predictor, config: ServeConfig) -> Starlette:
         },
     )
     app.router.redirect_slashes = False
-    return app
+    return observed(app, metrics, tell, {route.path for route in routes})
 
 
-def _answer(predictor: Predictor, body: bytes, content_type: str, top_k: int) -> Response:
-    """Runs in a thread: takes the request apart, decodes and infers."""
-    uploads = photos_in(body, content_type)
-    if len(uploads) == 1:
-        return JSONResponse(_result(predictor, uploads[0], top_k))
-    results = []
-    for upload in uploads:
-        try:
-            results.append(_result(predictor, upload, top_k))
-        except RequestError as error:
-            results.append({"file": upload.name, "status": error.status, **_problem(error.what, error.remedy)})
-    return JSONResponse({"results": results})
+def _photo_routes(switch: Switch, config: ServeConfig, metrics: Metrics, line: Line) -> list[Route]:
+    max_bytes = int(config.max_megabytes * 2**20)
+
+    async def answered(request: Request, uploads: Callable[[], list[Upload]]) -> Response:
+        asked = Asked(_top_k(request, config.top_k), _explain(request))
+        return await line.run(lambda: JSONResponse(answer(switch.now, uploads(), asked, metrics, request.state)))
+
+    async def classify(request: Request) -> Response:
+        _top_k(request, config.top_k), _explain(request)  # told before the photo is received
+        line.check()
+        body = await read_body(request, max_bytes)
+        content_type = request.headers.get("content-type", "")
+        return await answered(request, lambda: photos_in(body, content_type))
+
+    routes = [Route("/classify", classify, methods=["POST"])]
+    if config.by_url.enabled:
+        from fledged.serving.fetching import fetch_photo, url_in  # half of it is the standard library's HTTP and TLS
+
+        # Fetching waits for other servers: it has a line of its own, and takes no core from photos that are here.
+        fetches = Line(config.by_url.at_once, config.by_url.at_once, config.deadline_s)
+
+        async def classify_url(request: Request) -> Response:
+            _top_k(request, config.top_k), _explain(request)
+            line.check()
+            url = url_in(await read_body(request, min(max_bytes, _MAX_URL_BODY)))
+            photo = await fetches.run(lambda: fetch_photo(url, config.by_url, max_bytes))
+            return await answered(request, lambda: [Upload(None, photo)])
+
+        routes.append(Route("/classify/url", classify_url, methods=["POST"]))
+    return routes
 
 
-def _result(predictor: Predictor, upload: Upload, top_k: int) -> dict[str, object]:
-    prediction = predictor.predict(upload.data, top_k)
-    # `file` and `predicted` are what the clients of earlier classifiers read; those of ours look at `accepted` first.
-    return {"file": upload.name, "predicted": prediction.label, **prediction.model_dump(mode="json")}
+def _fact_routes(switch: Switch, config: ServeConfig, metrics: Metrics, line: Line) -> list[Route]:
+    async def livez(request: Request) -> Response:
+        return JSONResponse({"status": "alive"})
+
+    async def readyz(request: Request) -> Response:
+        predictor = switch.now.predictor
+        if predictor.is_warm:
+            return JSONResponse({"status": "ready", "bundle_id": predictor.bundle.id})
+        return JSONResponse({"status": "warming up"}, 503)
+
+    async def version(request: Request) -> Response:
+        return JSONResponse(version_facts(switch.now.predictor.bundle))
+
+    async def model(request: Request) -> Response:
+        return JSONResponse(model_facts(switch.now.predictor.bundle, config))
+
+    async def metrics_page(request: Request) -> Response:
+        return Response(metrics_text(metrics, switch, line), media_type=MEDIA_TYPE)
+
+    @functools.cache
+    def document() -> dict[str, object]:
+        from fledged.serving import openapi  # when it is first asked for: pydantic's schemas take longer than an answer
+
+        return openapi.document(config)
+
+    async def openapi_document(request: Request) -> Response:
+        return JSONResponse(document())
+
+    async def docs(request: Request) -> Response:
+        from fledged.serving.docs_page import docs_page
+
+        return HTMLResponse(docs_page(document(), f"{request.url.scheme}://{request.url.netloc}"))
+
+    return [
+        Route("/livez", livez),
+        Route("/readyz", readyz),
+        Route("/version", version),
+        Route("/model", model),
+        Route("/metrics", metrics_page),
+        Route("/openapi.json", openapi_document),
+        Route("/docs", docs),
+    ]
 
 
 def _top_k(request: Request, default: int) -> int:
@@ -132,18 +196,11 @@ def _top_k(request: Request, default: int) -> int:
     return int(text)
 
 
-def _version(predictor: Predictor) -> dict[str, object]:
-    bundle = predictor.bundle
-    names = bundle.model_dump(mode="json", include={"run_id", "dataset_id", "snapshot_id", "classes", "created_at"})
-    versions = {"fledged": version("fledged"), "onnxruntime": onnxruntime.__version__}
-    return {**versions, "bundle_id": bundle.id, **names}
-
-
-def _model(predictor: Predictor, config: ServeConfig) -> dict[str, object]:
-    bundle = predictor.bundle
-    told = {"classes", "preprocess", "backbone", "accuracy", "parity", "calibration", "unknown"}
-    limits = {"max_megabytes": config.max_megabytes, "top_k": config.top_k}
-    return {"bundle_id": bundle.id, **bundle.model_dump(mode="json", include=told), "limits": limits}
+def _explain(request: Request) -> bool:
+    text = request.query_params.get("explain", "0")
+    if text not in ("0", "1"):
+        raise RequestError("`explain` is neither 0 nor 1", status=400, remedy="Write ?explain=1 for a heatmap.")
+    return text == "1"
 
 
 def _page_route(path: str, name: str, media_type: str) -> Route:

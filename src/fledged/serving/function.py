@@ -20,10 +20,12 @@ from mangum import Mangum
 
 import fledged
 from fledged.serving.app import create_app
+from fledged.serving.keys import read_keys
 from fledged.serving.objects import fetched
 from fledged.serving.predictor import load
 from fledged.settings.deploying import PHOTO_MEGABYTES
 from fledged.settings.results import ServeConfig
+from fledged.settings.serving import AccessConfig
 
 _HOW = "Send an HTTP request by way of a function URL or an API Gateway; GET / shows how."
 
@@ -86,4 +88,7 @@ def _folder() -> Path:
 
 logging.getLogger("mangum").setLevel(logging.ERROR)
 _predictor = load(_folder())
-_adapter = Mangum(create_app(_predictor, ServeConfig(max_megabytes=PHOTO_MEGABYTES)), lifespan="off")
+# Names are AWS's to give, and photos are decoded here: nothing else runs in this process meanwhile.
+_settings = ServeConfig(max_megabytes=PHOTO_MEGABYTES, access=AccessConfig(allowed_hosts=("*",)))
+_app: Any = create_app(_predictor, _settings, keys=read_keys(""))  # Mangum has types of its own for the same thing
+_adapter = Mangum(_app, lifespan="off")

@@ -18,6 +18,7 @@ class Line:
 
     def __init__(self, n_at_once: int, n_waiting: int, deadline_s: float) -> None:
         self._pool = ThreadPoolExecutor(n_at_once, thread_name_prefix="answer")
+        self._n_at_once = n_at_once
         self._n_places = n_at_once + n_waiting
         self._deadline_s = deadline_s
         self._lock = threading.Lock()
@@ -27,6 +28,11 @@ class Line:
         """Raises RequestError (429) where the line is full: before a photo is received that nobody could answer."""
         if self._n_taken >= self._n_places:
             raise _full()
+
+    def lengths(self) -> tuple[int, int]:
+        """How many are worked for, and how many wait."""
+        n_taken = self._n_taken
+        return min(n_taken, self._n_at_once), max(0, n_taken - self._n_at_once)
 
     async def run(self, work: Callable[[], Answer]) -> Answer:
         """What `work` returns. Raises RequestError: 429 where the line is full, 504 where it takes too long.

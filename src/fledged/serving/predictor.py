@@ -10,7 +10,7 @@ import itertools
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,13 +23,15 @@ from fledged import images
 from fledged.engine import n_workers
 from fledged.errors import ProductError, RequestError
 from fledged.images import UInt8Array
-from fledged.products import Bundle, ClassScore, Failure, Prediction
+from fledged.products import Bundle, ClassScore, Failure, Prediction, Preprocess
 from fledged.progress import Report, silent
 from fledged.serving.files import read
+from fledged.serving.sessions import Session, Sessions
 from fledged.workspace import DEFAULT, Workspace, open_product
 
 Float32Array = npt.NDArray[np.float32]
 Photo = str | os.PathLike[str] | bytes | Image.Image | UInt8Array
+Decode = Callable[[bytes, Preprocess], UInt8Array]  # raises BadPhoto
 _Decoded = tuple[Path, UInt8Array | Failure, float]  # file, model input, seconds of decoding
 
 MODEL = "model.onnx"
@@ -43,10 +45,11 @@ _FORMATS = "Send a JPEG, PNG, WebP, GIF, BMP, PPM, TIFF, AVIF or HEIC photo."
 class Predictor:
     """Answers photos with one bundle. Any number of threads may call it at once."""
 
-    def __init__(self, bundle: Bundle, session: onnxruntime.InferenceSession) -> None:
+    def __init__(self, bundle: Bundle, session: Session, decode: Decode = images.model_input) -> None:
         self.bundle = bundle
         self.is_warm = False
         self._session = session
+        self._decode_bytes = decode
 
     def warm_up(self) -> None:
         """Run the model once, as it will be run; only then is the predictor ready. Raises ProductError."""
@@ -71,7 +74,7 @@ class Predictor:
         probabilities_NC, scores_N = self._session.run(["probabilities", "unknown_score"], {"photos": batch})
         return probabilities_NC, scores_N
 
-    def predict(self, photo: Photo, top_k: int = TOP_K) -> Prediction:
+    def predict(self, photo: Photo, top_k: int = TOP_K, *, explain: bool = False) -> Prediction:
         """The answer for a file, its bytes, a Pillow picture or an RGB array (height, width, 3).
 
         Pictures and arrays are taken as they are. A large JPEG file is decoded at a reduced size, so its answer may
@@ -141,7 +144,7 @@ class Predictor:
         if not data:
             raise RequestError("This file is empty", status=400, where=where, remedy="Send the photo again.")
         try:
-            return images.model_input(data, how)
+            return self._decode_bytes(data, how)
         except images.NotAPhoto as error:
             raise RequestError(f"This is {error}", status=415, where=where, remedy=_FORMATS) from error
         except images.BadPhoto as error:
@@ -168,14 +171,20 @@ def load(
     *,
     work: str | os.PathLike[str] = DEFAULT,
     threads: int = 0,
+    decode: Decode = images.model_input,
+    in_crowds: bool = False,
 ) -> Predictor:
     """Opens a bundle, its files verified, and runs it once. None takes the newest of the working folder.
 
     `bundle` may be a bundle, a folder with a `bundle.json`, or an id. `threads` are those of one inference; 0 takes
-    one a core. Raises ProductError.
+    one a core; `decode` is what makes a model input of a photo's bytes, and `in_crowds` is for servers, which answer
+    several at a time. Raises ProductError.
     """
     opened = _open(bundle, work)
-    predictor = Predictor(opened, _session(opened, n_workers(threads)))
+    session: Session = _session(opened, n_workers(threads))
+    if in_crowds and n_workers(threads) > 1:
+        session = Sessions(session, _session(opened, 1))
+    predictor = Predictor(opened, session, decode)
     predictor.warm_up()
     return predictor
 

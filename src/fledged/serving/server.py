@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import signal
 import socket
@@ -12,14 +13,21 @@ import warnings
 from collections.abc import Callable, Iterator
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
+from fledged import images
 from fledged.config import resolve
 from fledged.errors import ConfigError
 from fledged.products import Bundle
 from fledged.serving.app import create_app
-from fledged.serving.predictor import load
+from fledged.serving.decoding import decoders
+from fledged.serving.keys import read_keys
+from fledged.serving.metrics import Metrics
+from fledged.serving.observing import tell_nobody, to_stderr
+from fledged.serving.predictor import Predictor, load
 from fledged.serving.receiving import protocol
+from fledged.serving.reloading import Reloader, marker, reloading
+from fledged.serving.switch import Switch
 from fledged.settings.results import ServeConfig
 from fledged.workspace import DEFAULT
 
@@ -42,15 +50,28 @@ def serve(
     `settings` are those of ServeConfig. Raises ConfigError if the address cannot be had, and ProductError.
     """
     config = resolve(ServeConfig, settings)
-    with listen(config) as listener:
-        server = make_server(create_app(load(bundle, work=work, threads=config.threads), config), config)
-        with stopped_by_signals(server), warnings.catch_warnings():
+    keys, metrics, tell = read_keys(config.access.keys_file), Metrics(), to_stderr if config.log else tell_nobody
+    with listen(config) as listener, decoders(config.decode, metrics.decoder_replaced) as pool:
+        decode = pool.decode if pool else images.model_input
+
+        def open_newest() -> Predictor:
+            return load(bundle, work=work, threads=config.threads, decode=decode, in_crowds=True)
+
+        mark = marker(bundle, work) if config.watch else None
+        switch = Switch(open_newest())
+        server = make_server(create_app(switch, config, keys=keys, metrics=metrics, tell=tell), config)
+        with (
+            stopped_by_signals(server),
+            reloading(Reloader(switch, open_newest, metrics, tell), mark),
+            warnings.catch_warnings(),
+        ):
             warnings.filterwarnings("ignore", module=r"PIL\.")  # about clients' files: they are told, the log is not
+            logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not of what is no HTTP
             on_ready(_url(config.host, listener))
             server.run(sockets=[listener])
 
 
-def make_server(app: Starlette, settings: ServeConfig) -> uvicorn.Server:
+def make_server(app: ASGIApp, settings: ServeConfig) -> uvicorn.Server:
     """uvicorn as we run it: it says nothing but errors, and stops within seconds."""
     config = uvicorn.Config(
         app,

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from fledged.records import Record
+from fledged.settings.serving import AccessConfig, ByUrlConfig, DecodeConfig
 
 
 class PageConfig(Record):
@@ -88,3 +89,8 @@ class ServeConfig(Record):
     receive_timeout_s: float = Field(
         60, gt=0, le=3600, description="A request that has not arrived whole by then is answered 408."
     )
+    watch: bool = Field(False, description="Take up a newer bundle by itself, without a dropped request.")
+    log: bool = Field(True, description="A line of JSON for each request, to standard error.")
+    access: AccessConfig = Field(default_factory=AccessConfig, description="Who may ask.")
+    decode: DecodeConfig = Field(default_factory=DecodeConfig, description="How photos are decoded.")
+    by_url: ByUrlConfig = Field(default_factory=ByUrlConfig, description="Photos that the server fetches.")

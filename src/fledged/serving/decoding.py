@@ -1,0 +1,190 @@
+"""Processes that decode photos for the server, each of which may be killed: by a photo, for a photo, or by anybody.
+
+Decoders are written in C and fed by strangers. One that hangs, crashes or takes all memory ends its process; the photo
+is refused, another process takes the place, and nobody else notices.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import queue
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+import fledged
+from fledged import images
+from fledged.engine import n_workers
+from fledged.images import UInt8Array
+from fledged.products import Preprocess
+from fledged.serving.decoder import ANSWER, BAD_PHOTO, HEAD, NOT_A_PHOTO, READY
+from fledged.settings.serving import DecodeConfig
+
+_START_S = 60.0
+_CHUNK = 2**20
+# All that a decoder is told of the server's environment: nothing in it is secret.
+_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "TMPDIR")
+
+
+class Decoders:
+    """A pool of processes; any number of threads may call `decode`, and wait for one that is free."""
+
+    def __init__(self, config: DecodeConfig, on_replaced: Callable[[], None] = lambda: None) -> None:
+        self._config = config
+        self._on_replaced = on_replaced
+        self._free: queue.LifoQueue[_Process] = queue.LifoQueue()
+        self._is_closed = False
+        for _ in range(n_workers(max(0, config.processes))):
+            self._free.put(_Process(config))
+
+    def decode(self, photo: bytes, how: Preprocess) -> UInt8Array:
+        """What `images.model_input` returns. Raises BadPhoto as it does, and where the photo took too much.
+
+        A process that ends may have been killed by somebody else, so the photo is tried on a second one.
+        """
+        request = _asked(how)
+        for is_last in (False, True):
+            process = self._free.get()
+            try:
+                return process.answer(request, photo, how.size_px)
+            except _TookTooLongError as error:
+                process.end()
+                raise images.BadPhoto(f"it takes more than {self._config.timeout_s:g} s to decode") from error
+            except OSError as error:
+                process.end()
+                if is_last:
+                    raise images.BadPhoto("it ends every process that decodes it") from error
+            finally:
+                self._free.put(self._whole(process))
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """End all processes that are free; those at work end when they are done."""
+        self._is_closed = True
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._free.get_nowait().end()
+
+    def _whole(self, process: _Process) -> _Process:
+        if not process.has_ended or self._is_closed:
+            return process
+        self._on_replaced()
+        return _Process(self._config)
+
+
+class _TookTooLongError(Exception):
+    """The process has not answered in time."""
+
+
+class _Process:
+    def __init__(self, config: DecodeConfig) -> None:
+        command = [sys.executable, "-P", "-m", "fledged.serving.decoder"]
+        home = str(Path(fledged.__file__).parents[1])
+        told = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        self._timeout_s = config.timeout_s
+        self._process = subprocess.Popen(
+            [*command, str(config.max_megabytes), str(config.timeout_s)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            # Threads of a numerical library would take address space, of which there is only so much.
+            env=told | {"PYTHONPATH": home, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
+        for descriptor in (self._to, self._from):
+            os.set_blocking(descriptor, False)
+            _widen(descriptor)
+        self._is_ready = False
+        self.has_ended = False
+
+    def answer(self, request: bytes, photo: bytes, side_px: int) -> UInt8Array:
+        """The tensor. Raises BadPhoto, _TookTooLongError, and OSError where the process is gone."""
+        if not self._is_ready:
+            if self._read(1, time.monotonic() + _START_S) != READY:
+                raise BrokenPipeError
+            self._is_ready = True
+        until_s = time.monotonic() + self._timeout_s
+        self._write(HEAD.pack(len(request), len(photo)) + request, until_s)
+        self._write(photo, until_s)
+        kind, n_bytes = ANSWER.unpack(self._read(ANSWER.size, until_s))
+        body = self._read(n_bytes, until_s)
+        if kind == NOT_A_PHOTO:
+            raise images.NotAPhoto(body.decode())
+        if kind == BAD_PHOTO:
+            raise images.BadPhoto(body.decode())
+        return np.frombuffer(body, np.uint8).reshape(side_px, side_px, 3)
+
+    def end(self) -> None:
+        """Kill it, whatever it does."""
+        if not self.has_ended:
+            self.has_ended = True
+            self._process.kill()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                assert pipe is not None
+                pipe.close()
+
+    def _write(self, data: bytes, until_s: float) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self._to, view[:_CHUNK]) :]
+            except BlockingIOError:
+                _wait(self._to, select.POLLOUT, until_s)
+
+    def _read(self, n_bytes: int, until_s: float) -> bytearray:
+        read = bytearray()
+        while len(read) < n_bytes:
+            try:
+                chunk = os.read(self._from, n_bytes - len(read))
+            except BlockingIOError:
+                _wait(self._from, select.POLLIN, until_s)
+                continue
+            if not chunk:
+                raise BrokenPipeError
+            read += chunk
+        return read
+
+
+@contextlib.contextmanager
+def decoders(config: DecodeConfig, on_replaced: Callable[[], None] = lambda: None) -> Iterator[Decoders | None]:
+    """A pool for as long as the block lasts; None where photos are decoded in the server itself."""
+    if config.processes == 0 or os.name != "posix":
+        yield None
+        return
+    pool = Decoders(config, on_replaced)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+@functools.lru_cache(4)
+def _asked(how: Preprocess) -> bytes:
+    return how.model_dump_json().encode()
+
+
+def _wait(descriptor: int, what: int, until_s: float) -> None:
+    poll = select.poll()
+    poll.register(descriptor, what)
+    if not poll.poll(max(0.0, until_s - time.monotonic()) * 1000):
+        raise _TookTooLongError
+
+
+def _widen(descriptor: int) -> None:
+    """Make a pipe hold a whole photo where the system lets it: fewer turns of the two processes."""
+    import fcntl
+
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _CHUNK)
