@@ -56,6 +56,7 @@ def test_all_runs_of_the_dataset_the_best_first(compared: Comparison) -> None:
         assert 3_300_000 < model.n_parameters < 3_500_000
         assert 0.05 < model.gflops < 0.08  # 0.8 at 224 px
         assert model.megabytes == pytest.approx(13.6, abs=0.5)
+        assert model.ms_a_photo is not None
         assert model.ms_a_photo > 0
 
 
