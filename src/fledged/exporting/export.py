@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import onnxruntime
@@ -13,6 +14,7 @@ from fledged import progress
 from fledged.config import resolve
 from fledged.engine import n_workers
 from fledged.errors import ProductError
+from fledged.exporting.also import checked, export_also
 from fledged.exporting.card import model_card
 from fledged.exporting.heatmap import HEATMAP
 from fledged.exporting.parity import Ask, Float32Array, ask_all, gate_of, parity_of
@@ -30,61 +32,73 @@ def export(
     run: Run | str | None = None,
     *,
     work: str | os.PathLike[str] = DEFAULT,
+    also: Sequence[str] = (),
     report: progress.Report | None = None,
     **settings: object,
 ) -> Bundle:
     """A folder to serve from: model.onnx, reference.json, bundle.json and MODEL_CARD.md.
 
     The run must have been evaluated on its test split: the bundle states that accuracy, and is compared with those
-    answers. `settings` are the fields of `config.ExportConfig`. Raises ParityError, writing nothing, if they differ.
+    answers. `also` names other formats, which are written beside the bundle: torchscript, openvino, executorch, coreml.
+    `settings` are the fields of `config.ExportConfig`. Raises ParityError, writing nothing, if answers differ.
     """
-    config = resolve(ExportConfig, settings)
+    config, formats = resolve(ExportConfig, settings), checked(also)
     workspace = Workspace(work)
-    start_s = time.monotonic()
     with workspace.lock():
         if not isinstance(run, Run):
             run = workspace.load(Run, run)
         dataset = workspace.load(Dataset, run.dataset_id)
         judged = _report_of(run, workspace)
-        bundle_id = product_id(Bundle, run.id, judged.id, config)
-        if (earlier := workspace.find(Bundle, bundle_id)) is not None:
-            return earlier
         tell = report or progress.default()
-        if config.precision == "int8":
-            served = in_int8(run, dataset, config.int8, workspace, tell)
-        else:
-            served = in_fp32(run, workspace)
-        ask = _asking(served.onnx)
-        gate = gate_of(config)
-        asked = ask_all(ask, judged, dataset, run.preprocess, config.parity_photos, tell)
-        parity = parity_of(asked, gate)
-        measured = {"n_bytes": len(served.onnx), "speed": speed_of(ask, run.preprocess.size_px)}
-        bundle = Bundle(
-            id=bundle_id,
-            version=Bundle.format_version,
-            created_at=now(),
-            seconds=time.monotonic() - start_s,
-            run_id=run.id,
-            dataset_id=dataset.id,
-            snapshot_id=dataset.snapshot_id,
-            report_id=judged.id,
-            classes=run.classes,
-            preprocess=run.preprocess,
-            backbone=run.backbone,
-            accuracy=judged.accuracy,
-            parity=parity.model_copy(update=measured),
-            fledged=fledged.__version__,
-            calibration=served.calibration,
-            unknown=served.unknown,
-            precision=config.precision,
-            heatmap_cells=_heatmap_cells(ask, run.preprocess.size_px),
-        )
-        kept = reference_of(ask, asked, run.preprocess, gate.max_abs_difference)
-        folder = workspace.folder("bundle", bundle_id)
-        write_bytes(folder / "model.onnx", served.onnx)
-        write_bytes(folder / REFERENCE_FILE, kept.model_dump_json().encode())
-        write_bytes(folder / "MODEL_CARD.md", model_card(bundle, run, dataset, judged).encode())
-        return workspace.save(bundle)
+        bundle = _bundle(run, dataset, judged, config, workspace, tell)
+        if formats:
+            export_also(formats, bundle, judged, config, workspace, tell)
+        return bundle
+
+
+def _bundle(
+    run: Run, dataset: Dataset, judged: Report, config: ExportConfig, workspace: Workspace, report: progress.Report
+) -> Bundle:
+    start_s = time.monotonic()
+    bundle_id = product_id(Bundle, run.id, judged.id, config)
+    if (earlier := workspace.find(Bundle, bundle_id)) is not None:
+        return earlier
+    if config.precision == "int8":
+        served = in_int8(run, dataset, config.int8, workspace, report)
+    else:
+        served = in_fp32(run, workspace)
+    ask = _asking(served.onnx)
+    gate = gate_of(config)
+    asked = ask_all(ask, judged, dataset, run.preprocess, config.parity_photos, report)
+    parity = parity_of(asked, gate)
+    measured = {"n_bytes": len(served.onnx), "speed": speed_of(ask, run.preprocess.size_px)}
+    bundle = Bundle(
+        id=bundle_id,
+        version=Bundle.format_version,
+        created_at=now(),
+        seconds=time.monotonic() - start_s,
+        run_id=run.id,
+        dataset_id=dataset.id,
+        snapshot_id=dataset.snapshot_id,
+        report_id=judged.id,
+        classes=run.classes,
+        preprocess=run.preprocess,
+        backbone=run.backbone,
+        # In float32 its answers are the run's; in integers they are its own.
+        accuracy=parity.accuracy if config.precision == "int8" and parity.accuracy else judged.accuracy,
+        parity=parity.model_copy(update=measured),
+        fledged=fledged.__version__,
+        calibration=served.calibration,
+        unknown=served.unknown,
+        precision=config.precision,
+        heatmap_cells=_heatmap_cells(ask, run.preprocess.size_px),
+    )
+    kept = reference_of(ask, asked, run.preprocess, config.precision)
+    folder = workspace.folder("bundle", bundle_id)
+    write_bytes(folder / "model.onnx", served.onnx)
+    write_bytes(folder / REFERENCE_FILE, kept.model_dump_json().encode())
+    write_bytes(folder / "MODEL_CARD.md", model_card(bundle, run, dataset, judged).encode())
+    return workspace.save(bundle)
 
 
 def _asking(model_onnx: bytes) -> Ask:

@@ -1,7 +1,6 @@
 """The backbone in 8-bit integers: a quarter of the size, and faster where the processor multiplies such at once.
 
-Static quantisation by ONNX Runtime: weights in signed, activations in unsigned 8-bit integers, whose ranges were seen on
-training photos. Standardisation, the first convolutions, what follows the pooling but large dense layers, the head, the
+Static quantisation by ONNX Runtime, the ranges of activations being those that training photos showed. Standardisation, the first convolutions, what follows the pooling but large dense layers, the head, the
 unknown score and the heatmap stay in float32. How it was chosen: benchmarks/RESULTS.md.
 """
 
