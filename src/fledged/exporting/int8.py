@@ -1,7 +1,8 @@
 """The backbone in 8-bit integers: a quarter of the size, and faster where the processor multiplies such at once.
 
-Static quantisation by ONNX Runtime, the ranges of activations being those that training photos showed. Standardisation, the first convolutions, what follows the pooling but large dense layers, the head, the
-unknown score and the heatmap stay in float32. How it was chosen: benchmarks/RESULTS.md.
+Static quantisation by ONNX Runtime, the ranges of activations being those that training photos showed. In float32 stay
+standardisation, the first quarter of the convolutions and all depthwise ones, sums, convolutions after the pooling, the
+head, the unknown score and the heatmap. How it was chosen: benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,13 +26,14 @@ from fledged.networks.graph import INPUT
 from fledged.products import Preprocess
 from fledged.settings.results import Int8Config
 
-# Layers that take time or room, and those between them that hand integers on.
-_QUANTISED = ("Conv", "Gemm", "Add", "Mul", "Clip", "Relu", "MaxPool", "Concat")
+_LAYERS = ("Conv", "Gemm")  # what takes time and room
+_ACTIVATIONS = ("Clip", "Relu")  # which become part of the layer before them
 _RANGES = {
     "minmax": CalibrationMethod.MinMax,
     "percentile": CalibrationMethod.Percentile,
     "entropy": CalibrationMethod.Entropy,
 }
+_WEIGHTS = {"u8": QuantType.QUInt8, "s8": QuantType.QInt8}
 _BATCH = 8
 
 
@@ -54,23 +57,36 @@ def in_integers(backbone_onnx: bytes, jpegs: Sequence[bytes], how: Preprocess, c
             made,
             _Photos(jpegs, how),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(_QUANTISED),
-            nodes_to_exclude=_kept_in_float(onnx.load(tidy).graph, config.float_layers),
+            op_types_to_quantize=[*_LAYERS, *_ACTIVATIONS],
+            nodes_to_quantize=_in_integers(onnx.load(tidy).graph, config),
             per_channel=config.per_channel,
             calibrate_method=_RANGES[config.range],
             activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
+            weight_type=_WEIGHTS[config.weights],
         )
         return made.read_bytes()
 
 
-def _kept_in_float(graph: onnx.GraphProto, n_first: int) -> list[str]:
-    """The names of the first convolutions, of what prepares pixels for them, and of small layers after the pooling."""
+def _in_integers(graph: onnx.GraphProto, config: Int8Config) -> list[str]:
+    """The names of the layers that are quantised, and of the activations that directly follow them.
+
+    No other node: what looks like arithmetic on values may be arithmetic on shapes.
+    """
     convolutions = [place for place, node in enumerate(graph.node) if node.op_type == "Conv"]
-    first = convolutions[min(n_first, len(convolutions)) - 1] + 1 if n_first and convolutions else 0
+    start = (convolutions[: math.ceil(config.float_share * len(convolutions))] or [-1])[-1] + 1
     pooled = [place for place, node in enumerate(graph.node) if node.op_type == "GlobalAveragePool"]
-    after = graph.node[pooled[-1] :] if pooled else []
-    return [node.name for node in [*graph.node[:first], *after] if node.op_type != "Gemm"]
+    end = pooled[-1] if pooled else len(graph.node)
+    chosen = [graph.node[place] for place in convolutions if start <= place < end]
+    layers = [node for node in chosen if config.depthwise or not _is_depthwise(node)]
+    layers += [node for node in graph.node if node.op_type == "Gemm"]
+    made = {output for node in layers for output in node.output}
+    after = [node for node in graph.node if node.op_type in _ACTIVATIONS and node.input[0] in made]
+    return [node.name for node in [*layers, *after]]
+
+
+def _is_depthwise(node: onnx.NodeProto) -> bool:
+    groups = [attribute.i for attribute in node.attribute if attribute.name == "group"]
+    return bool(groups) and groups[0] > 1
 
 
 def _batches(jpegs: Sequence[bytes], how: Preprocess) -> Iterator[dict[str, Any]]:

@@ -56,7 +56,7 @@ def gate_of(config: ExportConfig) -> Gate:
     if config.precision == "int8":
         of = config.int8
         remedy = (
-            "Nothing was exported. Take --set export.precision=fp32; or try --set export.int8.float_layers=…, "
+            "Nothing was exported. Take --set export.precision=fp32; or try --set export.int8.float_share=…, "
             "export.int8.range=percentile or more export.int8.photos; the limits are in export.int8 as well."
         )
         return Gate(of.max_abs_difference, None, of.min_label_agreement, of.max_accuracy_loss, remedy)

@@ -71,8 +71,12 @@ class Int8Config(Record):
         "minmax", description="How the range follows from what was seen; the others cut off rare values."
     )
     per_channel: bool = Field(True, description="A scale for each channel of a weight instead of one for all.")
-    float_layers: int = Field(
-        1, ge=0, le=1000, description="First convolutions that stay in float32: the most sensitive ones."
+    float_share: float = Field(
+        0.25, ge=0, le=1, description="Of the convolutions, from the first: sensitive and small, they stay in float32."
+    )
+    depthwise: bool = Field(False, description="Quantise depthwise convolutions too, which costs much accuracy.")
+    weights: Literal["u8", "s8"] = Field(
+        "u8", description="u8: the same answers on every processor; s8: faster, and right only where there is VNNI."
     )
     max_abs_difference: float = Field(
         0.5, gt=0, le=1, description="Of any probability between run and export; more than this fails the export."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import sys
 import warnings
@@ -19,7 +21,8 @@ from fledged.networks.graph import INPUT, blank_photos
 def convert(source: Source, folder: Path) -> Ask | None:
     """Writes `model.mlpackage`; on macOS it is asked through Core ML, elsewhere it cannot be."""
     logging.getLogger("coremltools").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    # Its bars of progress say nothing that a person waits for.
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")  # that this torch is newer than those that coremltools was tried with
         import coremltools
 
