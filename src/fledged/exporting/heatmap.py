@@ -55,7 +55,7 @@ def add_heatmap(graph: onnx.GraphProto, features: str, weights: Sequence[str], h
     plan = _path(graph, features)
     if plan is None:
         return False
-    places, steps = plan
+    places, steps, is_pooled = plan
     back = _Backwards(graph)
     # The row of the last layer for the top class; then back by each hidden layer, as far as its ReLU let it through.
     gradient = back.node("Gather", weights[-1], back.node("ArgMax", "logits", axis=1, keepdims=0), axis=0)
@@ -64,9 +64,15 @@ def add_heatmap(graph: onnx.GraphProto, features: str, weights: Sequence[str], h
     gradient = back.node("Mul", gradient, "head.scale")
     for step in steps:
         gradient = _DERIVATIVES[step.op_type](back, gradient, step)
-    # Their mean over the places is what each channel counts; after a mean over all places it is one number anyhow.
-    counts = back.node("ReduceMean", gradient, axes=[2, 3], keepdims=1)
-    summed = back.node("ReduceSum", back.node("Mul", places, counts), back.constant([1], np.int64), keepdims=0)
+    # Each channel counts by its mean over the places; after a mean over all places that is one number anyhow.
+    flat = back.constant([0, 0, -1], np.int64)
+    counts_NK1 = back.node("Reshape", gradient, back.constant([0, -1, 1], np.int64) if is_pooled else flat)
+    if not is_pooled:
+        counts_NK1 = back.node("ReduceMean", counts_NK1, axes=[2], keepdims=1)
+    counts_N1K = back.node("Transpose", counts_NK1, perm=[0, 2, 1])
+    summed = back.node("MatMul", counts_N1K, back.node("Reshape", places, flat))
+    shape = back.node("Concat", back.constant([0], np.int64), back.node("Shape", places, start=2), axis=0)
+    summed = back.node("Reshape", summed, shape)
     heat = back.node("Relu", summed)
     hottest = back.node("ReduceMax", heat, axes=[1, 2], keepdims=1)
     back.node("Div", heat, back.node("Max", hottest, back.constant(_SMALLEST)), output=HEATMAP)
@@ -74,25 +80,28 @@ def add_heatmap(graph: onnx.GraphProto, features: str, weights: Sequence[str], h
     return True
 
 
-def _path(graph: onnx.GraphProto, features: str) -> tuple[str, list[onnx.NodeProto]] | None:
-    """The last map of places, and the nodes from the features back to it; None if there is none that is known."""
+def _path(graph: onnx.GraphProto, features: str) -> tuple[str, list[onnx.NodeProto], bool] | None:
+    """The last map of places, the nodes from the features back to it, and whether a mean over all places is between.
+
+    None if there is no map, or a node that is not known.
+    """
     makers = {output: node for node in graph.node for output in node.output}
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     steps: list[onnx.NodeProto] = []
     value = features
-    is_pooled = False  # a vector, whatever its shape: what comes before is not a map any more
+    is_dense = False  # a vector by now, whatever its shape
     while (node := makers.get(value)) is not None:
         if node.op_type == "GlobalAveragePool":
-            return node.input[0], steps
+            return node.input[0], steps, True
         if node.op_type == "ReduceMean" and _attribute(node, "axes") in ([2, 3], [-2, -1], [-1, -2]):
-            return node.input[0], [*steps, node]
-        if node.op_type in ("MaxPool", "AveragePool") and not is_pooled and steps:
-            return (value, steps) if steps[-1].op_type in _RESHAPED else None
-        if node.op_type not in _DERIVATIVES or node.op_type == "ReduceMean":
+            return node.input[0], steps, True
+        if node.op_type in ("MaxPool", "AveragePool") and not is_dense and steps:
+            return (value, steps, False) if steps[-1].op_type in _RESHAPED else None
+        if node.op_type not in _DERIVATIVES:
             return None
         if node.op_type == "Conv" and not _is_dense(node, tensors):
             return None
-        is_pooled = is_pooled or node.op_type == "Conv"
+        is_dense = is_dense or node.op_type == "Conv"
         steps.append(node)
         value = node.input[0]
     return None
@@ -169,15 +178,6 @@ def _layer_norm(back: _Backwards, gradient: str, node: onnx.NodeProto) -> str:
     return back.node("Div", back.node("Sub", back.node("Sub", scaled, mean(scaled)), along), spread)
 
 
-def _spread(back: _Backwards, gradient: str, node: onnx.NodeProto) -> str:
-    """A mean over all places that drops their axes: each place has the same share, and how large it is cancels out."""
-    return (
-        back.node("Unsqueeze", gradient, back.constant([2, 3], np.int64))
-        if not _attribute(node, "keepdims")
-        else gradient
-    )
-
-
 _DERIVATIVES: dict[str, Callable[[_Backwards, str, onnx.NodeProto], str]] = {
     **dict.fromkeys(_KEPT_AS_IT_IS, _unchanged),
     **dict.fromkeys(_RESHAPED, _reshaped),
@@ -187,5 +187,4 @@ _DERIVATIVES: dict[str, Callable[[_Backwards, str, onnx.NodeProto], str]] = {
     "HardSwish": _hard_swish,
     "LayerNormalization": _layer_norm,
     "Transpose": _transposed,
-    "ReduceMean": _spread,
 }

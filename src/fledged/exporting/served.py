@@ -46,7 +46,7 @@ def in_int8(run: Run, dataset: Dataset, config: Int8Config, workspace: Workspace
     """
     classifier = load_classifier(run)
     exact = embedding_of(run.backbone.name, classifier.embed.backbone, run.preprocess, workspace)
-    data = in_integers(exact.onnx, _shown(dataset, config.photos), run.preprocess, config)
+    data = in_integers(exact.onnx, calibration_photos(dataset, config.photos), run.preprocess, config)
     embedding = Embedding(data, hashlib.sha256(data).hexdigest()[:16], run.preprocess)
     if run.calibration is None:  # a run of before there was one
         return Served(_graph(embedding, classifier.head, None, None), None, None)
@@ -67,7 +67,7 @@ def _graph(embedding: Embedding, head: Head, calibration: Calibration | None, re
     return compose(embedding.onnx, top)
 
 
-def _shown(dataset: Dataset, n: int) -> Sequence[bytes]:
+def calibration_photos(dataset: Dataset, n: int) -> Sequence[bytes]:
     """JPEG files of training photos, as many of each class as there are and no more than n in all; always the same."""
     train = read_split(dataset, "train").sort("sha256")
     of_class = max(1, n // max(1, train["label"].n_unique()))

@@ -74,7 +74,7 @@ class Int8Config(Record):
     float_share: float = Field(
         0.25, ge=0, le=1, description="Of the convolutions, from the first: sensitive and small, they stay in float32."
     )
-    depthwise: bool = Field(False, description="Quantise depthwise convolutions too, which costs much accuracy.")
+    depthwise: bool = Field(False, description="Quantise depthwise convolutions too: slower without VNNI.")
     weights: Literal["u8", "s8"] = Field(
         "u8", description="u8: the same answers on every processor; s8: faster, and right only where there is VNNI."
     )
