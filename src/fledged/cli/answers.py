@@ -49,9 +49,12 @@ def export(
 
 @app.command()
 def verify(
-    bundle: Annotated[str | None, typer.Argument(help="A bundle's id or folder; the newest without.")] = None,
-    photos: Annotated[
-        list[Path] | None, typer.Argument(help="Photos, and folders of photos, in class folders or not.")
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[BUNDLE] [PHOTOS]...",
+            help="A bundle's id or folder, the newest without; photos, and folders of photos, in class folders or not.",
+        ),
     ] = None,
     work: Work = DEFAULT,
     as_json: AsJson = False,
@@ -59,7 +62,11 @@ def verify(
     """Ask whether a bundle is whole and answers here as when it was exported; exit code 1 if not. Needs no torch."""
     from fledged.serving.verify import verification_lines
 
-    done = fledged.verify(bundle, photos or (), work=work)
+    first, others = (words or [None])[0], (words or [])[1:]
+    # What is there and holds no bundle is a photo, or a folder of photos.
+    if first is not None and Path(first).exists() and not (Path(first) / "bundle.json").exists():
+        first, others = None, [first, *others]
+    done = fledged.verify(first, others, work=work)
     _say([done.model_dump_json(indent=2)] if as_json else verification_lines(done))
     if not done.is_same:
         raise typer.Exit(1)
