@@ -26,6 +26,7 @@ from fledged.errors import FledgedError
 if TYPE_CHECKING:
     from fledged.collecting.collect import collect
     from fledged.deploying.deploy import deploy
+    from fledged.deploying.invoke import invoke
     from fledged.evaluating.compare import compare
     from fledged.evaluating.evaluate import evaluate
     from fledged.evaluating.explain import explain
@@ -75,6 +76,7 @@ _HOMES = {
     "serve": "fledged.serving.server",
     "verify": "fledged.serving.verify",
     "deploy": "fledged.deploying.deploy",
+    "invoke": "fledged.deploying.invoke",
 } | dict.fromkeys(
     ("Snapshot", "Review", "Dataset", "RangeTest", "Run", "Report", "Bundle", "Package", "Prediction"),
     "fledged.products",
@@ -131,6 +133,7 @@ __all__ = [
     "explain",
     "export",
     "find_lr",
+    "invoke",
     "load",
     "prepare",
     "reproduce",
