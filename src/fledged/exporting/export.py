@@ -115,8 +115,10 @@ def _asking(model_onnx: bytes) -> Ask:
 
 
 def _heatmap_cells(ask: Ask, size_px: int) -> int | None:
+    """None as well where all places are one."""
     said = ask(np.zeros((1, size_px, size_px, 3), np.uint8))
-    return said[HEATMAP].shape[1] if HEATMAP in said else None
+    cells = said[HEATMAP].shape[1] if HEATMAP in said else 1
+    return cells if cells > 1 else None
 
 
 def _report_of(run: Run, workspace: Workspace) -> Report:
