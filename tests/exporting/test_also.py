@@ -45,7 +45,7 @@ def test_torchscript_lies_beside_the_bundle_and_answers_as_the_run(bundle: Bundl
     assert written.parity.speed is not None
     # Loaded as anybody would, without fledged's classes, and for any number of photos.
     with pytest.warns(FutureWarning, match="deprecated"):
-        loaded = torch.jit.load(place / "model.pt")
+        loaded = torch.jit.load(place / "model.pt")  # type: ignore[no-untyped-call]
     probabilities, scores = loaded(torch.zeros((3, 64, 64, 3), dtype=torch.uint8))
     assert (tuple(probabilities.shape), tuple(scores.shape)) == ((3, 4), (3,))
     assert not any("torchscript" in name for name in bundle.files)

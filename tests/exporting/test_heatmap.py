@@ -46,9 +46,10 @@ def served(model: Classifier) -> onnxruntime.InferenceSession:
 
 def smooth(cells: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """As Grad-CAM's maps are drawn over a photo."""
-    wide = nn.functional.interpolate(torch.from_numpy(cells)[None, None], HOW.size_px, mode="bilinear")[0, 0].numpy()
-    result: npt.NDArray[np.float32] = wide / max(float(wide.max()), 1e-12)
-    return result
+    wide: npt.NDArray[np.float32] = nn.functional.interpolate(
+        torch.from_numpy(cells)[None, None], HOW.size_px, mode="bilinear"
+    )[0, 0].numpy()
+    return (wide / max(float(wide.max()), 1e-12)).astype(np.float32)
 
 
 @pytest.mark.parametrize("hidden", [0, 24])

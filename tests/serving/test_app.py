@@ -290,7 +290,7 @@ def test_more_than_can_wait_are_refused_and_told_when_to_try_again(predictor: Pr
     gate = threading.Event()
 
     class Held(Predictor):
-        def predict(self, photo: Photo, top_k: int = 5) -> Prediction:
+        def predict(self, photo: Photo, top_k: int = 5, *, explain: bool = False) -> Prediction:
             gate.wait(20)
             return predictor.predict(photo, top_k)
 
@@ -316,7 +316,7 @@ def test_more_than_can_wait_are_refused_and_told_when_to_try_again(predictor: Pr
 
 def test_an_answer_that_takes_too_long_is_one_that_says_so(predictor: Predictor) -> None:
     class Slow(Predictor):
-        def predict(self, photo: Photo, top_k: int = 5) -> Prediction:
+        def predict(self, photo: Photo, top_k: int = 5, *, explain: bool = False) -> Prediction:
             time.sleep(1)
             return predictor.predict(photo, top_k)
 

@@ -62,11 +62,11 @@ def verify(
     """Ask whether a bundle is whole and answers here as when it was exported; exit code 1 if not. Needs no torch."""
     from fledged.serving.verify import verification_lines
 
-    first, others = (words or [None])[0], (words or [])[1:]
+    bundle, photos = None, words or []
     # What is there and holds no bundle is a photo, or a folder of photos.
-    if first is not None and Path(first).exists() and not (Path(first) / "bundle.json").exists():
-        first, others = None, [first, *others]
-    done = fledged.verify(first, others, work=work)
+    if photos and ((Path(photos[0]) / "bundle.json").exists() or not Path(photos[0]).exists()):
+        bundle, photos = photos[0], photos[1:]
+    done = fledged.verify(bundle, photos, work=work)
     _say([done.model_dump_json(indent=2)] if as_json else verification_lines(done))
     if not done.is_same:
         raise typer.Exit(1)

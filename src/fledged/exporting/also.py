@@ -59,7 +59,11 @@ def checked(formats: Sequence[str]) -> tuple[Format, ...]:
     """The names, once each. Raises ConfigError for one that is not known."""
     for name in formats:
         if name not in FORMATS:
-            raise ConfigError(f"There is no format `{name}`", where="--also", remedy=suggestion(name, _CONVERT))
+            raise ConfigError(
+                f"There is no format `{name}`",
+                where="--also",
+                remedy=suggestion(name, {str(known): known for known in FORMATS}),
+            )
     return tuple(name for name in FORMATS if name in formats)
 
 
@@ -105,7 +109,9 @@ def export_also(
 def export_lines(bundle: Bundle, work: Path) -> list[str]:
     """A table: the bundle, and what lies beside it."""
     workspace = Workspace(work)
-    rows = [("format", "MB", "ms, 1 photo", "ms, 32", "accuracy", "less the run's", "same label", "largest difference")]
+    rows: list[tuple[str, ...]] = [
+        ("format", "MB", "ms, 1 photo", "ms, 32", "accuracy", "less the run's", "same label", "largest difference")
+    ]
     rows.append(_row(f"onnx {bundle.precision}", bundle.parity.n_bytes or 0, bundle.parity))
     rows += [_row(written.format, written.n_bytes, written.parity) for written in _open(bundle, workspace)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

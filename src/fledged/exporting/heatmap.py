@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import count
+from typing import Any
 
 import numpy as np
 import onnx
@@ -28,7 +29,7 @@ class _Backwards:
         self.graph = graph
         self._numbers = count()
 
-    def node(self, kind: str, *inputs: str, output: str = "", **attributes: object) -> str:
+    def node(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         """The name of what the new node makes."""
         output = output or f"{HEATMAP}/{next(self._numbers)}"
         self.graph.node.append(helper.make_node(kind, list(inputs), [output], **attributes))

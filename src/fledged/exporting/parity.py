@@ -134,7 +134,8 @@ def _beyond(parity: Parity, gate: Gate, n_lost: int) -> str:
 
 
 def _right(asked: Asked, predicted_N: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    return np.array(asked.classes)[predicted_N] == asked.rows["label"].to_numpy()
+    is_right_N: npt.NDArray[np.bool_] = np.array(asked.classes)[predicted_N] == asked.rows["label"].to_numpy()
+    return is_right_N
 
 
 def _asked(

@@ -27,7 +27,7 @@ def convert(source: Source, folder: Path) -> Ask | None:
         import coremltools
 
         blank = blank_photos(source.size_px)[:1]
-        traced = torch.jit.trace(source.network, (blank,), check_trace=False)
+        traced = torch.jit.trace(source.network, (blank,), check_trace=False)  # type: ignore[no-untyped-call]
         model = coremltools.convert(
             traced,
             inputs=[coremltools.TensorType(name=INPUT, shape=tuple(blank.shape), dtype=np.float32)],

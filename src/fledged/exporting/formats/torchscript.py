@@ -20,10 +20,11 @@ def convert(source: Source, folder: Path) -> Ask | None:
     data = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that torch.jit is deprecated: files of it are what is asked for
-        traced = torch.jit.trace(source.network, (blank_photos(source.size_px),), check_trace=False)
+        blank = blank_photos(source.size_px)
+        traced = torch.jit.trace(source.network, (blank,), check_trace=False)  # type: ignore[no-untyped-call]
         torch.jit.save(traced, data)
         write_bytes(folder / "model.pt", data.getvalue())
-        loaded = torch.jit.load(folder / "model.pt", map_location="cpu").eval()
+        loaded = torch.jit.load(folder / "model.pt", map_location="cpu")  # type: ignore[no-untyped-call]
 
     def ask(photos_NHWC: UInt8Array) -> dict[str, Float32Array]:
         with torch.inference_mode():
