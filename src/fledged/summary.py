@@ -20,7 +20,6 @@ _NEXT = {
     "review": "fledged prepare",
     "dataset": "fledged train",
     "run": "fledged evaluate",
-    "report": "fledged export",
     "bundle": "fledged serve",
 }
 
@@ -43,7 +42,20 @@ def _next(product: Product) -> str:
         return train_command(product)
     if isinstance(product, Package):
         return f"cd {shlex.quote(str(product.folder))} && sam deploy --guided, or osls deploy (README.md there)"
-    return _NEXT[product.kind]
+    return _after(product.subject) if isinstance(product, Report) else _NEXT[product.kind]
+
+
+def _after(subject: str) -> str:
+    """What to do with a model that was judged."""
+    kind, _, name = subject.partition(":")
+    match kind:
+        case "run":
+            return f"fledged export {name}"
+        case "bundle":
+            return f"fledged serve {name}, or: fledged deploy {name}"
+        case "package":
+            return "fledged deploy --function NAME"
+    return "fledged review, to see what the photos lack"
 
 
 def _facts(product: Product) -> str:
@@ -199,12 +211,12 @@ def comparison_lines(compared: Comparison) -> list[str]:
                 " ".join(filter(None, (model.name, model.backbone, model.mode))),
                 f"{accuracy.value:.1%} ({accuracy.low:.1%} to {accuracy.high:.1%})",
                 f"{model.macro_f1:.3f}",
-                f"{model.megabytes:.1f}",
+                _or_dash(model.megabytes, ".1f"),
                 _or_dash(model.n_parameters, ","),
                 _or_dash(model.n_trained, ","),
                 _or_dash(model.gflops, ".2f"),
                 _or_dash(model.train_s, ".1f"),
-                f"{model.ms_a_photo:.1f}",
+                _or_dash(model.ms_a_photo, ".1f"),
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -219,7 +231,7 @@ def comparison_lines(compared: Comparison) -> list[str]:
         )
     if compared.page:
         told.append(f"Page: {_from_here(compared.page)}")
-    return [*told, f"Next: fledged export {compared.contenders[0].name}"]
+    return [*told, f"Next: {_after(compared.contenders[0].name)}"]
 
 
 def reproduction_lines(done: Reproduction) -> list[str]:

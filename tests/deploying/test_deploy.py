@@ -17,10 +17,12 @@ from fledged.deploying import package as packing
 from fledged.deploying.deploy import deploy
 from fledged.deploying.templates import rendered
 from fledged.errors import ConfigError, ProductError
+from fledged.evaluating.evaluate import evaluate
 from fledged.products import Bundle, Package
 from fledged.progress import silent
 from fledged.settings.deploying import DeployConfig
 from fledged.workspace import Workspace
+from tests.serving.photos import encoded, picture
 
 WAYS = [
     (endpoint, auth)
@@ -38,6 +40,21 @@ def test_it_holds_what_answers_and_nothing_that_trains(packed: Package, bundle: 
     first = {name.partition("/")[0] for name in names}
     assert first.isdisjoint({"torch", "torchvision", "polars", "sklearn", "boto3", "typer", "rich", "uvicorn", "bin"})
     assert not any(name.startswith(("fledged/training", "fledged/cli", "fledged/networks")) for name in names)
+
+
+@pytest.mark.skipif(packing.find_interpreter("3.13") is None, reason="the function's Python 3.13 is not here")
+def test_the_very_zip_can_be_judged_on_photos(packed: Package, bundle: Bundle, work: Path, tmp_path: Path) -> None:
+    for colour in ("red", "green"):
+        (tmp_path / colour).mkdir()
+        for n in range(2):
+            (tmp_path / colour / f"{n}.jpg").write_bytes(encoded(picture(colour, (64 + n, 48)), "JPEG"))
+    (tmp_path / "red" / "text.jpg").write_text("no photo")
+    names = [f"package:{packed.id}", f"bundle:{bundle.id}"]
+    outside, here = (evaluate(name, tmp_path, work=work, report=silent, batch_size=1) for name in names)
+    assert (outside.subject, outside.accuracy.n, outside.n_unreadable) == (names[0], 4, 1)
+    # Digit by digit, in another process with another Python.
+    asked = [report.predictions().drop("error") for report in (outside, here)]
+    assert asked[0].equals(asked[1])
 
 
 def test_it_is_within_what_lambda_takes_with_room_for_a_model(packed: Package) -> None:

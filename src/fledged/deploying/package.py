@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import subprocess
 import tempfile
 from importlib.metadata import metadata
@@ -12,7 +10,10 @@ from pathlib import Path
 
 import fledged
 from fledged.deploying.distributions import is_needed
+from fledged.interpreters import find_interpreter
 from fledged.products import Bundle
+
+__all__ = ["contents", "find_interpreter", "of_bundle", "of_code"]
 
 # The rooms that answer; all else is left at home.
 _ROOMS = ("serving", "settings")
@@ -42,21 +43,6 @@ def contents(libraries: Path, interpreter: str | None) -> dict[str, Path | bytes
 def of_bundle(bundle: Bundle, within: str = "") -> dict[str, Path | bytes]:
     """The files of a bundle by their names in a zip file, below a folder there (such as `bundle/`)."""
     return {f"{within}{name}": bundle.folder / name for name in ("bundle.json", *bundle.files)}
-
-
-def find_interpreter(python: str) -> str | None:
-    """A program that runs this version of Python: on the PATH, or among those that pyenv keeps."""
-    name = f"python{python}"
-    folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    folders += sorted(pyenv.glob(f"versions/{python}.*/bin"), reverse=True)
-    for program in (str(folder / name) for folder in folders if (folder / name).is_file()):
-        ask = [program, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            # A launcher may be there for a version that is not.
-            if subprocess.run(ask, capture_output=True, text=True, check=True, timeout=60).stdout.strip() == python:
-                return program
-    return None
 
 
 def of_code() -> str:

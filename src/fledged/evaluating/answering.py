@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 
@@ -14,11 +15,11 @@ import polars as pl
 
 from fledged import images
 from fledged.engine import n_workers
-from fledged.errors import ProductError
+from fledged.errors import ProductError, RequestError
 from fledged.evaluating import photos as labelled
 from fledged.evaluating.metrics import IntArray
 from fledged.evaluating.photos import Photo
-from fledged.evaluating.subject import Float32Array, Scored, Subject
+from fledged.evaluating.subject import Answered, Ask, Float32Array, Scored, Subject
 from fledged.images import BadPhoto, UInt8Array
 from fledged.products import Preprocess, Unknown
 from fledged.progress import Report
@@ -100,6 +101,8 @@ def answer(photos: Sequence[Photo], subject: Subject, config: EvaluateConfig, re
 
     Raises ProductError if the model answers with something that is not a probability.
     """
+    if subject.connect is not None:
+        return _from_outside(photos, subject, subject.connect, config, report)
     n_classes = len(subject.classes)
     scored = subject.load_scored() if subject.load_scored else _unscored(subject)
     probabilities_NC = np.full((len(photos), n_classes), np.nan, dtype=np.float32)
@@ -124,6 +127,36 @@ def answer(photos: Sequence[Photo], subject: Subject, config: EvaluateConfig, re
             flush()
             report("Evaluating", i + 1, len(photos))
     known = scores_N if subject.load_scored else None
+    return Answers(photos, subject.classes, probabilities_NC, tuple(errors), subject.unknown, known)
+
+
+def _from_outside(
+    photos: Sequence[Photo],
+    subject: Subject,
+    connect: Callable[[], AbstractContextManager[Ask]],
+    config: EvaluateConfig,
+    report: Report,
+) -> Answers:
+    """The same, of who takes photos and not model inputs: each file goes as it is."""
+    probabilities_NC = np.full((len(photos), len(subject.classes)), np.nan, dtype=np.float32)
+    scores_N = np.full(len(photos), np.nan, dtype=np.float32)
+    errors: list[str | None] = [None] * len(photos)
+
+    def asked(photo: Photo) -> Answered | str:
+        try:
+            return ask(labelled.read(photo))
+        except (BadPhoto, RequestError) as reason:
+            return reason.what if isinstance(reason, RequestError) else str(reason)
+
+    report("Evaluating", 0, len(photos))
+    with connect() as ask, ThreadPoolExecutor(n_workers(config.workers)) as pool:
+        for i, outcome in enumerate(pool.map(asked, photos)):
+            if isinstance(outcome, str):
+                errors[i] = outcome
+            else:
+                probabilities_NC[i], scores_N[i] = outcome
+            report("Evaluating", i + 1, len(photos))
+    known = scores_N if subject.unknown else None
     return Answers(photos, subject.classes, probabilities_NC, tuple(errors), subject.unknown, known)
 
 

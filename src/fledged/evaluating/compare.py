@@ -121,12 +121,12 @@ def _contender(subject: Subject, report: Report, workspace: Workspace) -> Conten
         mode=mode,
         accuracy=report.accuracy,
         macro_f1=report.macro_f1,
-        megabytes=subject.file.stat().st_size / 1e6,
+        megabytes=subject.file.stat().st_size / 1e6 if subject.file else None,
         n_parameters=size.n_parameters if size else None,
         n_trained=size.n_trained if size else None,
         gflops=size.gflops if size else None,
         train_s=run.seconds if run else None,
-        ms_a_photo=_ms_a_photo(subject),
+        ms_a_photo=None if subject.connect else _ms_a_photo(subject),
     )
 
 

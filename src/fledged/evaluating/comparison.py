@@ -9,18 +9,18 @@ from fledged.records import Record
 class Contender(Record):
     """A row of the comparison."""
 
-    name: str  # "run:…" or "bundle:…"
+    name: str  # as its Report says: "run:…", "bundle:…", …
     backbone: str
     mode: str  # "" where the run is not here
     accuracy: Figure
     macro_f1: float
-    megabytes: float  # of its weights
+    megabytes: float | None  # of its weights; of all for a package; None for an address
     # None where the run that a bundle was made of is not here
     n_parameters: int | None
     n_trained: int | None
     gflops: float | None  # multiplications and additions for one photo
     train_s: float | None  # what was in the caches by then not counted
-    ms_a_photo: float  # median of answers to one photo at a time, here, without decoding
+    ms_a_photo: float | None  # median of answers to one photo at a time, here, without decoding; None from outside
 
 
 class Pair(Record):

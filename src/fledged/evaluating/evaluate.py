@@ -51,14 +51,15 @@ def evaluate(
 ) -> Report:
     """How a model does on photos that no choice has seen: the test split, or with `folder` any labelled folder.
 
-    `subject` is a run, a bundle, `run:ID`, `bundle:ID` or a bundle's folder; by default the newest run. `folder` holds
-    one sub-folder a class, matched by name. `settings` are the fields of `config.EvaluateConfig`.
+    `subject` is a run, a bundle, `run:ID`, `bundle:ID`, a bundle's folder, `package:ID` (the very zip that Lambda is
+    given) or the address of a served model; by default the newest run. `folder` holds one sub-folder a class, matched
+    by name. `settings` are the fields of `config.EvaluateConfig`.
     Raises LakeError if there is no photo to judge on.
     """
     config = resolve(EvaluateConfig, settings)
     tracking.require(config)
     workspace = Workspace(work)
-    judged = find_subject(workspace, subject)
+    judged = find_subject(workspace, subject, sign=config.sign)
     exam = exam_of(workspace, judged, folder)
     with workspace.lock():
         made = report_on(judged, exam, workspace, config, report or progress.default())
@@ -72,7 +73,7 @@ def report_on(
 ) -> Report:
     """The Report of a model on these photos; the earlier one if this has been asked before."""
     report_id = product_id(
-        Report, judged.name, exam.source, config.model_dump(mode="json", exclude={"track"}), exam.identity
+        Report, judged.name, exam.source, config.model_dump(mode="json", exclude={"track", "sign"}), exam.identity
     )
     if (earlier := workspace.find(Report, report_id)) is not None:
         return earlier

@@ -1,9 +1,10 @@
-"""Who is judged: a run or a bundle, down to a callable that turns model inputs into answers."""
+"""Who is judged: a run, a bundle, a package or a served address, down to a callable that turns photos into answers."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fledged.images import UInt8Array
-from fledged.products import WEIGHTS_FILE, BackboneInfo, Bundle, Calibration, Preprocess, Run, Unknown
+from fledged.products import WEIGHTS_FILE, BackboneInfo, Bundle, Calibration, Package, Preprocess, Run, Unknown
 from fledged.workspace import Workspace, open_product
 
 Float32Array = npt.NDArray[np.float32]
@@ -19,30 +20,38 @@ Float32Array = npt.NDArray[np.float32]
 Probabilities = Callable[[UInt8Array], Float32Array]
 # the same, and float32 (N,): how far each photo is from all classes
 Scored = Callable[[UInt8Array], tuple[Float32Array, Float32Array]]
+# C probabilities of one photo, and how far it is from all classes
+Answered = tuple[Sequence[float], float]
+# A photo's bytes -> its answer, by any thread; raises RequestError
+Ask = Callable[[bytes], Answered]
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
     """A model, and what it needs to be asked."""
 
-    name: str  # "run:…" or "bundle:…"
+    name: str  # "run:…", "bundle:…", "package:…" or "https://… bundle:…"
     classes: tuple[str, ...]
     preprocess: Preprocess
     run_id: str
     dataset_id: str  # that it was trained on
     backbone: BackboneInfo
     load: Callable[[], Probabilities]  # called only if there is something to answer
-    file: Path  # with its weights
+    file: Path | None  # with its weights; None for an address
     run: Run | None = None
     calibration: Calibration | None = None
     unknown: Unknown | None = None
     load_scored: Callable[[], Scored] | None = None  # where there is a threshold
+    connect: Callable[[], AbstractContextManager[Ask]] | None = None  # where it answers from outside
 
 
-def find_subject(workspace: Workspace, wanted: Run | Bundle | str | os.PathLike[str] | None) -> Subject:
+def find_subject(
+    workspace: Workspace, wanted: Run | Bundle | str | os.PathLike[str] | None, *, sign: bool = False
+) -> Subject:
     """A run or bundle by itself, by `run:ID` or `bundle:ID`, a bundle by its folder; None is the newest run.
 
-    Raises ProductError if there is no such thing.
+    A package by `package:ID` and a served model by its address answer from outside of this process; with `sign`,
+    requests to an address are signed for IAM. Raises ProductError if there is no such thing.
     """
     if isinstance(wanted, Bundle):
         return _of_bundle(wanted)
@@ -51,6 +60,11 @@ def find_subject(workspace: Workspace, wanted: Run | Bundle | str | os.PathLike[
     if wanted is None:
         return _of_run(workspace.load(Run))
     name = os.fspath(wanted)
+    if name.startswith(("https://", "http://", "package:")):
+        from fledged.evaluating.outside import packed_in, served_at
+
+        is_packed = name.startswith("package:")
+        return packed_in(workspace.load(Package, name), workspace) if is_packed else served_at(name, sign=sign)
     if name.startswith("bundle:"):
         return _of_bundle(workspace.load(Bundle, name))
     if not isinstance(wanted, str) or Path(name).is_dir() or len(Path(name).parts) > 1:

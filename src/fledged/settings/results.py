@@ -40,6 +40,7 @@ class EvaluateConfig(Record):
         (), description="Where figures and pictures go as well: tensorboard. No part of what a report is."
     )
     page: PageConfig = Field(default_factory=PageConfig, description="What the page shows of photos.")
+    sign: bool = Field(False, description="Sign requests for IAM where an address is judged. No part of a report.")
 
     @field_validator("track", mode="before")
     @classmethod
