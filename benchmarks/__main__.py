@@ -1,6 +1,6 @@
 """`python -m benchmarks [NAME …]`: the usual ones, or those that are named.
 
-Heavy ones run only when they are named: augmentation, evaluate, mislabels, pooling, report and unknown (minutes),
+Heavy ones run only when named: augmentation, evaluate, integers, mislabels, pooling, report and unknown (minutes),
 learning and peers (an environment of their own, see the modules), million and throughput (many photos). `python -m
 benchmarks.planted --help` and the like tell of more.
 """
@@ -14,6 +14,7 @@ NAMES = ("start_up", "rescan", "http_latency", "build", "planted")
 HEAVY = (
     "augmentation",
     "evaluate",
+    "integers",
     "learning",
     "million",
     "mislabels",

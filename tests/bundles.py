@@ -21,10 +21,11 @@ def make_tiny_bundle(
     bundle_id: str = "c010c4ed0001",
     *,
     knows_limits: bool = False,
+    explains: bool = False,
 ) -> Bundle:
     """A bundle saved in the working folder `folder`; its first three classes are the photo's mean R, G and B.
 
-    One that `knows_limits` refuses photos without a colour.
+    One that `knows_limits` refuses photos without a colour. One that `explains` has brightness for a heatmap.
     """
     bundle = Bundle(
         id=bundle_id,
@@ -44,15 +45,16 @@ def make_tiny_bundle(
         fledged="0.1.0",
         calibration=Calibration(temperature=1.0, n_photos=60) if knows_limits else None,
         unknown=Unknown(threshold=0.5, share_kept=0.95, n_photos=60) if knows_limits else None,
+        heatmap_cells=size_px if explains else None,
     )
     workspace = Workspace(folder)
     place = workspace.folder("bundle", bundle.id)
     place.mkdir(parents=True, exist_ok=True)
-    (place / "model.onnx").write_bytes(colour_model(len(classes), knows_limits=knows_limits))
+    (place / "model.onnx").write_bytes(colour_model(len(classes), knows_limits=knows_limits, explains=explains))
     return workspace.save(bundle)
 
 
-def colour_model(n_classes: int, *, knows_limits: bool = False) -> bytes:
+def colour_model(n_classes: int, *, knows_limits: bool = False, explains: bool = False) -> bytes:
     """ONNX: photos uint8 (N, S, S, 3) -> probabilities float32 (N, n_classes), from the mean colour alone.
 
     The unknown score of one that `knows_limits` is 1 less the highest probability.
@@ -68,6 +70,15 @@ def colour_model(n_classes: int, *, knows_limits: bool = False) -> bytes:
         score = [
             helper.make_node("ReduceMax", ["probabilities"], ["highest"], axes=[1], keepdims=0),
             helper.make_node("Sub", ["one", "highest"], ["unknown_score"]),
+        ]
+    if explains:
+        outputs.append(helper.make_tensor_value_info("heatmap", TensorProto.FLOAT, ["n", "rows", "columns"]))
+        constants.append(numpy_helper.from_array(np.array(1e-12, np.float32), "smallest"))
+        score += [
+            helper.make_node("ReduceMean", ["levels"], ["brightness"], axes=[3], keepdims=0),
+            helper.make_node("ReduceMax", ["brightness"], ["brightest"], axes=[1, 2], keepdims=1),
+            helper.make_node("Max", ["brightest", "smallest"], ["divisor"]),
+            helper.make_node("Div", ["brightness", "divisor"], ["heatmap"]),
         ]
     graph = helper.make_graph(
         [

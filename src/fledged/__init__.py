@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from fledged.searching.tune import tune
     from fledged.serving.predictor import load
     from fledged.serving.server import serve
+    from fledged.serving.verify import verify
     from fledged.training.lr_finder import find_lr
     from fledged.training.reproduce import reproduce
     from fledged.training.train import train
@@ -73,6 +74,7 @@ _HOMES = {
     "build": "fledged.flow",
     "load": "fledged.serving.predictor",
     "serve": "fledged.serving.server",
+    "verify": "fledged.serving.verify",
     "deploy": "fledged.deploying.deploy",
     "invoke": "fledged.deploying.invoke",
 } | dict.fromkeys(
@@ -94,6 +96,10 @@ _EXTRAS = {
     "loky": "train",
     "onnx": "train",
     "jinja2": "train",
+    "openvino": "openvino",
+    "executorch": "executorch",
+    "torchao": "executorch",
+    "coremltools": "coreml",
     "tomli_w": "train",
     "optuna": "tune",
     "boto3": "aws",
@@ -137,6 +143,7 @@ __all__ = [
     "test",
     "train",
     "tune",
+    "verify",
 ]
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Base64Bytes, Field
 
 from fledged.records import Record
 
@@ -58,3 +59,33 @@ class Environment(Record):
     cpu: str
     n_threads: int
     device: str
+
+
+class DrawnPhoto(Record):
+    """A drawn photo as a file, and what the bundle answered to it when it was exported."""
+
+    jpeg: Base64Bytes
+    probabilities: tuple[float, ...]
+    unknown_score: float | None
+
+
+class KnownPhoto(Record):
+    """A test photo by its content, and what the bundle answered to it when it was exported."""
+
+    sha256: str
+    class_index: int  # of the answer
+    confidence: float
+    unknown_score: float | None
+
+
+class Reference(Record):
+    """A bundle's answers at export, so that anybody can ask whether it still gives them."""
+
+    limit: float  # by which a probability may differ from machine to machine
+    drawn: tuple[DrawnPhoto, ...]
+    photos: tuple[KnownPhoto, ...]
+
+    @classmethod
+    def open(cls, path: Path) -> Reference:
+        """From the file."""
+        return cls.model_validate_json(path.read_bytes())

@@ -170,6 +170,14 @@ class UnknownFigures(Record):
     why_none: str  # why no class was left out; "" where it was done
 
 
+class Speed(Record):
+    """How long an answer takes, without decoding: medians, on the machine that exported."""
+
+    ms_1: float  # of one photo
+    ms_32: float  # of 32 together
+    machine: str
+
+
 class Parity(Record):
     """How far the exported model was from the run, on real photos through files."""
 
@@ -177,6 +185,11 @@ class Parity(Record):
     label_agreement: float
     max_abs_difference: float  # of any class probability
     max_abs_score_difference: float | None = None  # of the unknown score; None for a model without
+    # None in bundles of before they were measured.
+    accuracy: Figure | None = None  # of the export, on these photos
+    accuracy_difference: Figure | None = None  # export less run, on the same photos
+    n_bytes: int | None = None  # of the model's files
+    speed: Speed | None = None
 
 
 class Histogram(Record):

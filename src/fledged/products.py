@@ -17,12 +17,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
 
 from fledged.contract import BackboneInfo as BackboneInfo
 from fledged.contract import Calibration as Calibration
 from fledged.contract import Environment as Environment
 from fledged.contract import Preprocess as Preprocess
+from fledged.contract import Reference as Reference
 from fledged.contract import Unknown as Unknown
 from fledged.measured import CalibrationFigures as CalibrationFigures
 from fledged.measured import ClassFigures as ClassFigures
@@ -175,6 +176,7 @@ class Dataset(Product):
 
 
 WEIGHTS_FILE = "weights.safetensors"  # of a run
+REFERENCE_FILE = "reference.json"  # of a bundle: what it answered when it was exported
 REGIONS_FILE = "regions.safetensors"  # of a run: where its classes lie among the features, for the unknown score
 
 
@@ -289,6 +291,12 @@ class Bundle(Product):
     calibration: Calibration | None = None  # already inside the graph
     unknown: Unknown | None = None
     spread: Spread | None = None  # of the answers, to tell drift from; None in bundles of before it was recorded
+    precision: Literal["fp32", "int8"] = "fp32"
+    heatmap_cells: int | None = None  # along a side of the graph's heatmap; None: it has none
+
+    def reference(self) -> Reference | None:
+        """What it answered when it was exported; None for a bundle of before that was kept."""
+        return Reference.open(self.folder / REFERENCE_FILE) if REFERENCE_FILE in self.files else None
 
 
 class Package(Product):
@@ -335,6 +343,13 @@ class Prediction(Record):
     accepted: bool = True  # False: it is none of the classes, and `label` is only the nearest; True without a score
     # How far it is from the nearest class; training photos are about 1 from their own. None from an older bundle.
     unknown_score: float | None = None
+    # Where the model input (the photo as `Preprocess` cuts it) speaks for `label`: rows of cells, 0..1, the hottest 1.
+    heatmap: tuple[tuple[float, ...], ...] | None = None  # only where an explanation was asked for, and there is one
+
+    @model_serializer(mode="wrap")
+    def _without_a_heatmap_that_is_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        fields: dict[str, object] = handler(self)
+        return {name: value for name, value in fields.items() if name != "heatmap" or value is not None}
 
     @property
     def class_scores(self) -> dict[str, float]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fledged.collecting.tally import Collected
 from fledged.evaluating.comparison import Comparison
+from fledged.measured import Parity
 from fledged.products import SPLITS, Bundle, Dataset, Package, Product, RangeTest, Report, Review, Run, Snapshot
 from fledged.training.reproduction import Reproduction
 
@@ -95,9 +96,10 @@ def _facts(product: Product) -> str:
             )
         case Bundle():
             parity = product.parity
+            as_run = "as the run did" if parity.label_agreement == 1 else f"{parity.label_agreement:.1%} as the run did"
             return (
-                f"{len(product.classes)} classes; answers as the run did on {parity.n_photos:,} test photos "
-                f"(largest difference {parity.max_abs_difference:.0e})"
+                f"{len(product.classes)} classes, {product.precision}; answers {as_run} on {parity.n_photos:,} test "
+                f"photos (largest difference {parity.max_abs_difference:.0e})"
             )
         case Package():
             return (
@@ -159,10 +161,22 @@ def _details(product: Product) -> list[str]:
             if not product.is_compiled:
                 told.append(f"Not compiled ahead, since no python{python} is here: each cold start takes longer")
             return told
+        case Bundle(parity=parity):
+            return _of_parity(parity)
         case Run():
             told = ["The best epoch so far was kept. To go on: fledged train --resume"] if product.interrupted else []
             return [*told, f"Page: {product.folder / 'run.html'}"]
     return []
+
+
+def _of_parity(parity: Parity) -> list[str]:
+    """Size, speed and accuracy of an export; nothing for one of before they were measured."""
+    accuracy, less, speed = parity.accuracy, parity.accuracy_difference, parity.speed
+    if accuracy is None or less is None or speed is None:
+        return []
+    size = f"{(parity.n_bytes or 0) / 1e6:.1f} MB; {speed.ms_1:.1f} ms a photo, {speed.ms_32:.0f} ms for 32"
+    points = f"{100 * less.value:+.1f} points ({100 * less.low:+.1f} to {100 * less.high:+.1f})"
+    return [f"{size}; accuracy {accuracy.value:.1%}, {points} beside the run on the same photos"]
 
 
 def collected_lines(collected: Collected) -> list[str]:

@@ -33,6 +33,7 @@ VERBS = [
     "test",
     "train",
     "tune",
+    "verify",
 ]
 
 # Frozen: a flag that goes away or changes its name breaks people's scripts. Add to it knowingly.
@@ -45,7 +46,7 @@ FLAGS = {
     "deploy": "--bucket --dry-run --function --json --rollback --set --to --work",
     "evaluate": "--at-least --json --set --track --work",
     "explain": "--json --model --set --work",
-    "export": "--json --set --work",
+    "export": "--also --json --precision --set --work",
     "find-lr": "--backbone --batch-size --high --json --low --mode --seed --set --steps --unfreeze --views --weights "
     "--work",
     "invoke": "--json --sign --times",
@@ -60,6 +61,7 @@ FLAGS = {
     "--time --track --unfreeze --views --weights --work",
     "tune": "--backbone --batch-size --epochs --folds --json --mode --seed --set --time --trials --unfreeze "
     "--views --weights --work",
+    "verify": "--json --work",
 }
 
 

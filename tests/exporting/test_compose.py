@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 
 from demo.drawing import CLASSES, draw_photo
-from fledged.exporting.export import _graph
+from fledged.exporting.served import in_fp32
 from fledged.images import to_square
 from fledged.networks.inference import load_classifier, load_regions, run_probabilities, run_scored
 from fledged.products import Run
@@ -23,7 +23,7 @@ from fledged.workspace import Workspace
 
 @pytest.fixture(scope="module")
 def served(run: Run, work: Path) -> bytes:
-    return _graph(run, Workspace(work))
+    return in_fp32(run, Workspace(work)).onnx
 
 
 @pytest.mark.parametrize("n", [1, 3, 8])
@@ -36,7 +36,7 @@ def test_a_head_with_a_hidden_layer_is_served_as_well(work: Path, tmp_path: Path
     settings: dict[str, Any] = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "views": 1, "epochs": 3}
     run = train(work=tmp_path / "work", report=silent, **settings, head={"hidden": 16, "dropout": 0.2})
     assert [tuple(layer.weight.shape) for layer in load_classifier(run).head.layers] == [(16, 1280), (4, 16)]
-    _assert_same_answers(_graph(run, Workspace(tmp_path / "work")), run, 3)
+    _assert_same_answers(in_fp32(run, Workspace(tmp_path / "work")).onnx, run, 3)
 
 
 def _assert_same_answers(served: bytes, run: Run, n: int) -> None:
@@ -53,11 +53,12 @@ def _assert_same_answers(served: bytes, run: Run, n: int) -> None:
 
 def test_the_graph_takes_uint8_photos_and_holds_its_weights(served: bytes) -> None:
     model = onnx.load_from_string(served)
-    (photos,), (probabilities, unknown) = model.graph.input, model.graph.output
+    (photos,), (probabilities, unknown, heatmap) = model.graph.input, model.graph.output
     assert photos.type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert [d.dim_value or d.dim_param for d in photos.type.tensor_type.shape.dim] == ["n_photos", 64, 64, 3]
     assert [d.dim_value or d.dim_param for d in probabilities.type.tensor_type.shape.dim] == ["n_photos", 4]
     assert (unknown.name, [d.dim_param for d in unknown.type.tensor_type.shape.dim]) == ("unknown_score", ["n_photos"])
+    assert heatmap.name == "heatmap"
     assert not any(tensor.external_data for tensor in model.graph.initializer)
 
 
@@ -77,10 +78,12 @@ def test_a_photo_of_nothing_has_a_score(served: bytes) -> None:
 def test_a_run_of_before_there_was_a_score_is_served_as_it_was(run: Run, work: Path) -> None:
     older = run.model_copy(update={"calibration": None, "unknown": None})
     older.at(run.folder)
-    session = onnxruntime.InferenceSession(_graph(older, Workspace(work)), providers=["CPUExecutionProvider"])
-    assert [output.name for output in session.get_outputs()] == ["probabilities"]
+    session = onnxruntime.InferenceSession(in_fp32(older, Workspace(work)).onnx, providers=["CPUExecutionProvider"])
+    assert [output.name for output in session.get_outputs()] == ["probabilities", "heatmap"]
     photos = np.random.default_rng(1).integers(0, 256, (3, 64, 64, 3), np.uint8)
-    np.testing.assert_allclose(session.run(None, {"photos": photos})[0], run_probabilities(older)(photos), atol=1e-5)
+    np.testing.assert_allclose(
+        session.run(["probabilities"], {"photos": photos})[0], run_probabilities(older)(photos), atol=1e-5
+    )
 
 
 def test_regions_are_those_of_the_run(served: bytes, run: Run) -> None:

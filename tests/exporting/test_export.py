@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from onnx import numpy_helper
 from fledged.errors import ParityError, ProductError
 from fledged.exporting import export as exporting
 from fledged.exporting.export import export
+from fledged.exporting.served import Served, in_fp32
 from fledged.products import Bundle, Report, Run
 from fledged.progress import silent
 from fledged.serving.predictor import load
@@ -25,15 +27,14 @@ def bundle(run: Run, judged: Report, work: Path) -> Bundle:
     return export(run, work=work, report=silent)
 
 
-def changed(change: Callable[[onnx.ModelProto], None]) -> Callable[..., bytes]:
-    original = exporting._graph
-
-    def graph(run: Run, workspace: Workspace) -> bytes:
-        model = onnx.load_from_string(original(run, workspace))
+def changed(change: Callable[[onnx.ModelProto], None]) -> Callable[..., Served]:
+    def served(run: Run, workspace: Workspace) -> Served:
+        right = in_fp32(run, workspace)
+        model = onnx.load_from_string(right.onnx)
         change(model)
-        return bytes(model.SerializeToString())
+        return replace(right, onnx=bytes(model.SerializeToString()))
 
-    return graph
+    return served
 
 
 def bias_by(amount: float) -> Callable[[onnx.ModelProto], None]:
@@ -68,7 +69,7 @@ def test_the_bundle_states_what_it_is_and_how_good(bundle: Bundle, run: Run, jud
     assert bundle.parity.max_abs_score_difference <= 1e-3
     assert (bundle.calibration, bundle.unknown) == (run.calibration, run.unknown)
     assert bundle.unknown is not None
-    assert set(bundle.files) == {"model.onnx", "MODEL_CARD.md"}
+    assert set(bundle.files) == {"model.onnx", "MODEL_CARD.md", "reference.json"}
 
 
 def test_the_bundle_answers_as_the_report_says(bundle: Bundle, judged: Report, clean_lake: Path) -> None:
@@ -100,7 +101,7 @@ def test_asking_again_finds_it(bundle: Bundle, run: Run, work: Path) -> None:
 def test_scores_that_are_others_are_not_exported_either(
     run: Run, judged: Report, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "_graph", changed(lengths_by(0.1)))
+    monkeypatch.setattr(exporting, "in_fp32", changed(lengths_by(0.1)))
     with pytest.raises(ParityError, match=r"0 of \d+ labels differ, .*unknown scores by up to 0\.0\d"):
         export(run, work=work, report=silent, parity_photos=997)
 
@@ -109,7 +110,7 @@ def test_scores_that_are_others_are_not_exported_either(
 def test_an_export_that_answers_otherwise_is_not_written(
     run: Run, judged: Report, work: Path, monkeypatch: pytest.MonkeyPatch, amount: float, words: str
 ) -> None:
-    monkeypatch.setattr(exporting, "_graph", changed(bias_by(amount)))
+    monkeypatch.setattr(exporting, "in_fp32", changed(bias_by(amount)))
     before = sorted(work.rglob("bundle.json"))
     with pytest.raises(ParityError, match=words):
         export(run, work=work, report=silent, parity_photos=999)

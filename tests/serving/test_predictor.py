@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
@@ -288,3 +289,25 @@ def test_a_model_without_the_score_that_its_bundle_names_is_refused(tmp_path: Pa
     Workspace(tmp_path).save(claims)
     with pytest.raises(ProductError, match="cannot run"):
         load(bundle.folder)
+
+
+def test_an_explanation_is_given_where_it_is_asked_for_and_there_is_one(tmp_path: Path) -> None:
+    predictor = load(make_tiny_bundle(tmp_path, explains=True, knows_limits=True))
+    photo = np.zeros((40, 40, 3), np.uint8)
+    photo[:20, :, 2] = 255
+    plain, explained = predictor.predict(photo), predictor.predict(photo, explain=True)
+    assert plain.heatmap is None
+    assert "heatmap" not in plain.model_dump(mode="json")
+    assert "heatmap" not in json.loads(plain.model_dump_json())
+    assert (explained.label, explained.unknown_score) == (plain.label, plain.unknown_score)
+    assert explained.heatmap is not None
+    heat = np.array(explained.heatmap)
+    assert heat.shape == (32, 32)
+    assert (heat[:14] > 0.9).all()
+    assert (heat[18:] < 0.1).all()
+    assert explained.model_dump(mode="json")["heatmap"][0] == list(explained.heatmap[0])
+
+
+def test_a_bundle_without_heatmaps_answers_all_the_same(tmp_path: Path) -> None:
+    answer = load(make_tiny_bundle(tmp_path)).predict(np.zeros((40, 40, 3), np.uint8), explain=True)
+    assert answer.heatmap is None

@@ -14,37 +14,15 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fledged.measured import ClassFigures, Figure
+from fledged.intervals import wilson as wilson
+from fledged.measured import ClassFigures
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
-# The 97.5% quantile of the standard normal distribution.
-_Z_95 = 1.959963984540054
 # A float32 softmax is not exact to more than this, so a 0 is not taken as an infinite loss.
 _SMALLEST = float(np.finfo(np.float32).eps)
 WORST_LOSS = -math.log(_SMALLEST)
-
-
-def wilson(successes: int, n: int) -> Figure:
-    """The share of successes with its 95% interval; of no cases at all it says 0, somewhere from 0 to 1.
-
-    The score interval without continuity correction: E. B. Wilson, "Probable inference, the law of succession, and
-    statistical inference", JASA 22 (1927), 209-212. It stays inside 0..1 and holds near 0, near 1 and for small n,
-    where the textbook's normal approximation does not (Brown, Cai and DasGupta, Statistical Science 16, 2001, 101-133).
-    """
-    if not 0 <= successes <= n:
-        raise ValueError(f"{successes} successes of {n}")
-    if n == 0:
-        return Figure(value=0.0, low=0.0, high=1.0, n=0)
-    share = successes / n
-    z2_n = _Z_95**2 / n
-    centre = (share + z2_n / 2) / (1 + z2_n)
-    half = _Z_95 / (1 + z2_n) * math.sqrt(share * (1 - share) / n + z2_n / (4 * n))
-    # At the ends the bound is exactly 0 or 1; rounding would leave it a hair beside.
-    low = 0.0 if successes == 0 else centre - half
-    high = 1.0 if successes == n else centre + half
-    return Figure(value=share, low=min(low, share), high=max(high, share), n=n)
 
 
 def confusion(true: IntArray, predicted: IntArray, n_classes: int) -> IntArray:

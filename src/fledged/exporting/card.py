@@ -32,6 +32,7 @@ It tells photos of these classes apart: {", ".join(_cell(label) for label in bun
 
 The exported file was compared with the trained network on {bundle.parity.n_photos} of these photos: labels agree on
 {bundle.parity.label_agreement:.2%}, probabilities differ by {bundle.parity.max_abs_difference:.1e} at most.
+{_of_precision(bundle)}
 
 ## Limits
 {_lines(_limits(dataset, report))}
@@ -51,8 +52,21 @@ The exported file was compared with the trained network on {bundle.parity.n_phot
 
 ## How it wants its photos
 Upright RGB, {how.resize} to {how.size_px} x {how.size_px} px ({how.interpolation}), as uint8 in the order height,
-width, colour. Standardisation, softmax, temperature and the unknown score are inside the graph.
+width, colour. In the graph are standardisation, softmax, temperature, unknown score and, where the network keeps places
+apart, a heatmap of what speaks for the answer.
 """
+
+
+def _of_precision(bundle: Bundle) -> str:
+    """What the figures above are of, where the export is not the run to the last digits."""
+    accuracy, less = bundle.parity.accuracy, bundle.parity.accuracy_difference
+    if bundle.precision == "fp32" or accuracy is None or less is None:
+        return "It computes in float32, as the network did."
+    return (
+        f"It computes in 8-bit integers, and the figures above are those of the float32 network. Its own accuracy on\n"
+        f"these photos is {accuracy.value:.1%} ({accuracy.low:.1%} to {accuracy.high:.1%}), which is "
+        f"{100 * less.value:+.1f} points ({100 * less.low:+.1f} to {100 * less.high:+.1f}) beside the network's."
+    )
 
 
 def _lines(lines: Iterator[str]) -> str:

@@ -1,4 +1,4 @@
-"""The served graph: the backbone's own ONNX, the head, the calibrated softmax and the unknown score, in one file."""
+"""The served graph, in one file: the backbone's own ONNX, head, calibrated softmax, unknown score and heatmap."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from fledged.exporting.heatmap import add_heatmap
 from fledged.networks.knowing import SMALLEST, Regions
 
 Float32Array = npt.NDArray[np.float32]
@@ -32,6 +33,7 @@ class Top:
 def compose(backbone_onnx: bytes, top: Top) -> bytes:
     """ONNX from uint8 photos (N, S, S, 3) to probabilities (N, C) and, with regions, unknown scores (N,).
 
+    Where the features come from a map of places, there are heatmaps (N, rows, columns) of the top class as well.
     The backbone's nodes are taken as they are, so that serving computes the very features that the head was trained on.
     """
     model = onnx.load_from_string(backbone_onnx)
@@ -41,6 +43,8 @@ def compose(backbone_onnx: bytes, top: Top) -> bytes:
     _add_head(graph, features, top)
     if top.regions is not None:
         _add_score(graph, features, top.regions)
+    inner = range(1, len(top.layers))
+    add_heatmap(graph, features, [*(f"head.{n}.weight" for n in inner), "head.weight"], [f"head/{n}" for n in inner])
     onnx.checker.check_model(model)
     data: bytes = model.SerializeToString()
     return data

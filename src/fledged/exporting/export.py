@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime
 
 import fledged
 from fledged import progress
 from fledged.config import resolve
+from fledged.engine import n_workers
 from fledged.errors import ProductError
+from fledged.exporting.also import checked, export_also
 from fledged.exporting.card import model_card
-from fledged.exporting.compose import Top, compose
-from fledged.exporting.parity import measure
+from fledged.exporting.heatmap import HEATMAP
+from fledged.exporting.parity import Ask, Float32Array, ask_all, gate_of, parity_of
+from fledged.exporting.reference import reference_of
+from fledged.exporting.served import in_fp32, in_int8
+from fledged.exporting.speed import speed_of
 from fledged.exporting.spread import spread_of
-from fledged.networks.inference import load_classifier, load_regions
-from fledged.products import Bundle, Dataset, Report, Run
+from fledged.images import UInt8Array
+from fledged.networks.graph import INPUT
+from fledged.products import REFERENCE_FILE, Bundle, Dataset, Report, Run
 from fledged.settings.results import ExportConfig
-from fledged.training.transfer import embedding_of
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_bytes
 
 
@@ -24,65 +33,94 @@ def export(
     run: Run | str | None = None,
     *,
     work: str | os.PathLike[str] = DEFAULT,
+    also: Sequence[str] = (),
     report: progress.Report | None = None,
     **settings: object,
 ) -> Bundle:
-    """A folder to serve from: model.onnx, bundle.json and MODEL_CARD.md.
+    """A folder to serve from: model.onnx, reference.json, bundle.json and MODEL_CARD.md.
 
     The run must have been evaluated on its test split: the bundle states that accuracy, and is compared with those
-    answers. `settings` are the fields of `config.ExportConfig`. Raises ParityError, writing nothing, if they differ.
+    answers. `also` names other formats, which are written beside the bundle: torchscript, openvino, executorch, coreml.
+    `settings` are the fields of `config.ExportConfig`. Raises ParityError, writing nothing, if answers differ.
     """
-    config = resolve(ExportConfig, settings)
+    config, formats = resolve(ExportConfig, settings), checked(also)
     workspace = Workspace(work)
-    start_s = time.monotonic()
     with workspace.lock():
         if not isinstance(run, Run):
             run = workspace.load(Run, run)
         dataset = workspace.load(Dataset, run.dataset_id)
         judged = _report_of(run, workspace)
-        bundle_id = product_id(Bundle, run.id, judged.id, config)
-        if (earlier := workspace.find(Bundle, bundle_id)) is not None:
-            return earlier
-        model_onnx = _graph(run, workspace)
-        parity = measure(model_onnx, judged, dataset, run.preprocess, config, report or progress.default())
-        bundle = Bundle(
-            id=bundle_id,
-            version=Bundle.format_version,
-            created_at=now(),
-            seconds=time.monotonic() - start_s,
-            run_id=run.id,
-            dataset_id=dataset.id,
-            snapshot_id=dataset.snapshot_id,
-            report_id=judged.id,
-            classes=run.classes,
-            preprocess=run.preprocess,
-            backbone=run.backbone,
-            accuracy=judged.accuracy,
-            parity=parity,
-            fledged=fledged.__version__,
-            calibration=run.calibration,
-            unknown=run.unknown,
-            spread=spread_of(judged),
-        )
-        folder = workspace.folder("bundle", bundle_id)
-        write_bytes(folder / "model.onnx", model_onnx)
-        write_bytes(folder / "MODEL_CARD.md", model_card(bundle, run, dataset, judged).encode())
-        return workspace.save(bundle)
+        tell = report or progress.default()
+        bundle = _bundle(run, dataset, judged, config, workspace, tell)
+        if formats:
+            export_also(formats, bundle, judged, config, workspace, tell)
+        return bundle
 
 
-def _graph(run: Run, workspace: Workspace) -> bytes:
-    classifier = load_classifier(run)
-    embedding = embedding_of(run.backbone.name, classifier.embed.backbone, run.preprocess, workspace)
-    head = classifier.head
-    layers = [(layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in head.layers]
-    top = Top(
-        centre_F=head.centre.numpy(),
-        scale_F=head.scale.numpy(),
-        layers=layers,
-        temperature=run.calibration.temperature if run.calibration else 1.0,
-        regions=load_regions(run) if run.unknown else None,
+def _bundle(
+    run: Run, dataset: Dataset, judged: Report, config: ExportConfig, workspace: Workspace, report: progress.Report
+) -> Bundle:
+    start_s = time.monotonic()
+    bundle_id = product_id(Bundle, run.id, judged.id, config)
+    if (earlier := workspace.find(Bundle, bundle_id)) is not None:
+        return earlier
+    if config.precision == "int8":
+        served = in_int8(run, dataset, config.int8, workspace, report)
+    else:
+        served = in_fp32(run, workspace)
+    ask = _asking(served.onnx)
+    gate = gate_of(config)
+    asked = ask_all(ask, judged, dataset, run.preprocess, config.parity_photos, report)
+    parity = parity_of(asked, gate)
+    measured = {"n_bytes": len(served.onnx), "speed": speed_of(ask, run.preprocess.size_px)}
+    bundle = Bundle(
+        id=bundle_id,
+        version=Bundle.format_version,
+        created_at=now(),
+        seconds=time.monotonic() - start_s,
+        run_id=run.id,
+        dataset_id=dataset.id,
+        snapshot_id=dataset.snapshot_id,
+        report_id=judged.id,
+        classes=run.classes,
+        preprocess=run.preprocess,
+        backbone=run.backbone,
+        # In float32 its answers are the run's; in integers they are its own.
+        accuracy=parity.accuracy if config.precision == "int8" and parity.accuracy else judged.accuracy,
+        parity=parity.model_copy(update=measured),
+        fledged=fledged.__version__,
+        calibration=served.calibration,
+        unknown=served.unknown,
+        precision=config.precision,
+        spread=spread_of(judged),
+        heatmap_cells=_heatmap_cells(ask, run.preprocess.size_px),
     )
-    return compose(embedding.onnx, top)
+    kept = reference_of(ask, asked, run.preprocess, config.precision)
+    folder = workspace.folder("bundle", bundle_id)
+    write_bytes(folder / "model.onnx", served.onnx)
+    write_bytes(folder / REFERENCE_FILE, kept.model_dump_json().encode())
+    write_bytes(folder / "MODEL_CARD.md", model_card(bundle, run, dataset, judged).encode())
+    return workspace.save(bundle)
+
+
+def _asking(model_onnx: bytes) -> Ask:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = n_workers(0)
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model_onnx, options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+
+    def ask(photos_NHWC: UInt8Array) -> dict[str, Float32Array]:
+        return dict(zip(names, session.run(names, {INPUT: photos_NHWC}), strict=True))
+
+    return ask
+
+
+def _heatmap_cells(ask: Ask, size_px: int) -> int | None:
+    """None as well where all places are one."""
+    said = ask(np.zeros((1, size_px, size_px, 3), np.uint8))
+    cells = said[HEATMAP].shape[1] if HEATMAP in said else 1
+    return cells if cells > 1 else None
 
 
 def _report_of(run: Run, workspace: Workspace) -> Report:

@@ -74,16 +74,33 @@ class Predictor:
         probabilities_NC, scores_N = self._session.run(["probabilities", "unknown_score"], {"photos": batch})
         return probabilities_NC, scores_N
 
+    def explained(self, batch: UInt8Array) -> tuple[Float32Array, Float32Array, Float32Array]:
+        """As `scored`, and heatmaps (N, rows, columns) of each top class: 0..1. Only of a bundle that has them."""
+        names = ["probabilities", "heatmap"] + ["unknown_score"] * (self.bundle.unknown is not None)
+        probabilities_NC, heat_NHW, *scores = self._session.run(names, {"photos": batch})
+        return probabilities_NC, scores[0] if scores else np.zeros(len(batch), np.float32), heat_NHW
+
     def predict(self, photo: Photo, top_k: int = TOP_K, *, explain: bool = False) -> Prediction:
         """The answer for a file, its bytes, a Pillow picture or an RGB array (height, width, 3).
+
+        With `explain` there is a heatmap of the top class as well, if the model can make one.
 
         Pictures and arrays are taken as they are. A large JPEG file is decoded at a reduced size, so its answer may
         differ in the last digits from that of the same file opened by the caller. Raises RequestError.
         """
         start_s = time.perf_counter()
         square = self._square(photo)
-        probabilities_1C, scores_1 = self.scored(square[np.newaxis])
-        return self._prediction(probabilities_1C[0], float(scores_1[0]), top_k, time.perf_counter() - start_s)
+        batch = square[np.newaxis]
+        heat_1HW = None
+        if explain and self.bundle.heatmap_cells is not None:
+            probabilities_1C, scores_1, heat_1HW = self.explained(batch)
+        else:
+            probabilities_1C, scores_1 = self.scored(batch)
+        answer = self._prediction(probabilities_1C[0], float(scores_1[0]), top_k, time.perf_counter() - start_s)
+        if heat_1HW is None:
+            return answer
+        rows = tuple(tuple(row) for row in heat_1HW[0].astype(float).round(4).tolist())
+        return answer.model_copy(update={"heatmap": rows})
 
     def predict_many(
         self, paths: Iterable[str | os.PathLike[str]], top_k: int = TOP_K, report: Report = silent

@@ -65,13 +65,43 @@ class GridConfig(Record):
     gallery: int = Field(500, ge=0, le=5000, description="Photos on the page at most, the least confident first.")
 
 
-class ExportConfig(Record):
-    """When an export is good enough."""
+class Int8Config(Record):
+    """How the backbone is quantised, and how far its answers may then be from the run's."""
 
+    photos: int = Field(128, ge=8, le=2000, description="Training photos that show the range of each activation.")
+    range: Literal["minmax", "percentile", "entropy"] = Field(
+        "minmax", description="How the range follows from what was seen; the others cut off rare values."
+    )
+    per_channel: bool = Field(True, description="A scale for each channel of a weight instead of one for all.")
+    float_share: float = Field(
+        0.25, ge=0, le=1, description="Of the convolutions, from the first: sensitive and small, they stay in float32."
+    )
+    depthwise: bool = Field(False, description="Quantise depthwise convolutions too: slower without VNNI.")
+    weights: Literal["u8", "s8"] = Field(
+        "u8", description="u8: the same answers on every processor; s8: faster, and right only where there is VNNI."
+    )
+    max_abs_difference: float = Field(
+        0.5, gt=0, le=1, description="Of any probability between run and export; more than this fails the export."
+    )
+    min_label_agreement: float = Field(
+        0.97, ge=0, le=1, description="Share of test photos with the run's label; less fails the export."
+    )
+    max_accuracy_loss: float = Field(
+        0.005, ge=0, le=1, description="On the same test photos; more fails the export. A single photo is allowed."
+    )
+
+
+class ExportConfig(Record):
+    """What is exported, and when it is good enough."""
+
+    precision: Literal["fp32", "int8"] = Field(
+        "fp32", description="int8: a quarter of the size, and faster where the processor has VNNI or the like."
+    )
     max_abs_difference: float = Field(
         1e-3, gt=0, le=1, description="Of any probability between run and export; more than this fails the export."
     )
     parity_photos: int = Field(1000, ge=1, description="Test photos to compare at most.")
+    int8: Int8Config = Field(default_factory=Int8Config, description="With export.precision=int8.")
 
 
 class ServeConfig(Record):

@@ -12,12 +12,14 @@ import polars as pl
 import torch
 
 from fledged.networks.knowing import Regions, regions_of, temperature_of, threshold_of
-from fledged.networks.model import Classifier
+from fledged.networks.model import Classifier, Head
 from fledged.products import Calibration, Dataset, Unknown
+from fledged.progress import Report
 from fledged.training.batches import read_split
-from fledged.training.features import features_of
+from fledged.training.features import Embedding, features_of
 from fledged.training.job import Job
 from fledged.training.transfer import embedding_of
+from fledged.workspace import Workspace
 
 # The features of a backbone that was trained are in no cache, and a covariance needs no more photos than this.
 _MAX_PHOTOS = 2000
@@ -36,18 +38,26 @@ class SelfKnowledge:
 def self_knowledge(job: Job, name: str, model: Classifier) -> SelfKnowledge:
     """Of the trained network, whose backbone is of the architecture `name`; it is on the CPU, in evaluation mode."""
     embedding = embedding_of(name, model.embed.backbone, model.embed.how, job.workspace)
-    train, val = some_of(read_split(job.dataset, "train")), read_val(job.dataset)
-    features_NF = features_of(train, embedding, 0, job.workspace, job.report)
+    return knowledge_of(embedding, model.head, job.dataset, job.config.unknown.share_kept, job.workspace, job.report)
+
+
+def knowledge_of(
+    embedding: Embedding, head: Head, dataset: Dataset, share_kept: float, workspace: Workspace, report: Report
+) -> SelfKnowledge:
+    """Of a head on the features of this graph."""
+    train, val = some_of(read_split(dataset, "train")), read_val(dataset)
+    features_NF = features_of(train, embedding, 0, workspace, report)
     regions = regions_of(features_NF, train["label"].to_numpy())
     if val.is_empty():
         return SelfKnowledge(Calibration(temperature=1.0, n_photos=0), None, regions)
-    features_NF = features_of(val, embedding, 0, job.workspace, job.report)
+    features_NF = features_of(val, embedding, 0, workspace, report)
     with torch.inference_mode():
-        logits_NC = model.head(torch.from_numpy(features_NF)).numpy()
-    share = job.config.unknown.share_kept
+        logits_NC = head(torch.from_numpy(features_NF)).numpy()
     return SelfKnowledge(
         Calibration(temperature=temperature_of(logits_NC, val["label"].to_numpy()), n_photos=val.height),
-        Unknown(threshold=threshold_of(regions.scores(features_NF), share), share_kept=share, n_photos=val.height),
+        Unknown(
+            threshold=threshold_of(regions.scores(features_NF), share_kept), share_kept=share_kept, n_photos=val.height
+        ),
         regions,
     )
 
