@@ -47,7 +47,7 @@ FLAGS = {
     "export": "--json --set --work",
     "find-lr": "--backbone --batch-size --high --json --low --mode --seed --set --steps --unfreeze --views --weights "
     "--work",
-    "predict": "--bundle --json --top-k --work",
+    "predict": "--bundle --column --from --json --set --strict --to --top-k --work",
     "prepare": "--drop-classes --fold --group-by --json --keep-splits --measure-leak --seed --set --split --work",
     "reproduce": "--json --work",
     "review": "--apply --backbone --drop-cluster --json --no-open --open --port --reviewer --set --weights --work",

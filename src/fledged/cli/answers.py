@@ -1,10 +1,8 @@
-"""Commands that lead to answers: export, predict, serve, deploy."""
+"""Commands that lead to answers: export, serve, deploy."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,9 +18,6 @@ from fledged.cli.app import (
 )
 from fledged.errors import ConfigError
 
-if TYPE_CHECKING:
-    from fledged.products import Failure, Prediction
-
 
 @app.command()
 def export(
@@ -33,27 +28,6 @@ def export(
 ) -> None:
     """Write the run as ONNX with all that serving needs, checked on real photos: a Bundle."""
     tell(fledged.export(run, work=work, **settings_of("export", assign)), work, as_json)
-
-
-@app.command()
-def predict(
-    photos: Annotated[list[Path], typer.Argument(help="Photos, and folders of photos.")],
-    bundle: Annotated[str | None, typer.Option(help="A bundle's id or folder; the newest without.")] = None,
-    work: Work = DEFAULT,
-    as_json: AsJson = False,
-    top_k: Annotated[int, typer.Option(min=1, help="Classes to name for each photo.")] = 1,
-) -> None:
-    """Say what is on photos. Needs no torch."""
-    from fledged.products import Prediction
-    from fledged.serving.files import find_photos
-
-    predictor = fledged.load(bundle, work=work)
-    n_answered = 0
-    for path, answer in predictor.predict_many(find_photos(photos), top_k=top_k):
-        n_answered += isinstance(answer, Prediction)
-        print(_prediction_json(path, answer) if as_json else _prediction_line(path, answer), flush=True)
-    if not n_answered:
-        raise typer.Exit(2)
 
 
 @app.command()
@@ -105,17 +79,3 @@ def deploy(
 def _say(lines: list[str]) -> None:
     for line in lines:
         print(line)
-
-
-def _prediction_line(path: Path, answer: Prediction | Failure) -> str:
-    from fledged.products import Failure
-
-    name = str(path).encode(errors="backslashreplace").decode().replace("\n", "\\n")
-    if isinstance(answer, Failure):
-        return f"{name}\terror: {answer.error}"
-    classes = [f"{entry.label} {entry.score:.1%}" for entry in answer.top_k]
-    return "\t".join([name, *(classes if answer.accepted else ["unknown, its likeliest:", *classes])])
-
-
-def _prediction_json(path: Path, answer: Prediction | Failure) -> str:
-    return json.dumps({"file": str(path)} | answer.model_dump(mode="json"))
