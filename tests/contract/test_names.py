@@ -52,7 +52,7 @@ FLAGS = {
     "reproduce": "--json --work",
     "review": "--apply --backbone --drop-cluster --json --no-open --open --port --reviewer --set --weights --work",
     "scan": "--json --set --work",
-    "serve": "--host --port --set --work",
+    "serve": "--feedback --host --port --set --work",
     "test": "--json --model --set --work",
     "train": "--backbone --batch-size --epochs --json --learning-rate --mode --resume --seed --set --show-augmented "
     "--time --track --unfreeze --views --weights --work",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -36,6 +37,10 @@ def serve(
     work: Work = DEFAULT,
     host: Annotated[str | None, typer.Option(help="Address to listen on; loopback unless given.")] = None,
     port: Annotated[int | None, typer.Option(help="0 takes a free port.")] = None,
+    feedback: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Let people say what a photo really shows; both are kept there, for collect."),
+    ] = None,
     assign: Assign = None,
 ) -> None:
     """Answer photos over HTTP, with a page to drop them on. Needs no torch."""
@@ -43,7 +48,8 @@ def serve(
     def ready(url: str) -> None:
         print(f"Serving {url}\nTry it:  curl -F photo=@PHOTO {url.rstrip('/')}/classify\nStop it: Ctrl-C", flush=True)
 
-    fledged.serve(bundle, work=work, on_ready=ready, **settings_of("serve", assign, host=host, port=port))
+    flags = {"host": host, "port": port, "feedback": {"folder": str(feedback)} if feedback else None}
+    fledged.serve(bundle, work=work, on_ready=ready, **settings_of("serve", assign, **flags))
 
 
 @app.command()

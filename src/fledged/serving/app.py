@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from fledged.engine import n_workers
 from fledged.errors import RequestError
+from fledged.serving.feedback import feedback_routes
 from fledged.serving.headers import with_headers
 from fledged.serving.line import Line
 from fledged.serving.predictor import Predictor
@@ -89,6 +90,7 @@ def create_app(predictor: Predictor, config: ServeConfig) -> Starlette:
             Route("/readyz", readyz),
             Route("/version", version_facts),
             Route("/model", model_facts),
+            *feedback_routes(lambda: predictor, config.feedback, line, max_bytes),
             *(_page_route(path, *file) for path, file in _PAGE_FILES.items()),
         ],
         middleware=[Middleware(with_headers, headers=_SECURITY_HEADERS)],
@@ -143,7 +145,8 @@ def _model(predictor: Predictor, config: ServeConfig) -> dict[str, object]:
     bundle = predictor.bundle
     told = {"classes", "preprocess", "backbone", "accuracy", "parity", "calibration", "unknown"}
     limits = {"max_megabytes": config.max_megabytes, "top_k": config.top_k}
-    return {"bundle_id": bundle.id, **bundle.model_dump(mode="json", include=told), "limits": limits}
+    told_too = {"limits": limits, "feedback": bool(config.feedback.folder)}
+    return {"bundle_id": bundle.id, **bundle.model_dump(mode="json", include=told), **told_too}
 
 
 def _page_route(path: str, name: str, media_type: str) -> Route:
