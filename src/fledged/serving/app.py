@@ -24,11 +24,11 @@ from fledged.serving.uploads import Upload, photos_in, read_body
 from fledged.settings.results import ServeConfig
 
 _PAGE = Path(__file__).parent / "page"
+_SCRIPTS = ("page", "camera", "card", "heatmap", "server", "shrink", "words")
 _PAGE_FILES = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
-    "/page.js": ("page.js", "text/javascript"),
-    "/camera.js": ("camera.js", "text/javascript"),
+    **{f"/{name}.js": (f"{name}.js", "text/javascript") for name in _SCRIPTS},
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 
@@ -143,7 +143,7 @@ def _version(predictor: Predictor) -> dict[str, object]:
 
 def _model(predictor: Predictor, config: ServeConfig) -> dict[str, object]:
     bundle = predictor.bundle
-    told = {"classes", "preprocess", "backbone", "accuracy", "parity", "calibration", "unknown"}
+    told = {"classes", "preprocess", "backbone", "accuracy", "parity", "calibration", "unknown", "heatmap_cells"}
     limits = {"max_megabytes": config.max_megabytes, "top_k": config.top_k}
     told_too = {"limits": limits, "feedback": bool(config.feedback.folder)}
     return {"bundle_id": bundle.id, **bundle.model_dump(mode="json", include=told), **told_too}
