@@ -1,6 +1,7 @@
 """`python -m benchmarks [NAME …]`: the usual ones, or those that are named.
 
-Heavy ones run only when they are named: augmentation, evaluate, mislabels, pooling, report and unknown (minutes),
+Heavy ones run only when they are named: augmentation, evaluate, mislabels, pooling, predict, report and unknown
+(minutes),
 learning and peers (an environment of their own, see the modules), million and throughput (many photos). `python -m
 benchmarks.planted --help` and the like tell of more.
 """
@@ -19,6 +20,7 @@ HEAVY = (
     "mislabels",
     "peers",
     "pooling",
+    "predict",
     "report",
     "throughput",
     "unknown",

@@ -174,12 +174,12 @@ def test_a_refusal_of_feedback_is_told(context: BrowserContext, predictor: Predi
 
 
 def test_a_photo_over_the_limit_is_made_smaller_and_said_so(context: BrowserContext, predictor: Predictor) -> None:
-    noise = Image.effect_noise((3000, 2000), 90).convert("L")
+    noise = Image.effect_noise((1500, 1000), 90).convert("L")
     large = encoded(Image.merge("RGB", (noise, Image.new("L", noise.size, 40), Image.new("L", noise.size, 40))), "PNG")
-    assert len(large) > 2 * 2**20
+    assert len(large) > 2**20
     sent: list[int] = []
     context.on("request", lambda request: sent.append(_body_bytes(request)))
-    with serving(predictor, max_megabytes=1) as url:
+    with serving(predictor, max_megabytes=0.5) as url:
         page = opened(context, url)
         ask(
             page,
@@ -189,11 +189,11 @@ def test_a_photo_over_the_limit_is_made_smaller_and_said_so(context: BrowserCont
         )
         card = page.locator(".card", has_text="large.png")
         expect(card.locator(".label")).to_have_text("red")
-        expect(card.locator(".smaller")).to_contain_text("from 3000 × 2000 to")
+        expect(card.locator(".smaller")).to_contain_text("from 1500 × 1000 to")
         expect(page.locator(".card", has_text="fits.jpg").locator(".smaller")).to_be_hidden()
         heic = page.locator(".card.failed")  # which this browser cannot decode
-        expect(heic.locator(".label")).to_contain_text("over the limit of 1 MB")
-    assert max(sent) <= 2**20
+        expect(heic.locator(".label")).to_contain_text("over the limit of 0.5 MB")
+    assert max(sent) <= 2**19
 
 
 def _body_bytes(request: Request) -> int:
