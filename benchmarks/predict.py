@@ -80,8 +80,8 @@ def measure(bundle: Path, n_many: int) -> None:
         rows,
         f"Photos of birds_vs_drones, {backbone}, answers written as CSV; the small ones are one of 96 px, repeated,\n"
         f"written as Parquet. Fresh processes, start and imports included, in turns, median of {_ROUNDS}. The floor\n"
-        f"decodes at a reduced size, crops and resizes with Pillow, runs batches of {_BATCH} and keeps no answer. Other\n"
-        "work shared the cores meanwhile, which the seconds show and the CPU seconds hardly do.\n"
+        f"decodes at a reduced size, crops and resizes with Pillow, runs batches of {_BATCH} and keeps no answer.\n"
+        "Other work shared the cores meanwhile, which the seconds show and the CPU seconds hardly do.\n"
         f"{MEMORY_METHOD}",
     )
 
