@@ -70,7 +70,8 @@ def _with_labels(photos: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
 def _reasons(members: pl.DataFrame, findings: pl.DataFrame, config: PrepareConfig) -> pl.Expr:
     """Why a photo is left out; null if it is not. A person's decision comes before every rule."""
     claimed = findings.filter(pl.col("kind") == "feedback")["path"]
-    claimed = members.filter(pl.col("action").is_null() & pl.col("path").is_in(claimed.implode()))["path"].implode()
+    by_nobody = pl.col("action").is_null() | (pl.col("reviewer") == "advice")
+    claimed = members.filter(by_nobody & pl.col("path").is_in(claimed.implode()))["path"].implode()
     # What somebody unknown said takes no photo away that was there before.
     findings = findings.filter(
         pl.col("path").is_in(claimed).not_() & pl.col("related_path").is_in(claimed).fill_null(False).not_()
