@@ -11,8 +11,11 @@ SERVE_STAMP := $(SERVE_VENV)/.installed
 # AWS's runtime interface emulator, and its client for the function's Python.
 LAMBDA ?= .lambda
 LAMBDA_STAMP := $(LAMBDA)/.installed
+# The tools that send templates; 500 MB, and only for `make templates`.
+TOOLS ?= .tools
+TOOLS_STAMP := $(TOOLS)/.installed
 
-.PHONY: setup demo test check bench docs lock clean browser
+.PHONY: setup demo test templates check bench docs lock clean browser
 
 setup: $(STAMP)
 
@@ -34,6 +37,13 @@ $(LAMBDA_STAMP): tests/deploying/emulator.py $(STAMP)
 	$(BIN)/python -m tests.deploying.emulator $(LAMBDA)
 	touch $@
 
+$(TOOLS_STAMP):
+	rm -rf $(TOOLS)
+	$(PYTHON) -m venv $(TOOLS)/sam
+	$(TOOLS)/sam/bin/python -m pip install --quiet --disable-pip-version-check aws-sam-cli==1.170.0
+	npm install --silent --no-audit --no-fund --prefix $(TOOLS) osls@4.3.1 serverless-offline@14.8.2
+	touch $@
+
 # Tests open pages in a real chromium. Where it cannot be installed they are skipped, saying so.
 browser:
 	@command -v chromium >/dev/null 2>&1 || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 \
@@ -46,6 +56,10 @@ demo: setup
 test: setup $(SERVE_STAMP) $(LAMBDA_STAMP) browser
 	FLEDGED_SERVE_PYTHON=$(abspath $(SERVE_VENV))/bin/python FLEDGED_LAMBDA=$(abspath $(LAMBDA)) \
 		$(BIN)/python -m pytest -n auto --dist loadfile
+
+# SAM's own command line, osls and serverless-offline try the templates; not part of `test`.
+templates: setup $(LAMBDA_STAMP) $(TOOLS_STAMP)
+	FLEDGED_TOOLS=$(abspath $(TOOLS)) FLEDGED_LAMBDA=$(abspath $(LAMBDA)) $(BIN)/python -m pytest tests/deploying/test_tools.py
 
 check: setup
 	$(BIN)/ruff format --check .
@@ -68,4 +82,4 @@ lock: setup
 		--output-file $(SERVE_LOCK) pyproject.toml
 
 clean:
-	rm -rf $(VENV) $(SERVE_VENV) $(LAMBDA) demo/out build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SERVE_VENV) $(LAMBDA) $(TOOLS) demo/out build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

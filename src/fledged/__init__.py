@@ -26,6 +26,7 @@ from fledged.errors import FledgedError
 if TYPE_CHECKING:
     from fledged.collecting.collect import collect
     from fledged.deploying.deploy import deploy
+    from fledged.deploying.invoke import invoke
     from fledged.evaluating.compare import compare
     from fledged.evaluating.evaluate import evaluate
     from fledged.evaluating.explain import explain
@@ -73,6 +74,7 @@ _HOMES = {
     "load": "fledged.serving.predictor",
     "serve": "fledged.serving.server",
     "deploy": "fledged.deploying.deploy",
+    "invoke": "fledged.deploying.invoke",
 } | dict.fromkeys(
     ("Snapshot", "Review", "Dataset", "RangeTest", "Run", "Report", "Bundle", "Package", "Prediction"),
     "fledged.products",
@@ -125,6 +127,7 @@ __all__ = [
     "explain",
     "export",
     "find_lr",
+    "invoke",
     "load",
     "prepare",
     "reproduce",

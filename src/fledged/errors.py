@@ -9,6 +9,7 @@ FledgedError
 ├── WeightsError     weights cannot be found, fetched or fitted to the backbone
 ├── TrainingError    training diverged or ran out of memory
 ├── ParityError      an export does not answer as the run that it came from
+├── GateError        a model is not as good as was asked for
 ├── DeployError      AWS refuses, or holds something else than was sent
 └── RequestError     a photo or an HTTP request that cannot be answered
 
@@ -74,6 +75,10 @@ class TrainingError(FledgedError):
 
 class ParityError(FledgedError):
     """An export does not answer as the run that it came from."""
+
+
+class GateError(FledgedError):
+    """A model is not as good as was asked for."""
 
 
 class DeployError(FledgedError):

@@ -303,6 +303,17 @@ class Package(Product):
     sha256: str  # of function.zip
     libraries: dict[str, str]  # name -> version
     is_compiled: bool  # its modules were compiled ahead for its version of Python
+    bundle_sha256: str = ""  # of bundle.zip, which goes to a bucket; "" where the bundle is in function.zip
+
+    @property
+    def bundle_key(self) -> str:
+        """What the bundle is called in its bucket: named by its content, so that none ever replaces another."""
+        return f"fledged/bundles/{self.bundle_sha256}.zip"
+
+    @property
+    def bundle_url(self) -> str:
+        """Where the function has its bundle from; "" where it is in function.zip."""
+        return f"s3://{self.settings.model.bucket}/{self.bundle_key}" if self.bundle_sha256 else ""
 
 
 class ClassScore(Record):

@@ -74,6 +74,31 @@ def test_a_package_that_lambda_would_refuse_is_not_made(
 
 
 @pytest.mark.usefixtures("few_libraries")
+def test_the_bundle_may_be_kept_apart(bundle: Bundle, tmp_path: Path) -> None:
+    from cfnlint.api import ManualArgs, lint_file
+
+    made = deploy(bundle, work=tmp_path, report=silent, model={"bucket": "bundles-of-owls"})
+    with zipfile.ZipFile(made.folder / "function.zip") as archive:
+        assert not any(name.startswith("bundle/") for name in archive.namelist())
+    with zipfile.ZipFile(made.folder / "bundle.zip") as archive:
+        assert archive.read("model.onnx") == (bundle.folder / "model.onnx").read_bytes()
+        assert archive.read("bundle.json") == (bundle.folder / "bundle.json").read_bytes()
+    for name in ("template.yaml", "bucket.yaml"):
+        assert lint_file(made.folder / name, config=ManualArgs(regions=["eu-central-1"])) == []
+    function = yaml.load((made.folder / "template.yaml").read_text(), _Loader)["Resources"]
+    assert function["Function"]["Properties"]["Environment"]["Variables"] == {"FLEDGED_BUNDLE": made.bundle_url}
+    log, objects = function["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    assert (log["Resource"], objects["Action"]) == ("Logs.Arn", "s3:GetObject")
+    assert objects["Resource"] == "arn:${AWS::Partition}:s3:::bundles-of-owls/fledged/bundles/*"
+    serverless = yaml.load((made.folder / "serverless.yml").read_text(), _Loader)["provider"]
+    assert serverless["environment"] == {"FLEDGED_BUNDLE": made.bundle_url}
+    bucket = yaml.load((made.folder / "bucket.yaml").read_text(), _Loader)["Resources"]["Bundles"]
+    assert bucket["DeletionPolicy"] == "Retain"
+    assert all(bucket["Properties"]["PublicAccessBlockConfiguration"].values())
+    assert made.bundle_url in (made.folder / "README.md").read_text()
+
+
+@pytest.mark.usefixtures("few_libraries")
 def test_where_its_python_is_not_here_modules_go_as_they_are(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,44 @@ def test_it_becomes_the_version_that_answers_and_goes_back(
         roll_back(NAME)
 
 
+def test_the_bundle_may_come_from_a_bucket(functions: Any, packages: list[Package], tmp_path: Path) -> None:
+    """Each version names its own bundle: going back goes back to that as well."""
+    functions.update_function_configuration(FunctionName=NAME, Environment={"Variables": {"MINE": "kept"}})
+    bundles = [packages[0].bundle_id, packages[1].bundle_id]
+    apart = [deploy(one, work=tmp_path / "work", report=silent, model={"bucket": BUCKET}) for one in bundles]
+    assert apart[0].sha256 == apart[1].sha256  # the code is the same
+    told = "\n".join(changes(apart[0], NAME))
+    assert f"Would send its bundle to s3://{BUCKET}/fledged/bundles/{apart[0].bundle_sha256}.zip" in told
+    assert f"bundle: in the package -> {apart[0].bundle_url}" in told
+    versions = [release(package, NAME).version for package in apart]
+    assert versions == ["2", "3"]
+    assert named_bundle(functions) == apart[1].bundle_url
+    stored = boto3.client("s3").get_object(Bucket=BUCKET, Key=apart[1].bundle_key)["Body"].read()
+    assert stored == (apart[1].folder / "bundle.zip").read_bytes()
+    roll_back(NAME)
+    assert named_bundle(functions) == apart[0].bundle_url
+    release(packages[0], NAME)
+    assert named_bundle(functions) is None
+    kept = functions.get_function_configuration(FunctionName=NAME, Qualifier="live")["Environment"]["Variables"]
+    assert kept == {"MINE": "kept"}
+
+
+def named_bundle(functions: Any) -> str | None:
+    """By the version that answers."""
+    config = functions.get_function_configuration(FunctionName=NAME, Qualifier="live")
+    found: str | None = config.get("Environment", {}).get("Variables", {}).get("FLEDGED_BUNDLE")
+    return found
+
+
+def test_a_function_that_osls_made_has_another_alias(functions: Any, packages: list[Package]) -> None:
+    functions.delete_alias(FunctionName=NAME, Name="live")
+    with pytest.raises(DeployError, match="The function has no alias `live`"):
+        release(packages[0], NAME)
+    functions.create_alias(FunctionName=NAME, Name="snapstart", FunctionVersion="1")
+    assert release(packages[0], NAME).lines()[0].startswith("fledged: `snapstart` is version 2 now")
+    assert functions.get_alias(FunctionName=NAME, Name="snapstart")["FunctionVersion"] == "2"
+
+
 def test_what_would_change_is_told_and_nothing_is(functions: Any, packages: list[Package]) -> None:
     told = changes(packages[0], NAME, BUCKET)
     assert f"s3://{BUCKET}/fledged/{packages[0].sha256}.zip" in told[0]
@@ -111,7 +149,7 @@ def test_what_would_change_is_told_and_nothing_is(functions: Any, packages: list
     assert changes(packages[0], NAME) == ["fledged: `live` is this very package already, as version 2"]
 
 
-@pytest.mark.parametrize("step", ["update_function_code", "publish_version", "update_alias"])
+@pytest.mark.parametrize("step", ["put_object", "update_function_code", "publish_version", "update_alias"])
 def test_killed_before_any_step_the_old_version_answers_and_the_next_try_succeeds(
     functions: Any, packages: list[Package], step: str
 ) -> None:

@@ -82,6 +82,23 @@ def deploy(
         _say(release.release(package, function, bucket).lines())
 
 
+@app.command()
+def invoke(
+    address: Annotated[str, typer.Argument(help="Where it was deployed: https://…")],
+    photo: Annotated[Path, typer.Argument(help="A photo.")],
+    times: Annotated[int, typer.Option(min=1, help="Requests to send, one after the other.")] = 5,
+    sign: Annotated[
+        bool, typer.Option("--sign", help="Sign them for IAM, with the credentials that boto3 finds.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send a photo to a deployed model; say its answer, and how long it took."""
+    from fledged.deploying.invoke import invoke as ask
+
+    told = ask(address, photo, times=times, sign=sign)
+    _say([told.model_dump_json()] if as_json else told.lines())
+
+
 def _say(lines: list[str]) -> None:
     for line in lines:
         print(line)

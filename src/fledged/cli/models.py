@@ -177,17 +177,25 @@ def evaluate(
         list[str] | None,
         typer.Option(metavar="TRACKER", help="Pass figures and pictures on to tensorboard."),
     ] = None,
+    at_least: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIGURE=SHARE", help="Fail below it: accuracy=0.95, recall:owl=0.9. May be repeated."),
+    ] = None,
 ) -> None:
     """Judge a run on its test split, or on a folder of labelled photos: a Report."""
+    from fledged.gates import check, gates_of
+
+    gates = gates_of(at_least or [])
     subject, folder = _subject_and_folder(subjects or [])
     settings = settings_of("evaluate", assign, track=tuple(track) if track else None)
     made = fledged.evaluate(subject, folder, work=work, **settings)
     if as_json:
         tell(made, work, as_json)
-        return
-    from fledged.cli.judged import show
+    else:
+        from fledged.cli.judged import show
 
-    show(made, work)
+        show(made, work)
+    check(made, gates)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from fledged import progress
 from fledged.config import resolve
 from fledged.deploying import distributions, package
 from fledged.deploying.archive import write_zip
-from fledged.deploying.templates import TEMPLATES, rendered
+from fledged.deploying.templates import rendered, templates_for
 from fledged.errors import ProductError
 from fledged.products import Bundle, Package
 from fledged.settings.deploying import DeployConfig
@@ -63,10 +63,14 @@ def deploy(
         told(_STEPS, 0, 3)
         fetched = distributions.unpacked(config.python, config.architecture, workspace)
         told(_STEPS, 1, 3)
-        files = package.contents(chosen, fetched, interpreter)
+        files = package.contents(fetched, interpreter)
         told(_STEPS, 2, 3)
         folder = workspace.folder("package", package_id)
-        archive = folder / "function.zip"
+        archive, apart = folder / "function.zip", folder / "bundle.zip"
+        if config.model.bucket:
+            write(apart, lambda file: write_zip(file, package.of_bundle(chosen)))
+        else:
+            files |= package.of_bundle(chosen, "bundle/")
         write(archive, lambda file: write_zip(file, files))
         made = Package(
             id=package_id,
@@ -80,9 +84,10 @@ def deploy(
             sha256=sha256_of_file(archive),
             libraries=libraries,
             is_compiled=interpreter is not None,
+            bundle_sha256=sha256_of_file(apart) if config.model.bucket else "",
         )
         _check_size(made, archive)
-        for name in TEMPLATES:
+        for name in templates_for(made):
             write_bytes(folder / name, rendered(name, made, chosen).encode())
         told(_STEPS, 3, 3)
         return workspace.save(made)

@@ -1,4 +1,4 @@
-"""What AWS Lambda is given: libraries, the serving part of fledged, and the bundle, in one zip file."""
+"""What AWS Lambda is given: libraries, the serving part of fledged, and the bundle."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _COMPILE_TIMEOUT_S = 300
 _COMPILE = ("-m", "compileall", "-q", "-j1", "--invalidation-mode", "unchecked-hash")
 
 
-def contents(bundle: Bundle, libraries: Path, interpreter: str | None) -> dict[str, Path | bytes]:
-    """Every file of the package by its name there.
+def contents(libraries: Path, interpreter: str | None) -> dict[str, Path | bytes]:
+    """Every file of the package by its name there, but for the bundle.
 
     With an `interpreter` of the function's Python version the modules are compiled ahead: a function cannot keep what
     it compiles, so that it would compile them again at every cold start.
@@ -36,9 +36,12 @@ def contents(bundle: Bundle, libraries: Path, interpreter: str | None) -> dict[s
     files |= _of_fledged()
     if interpreter is not None:
         files |= _compiled({name: file for name, file in files.items() if name.endswith(".py")}, interpreter)
-    for name in ("bundle.json", *bundle.files):
-        files[f"bundle/{name}"] = bundle.folder / name
     return files
+
+
+def of_bundle(bundle: Bundle, within: str = "") -> dict[str, Path | bytes]:
+    """The files of a bundle by their names in a zip file, below a folder there (such as `bundle/`)."""
+    return {f"{within}{name}": bundle.folder / name for name in ("bundle.json", *bundle.files)}
 
 
 def find_interpreter(python: str) -> str | None:

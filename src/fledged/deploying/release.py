@@ -15,16 +15,20 @@ from typing import Any
 from fledged.errors import DeployError, MissingExtra
 from fledged.products import Package
 from fledged.records import Record
-from fledged.workspace import sha256_of_file
 
 ALIAS = "live"
-_ARCHIVE = "function.zip"
+# osls names the alias of a function with SnapStart so, whatever one asks for.
+_ALIASES = (ALIAS, "snapstart")
+_ARCHIVE, _BUNDLE = "function.zip", "bundle.zip"
+_VARIABLE = "FLEDGED_BUNDLE"
+_MAKE_IT = "Make it once by the templates: sam deploy --guided, in the package's folder."
 
 
 class Release(Record):
     """Which version of a function answers now."""
 
     function: str
+    alias: str
     version: str
     previous_version: str
     description: str  # of the version: its bundle and package
@@ -33,7 +37,7 @@ class Release(Record):
         """For the terminal."""
         now = f"version {self.version} now ({self.description})"
         return [
-            f"{self.function}: `{ALIAS}` is {now}, was {self.previous_version}",
+            f"{self.function}: `{self.alias}` is {now}, was {self.previous_version}",
             f"To go back: fledged deploy --rollback --function {self.function}",
         ]
 
@@ -41,18 +45,23 @@ class Release(Record):
 def changes(package: Package, function: str, bucket: str | None = None) -> list[str]:
     """What `release` would do, in words; nothing is sent. Raises DeployError."""
     with _refusals(function):
-        alias = _client("lambda").get_alias(FunctionName=function, Name=ALIAS)
+        alias = _alias(_client("lambda"), function)
         config = _client("lambda").get_function_configuration(FunctionName=function, Qualifier=alias["FunctionVersion"])
     place = f"s3://{bucket}/{_key(package)}, and from there to " if bucket else ""
     told = [f"Would send {package.n_bytes / 2**20:.1f} MB to {place}{function}"]
-    if config["CodeSha256"] == _base64_of(package.sha256):
-        return [f"{function}: `{ALIAS}` is this very package already, as version {alias['FunctionVersion']}"]
+    bundle_now = _variables(config).get(_VARIABLE, "")
+    if config["CodeSha256"] == _base64_of(package.sha256) and bundle_now == package.bundle_url:
+        return [f"{function}: `{alias['Name']}` is this very package already, as version {alias['FunctionVersion']}"]
+    if package.bundle_url:
+        told.append(f"Would send its bundle to {package.bundle_url}, unless it is there")
     for what, now, then in (
         ("code", config["CodeSha256"], _base64_of(package.sha256)),
+        ("bundle", bundle_now, package.bundle_url),
         ("description", config.get("Description", ""), _description(package)),
     ):
-        told.append(f"  {what}: {now or 'none'} -> {then}")
-    return [*told, f"  `{ALIAS}`: version {alias['FunctionVersion']} -> a new one, when it is ready"]
+        if now != then:
+            told.append(f"  {what}: {now or 'in the package'} -> {then or 'in the package'}")
+    return [*told, f"  `{alias['Name']}`: version {alias['FunctionVersion']} -> a new one, when it is ready"]
 
 
 def release(package: Package, function: str, bucket: str | None = None) -> Release:
@@ -61,13 +70,14 @@ def release(package: Package, function: str, bucket: str | None = None) -> Relea
     Raises DeployError where AWS refuses, where it holds other bytes than were sent, or where somebody else moved `live`
     in the meantime; `live` is then as it was.
     """
-    archive = package.folder / _ARCHIVE
-    if sha256_of_file(archive) != package.sha256:
-        raise DeployError("The package is not what was packed", where=archive, remedy="Run: fledged deploy")
-    data = archive.read_bytes()
+    data = _checked(package, _ARCHIVE, package.sha256)
     with _refusals(function):
         functions = _client("lambda")
-        before = functions.get_alias(FunctionName=function, Name=ALIAS)
+        before = _alias(functions, function)
+        if package.bundle_url:
+            packed = _checked(package, _BUNDLE, package.bundle_sha256)
+            _store(package.settings.model.bucket, package.bundle_key, packed, package.bundle_sha256)
+        _configure(functions, function, package)
         if bucket is None:
             code: dict[str, Any] = {"ZipFile": data}
         else:
@@ -91,7 +101,7 @@ def roll_back(function: str) -> Release:
     """Point `live` at the version before the one that it points at. Raises DeployError if there is none."""
     with _refusals(function):
         functions = _client("lambda")
-        before = functions.get_alias(FunctionName=function, Name=ALIAS)
+        before = _alias(functions, function)
         versions: dict[int, str] = {}
         for page in functions.get_paginator("list_versions_by_function").paginate(FunctionName=function):
             for version in page["Versions"]:
@@ -106,10 +116,50 @@ def roll_back(function: str) -> Release:
 
 
 def _point(functions: Any, function: str, before: dict[str, Any], version: str, description: str) -> Release:
-    functions.update_alias(FunctionName=function, Name=ALIAS, FunctionVersion=version, RevisionId=before["RevisionId"])
+    alias: str = before["Name"]
+    functions.update_alias(FunctionName=function, Name=alias, FunctionVersion=version, RevisionId=before["RevisionId"])
     return Release(
-        function=function, version=version, previous_version=before["FunctionVersion"], description=description
+        function=function,
+        alias=alias,
+        version=version,
+        previous_version=before["FunctionVersion"],
+        description=description,
     )
+
+
+def _alias(functions: Any, function: str) -> dict[str, Any]:
+    """The one that answers, as the template that made the function calls it."""
+    there = {alias["Name"]: alias for alias in functions.list_aliases(FunctionName=function)["Aliases"]}
+    for name in _ALIASES:
+        if name in there:
+            found: dict[str, Any] = there[name]
+            return found
+    raise DeployError(f"The function has no alias `{ALIAS}`", where=function, remedy=_MAKE_IT)
+
+
+def _configure(functions: Any, function: str, package: Package) -> None:
+    """Name the bundle in the function's environment, which each version keeps as it was when it was made."""
+    variables = _variables(functions.get_function_configuration(FunctionName=function))
+    wanted = {name: value for name, value in variables.items() if name != _VARIABLE}
+    if package.bundle_url:
+        wanted[_VARIABLE] = package.bundle_url
+    if wanted != variables:
+        functions.update_function_configuration(FunctionName=function, Environment={"Variables": wanted})
+        functions.get_waiter("function_updated_v2").wait(FunctionName=function)
+
+
+def _variables(config: dict[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = config.get("Environment", {}).get("Variables", {})
+    return found
+
+
+def _checked(package: Package, name: str, sha256: str) -> bytes:
+    data = (package.folder / name).read_bytes()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise DeployError(
+            "The package is not what was packed", where=package.folder / name, remedy="Run: fledged deploy"
+        )
+    return data
 
 
 def _store(bucket: str, key: str, data: bytes, sha256: str) -> None:
@@ -167,7 +217,7 @@ def _refusals(function: str) -> Iterator[None]:
         told = error.response.get("Error", {})
         code, words = told.get("Code", ""), told.get("Message", str(error))
         remedy = {
-            "ResourceNotFoundException": "Make it once by the templates: sam deploy --guided, in the package's folder.",
+            "ResourceNotFoundException": _MAKE_IT,
             "NoSuchBucket": "Name a bucket of yours with --bucket, or leave it out.",
             "PreconditionFailedException": f"Somebody else moved `{ALIAS}` in the meantime. Look, and run it again.",
             "ResourceConflictException": "Another update is under way. Run the same command again in a minute.",

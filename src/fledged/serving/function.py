@@ -1,8 +1,8 @@
 """What AWS Lambda calls: the app that `fledged serve` runs, fed with events in the place of connections.
 
-`FLEDGED_BUNDLE` names the bundle's folder; without it, it is the folder `bundle` beside the package. The bundle is
-opened, verified and warmed up while this module is imported, which Lambda does before the first request (and once and
-for all where SnapStart is on).
+`FLEDGED_BUNDLE` names the bundle's folder, or `s3://BUCKET/…/SHA256.zip`, which is fetched and checked; without it, it
+is the folder `bundle` beside the package. The bundle is opened, verified and warmed up while this module is imported,
+which Lambda does before the first request (and once and for all where SnapStart is on).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from mangum import Mangum
 
 import fledged
 from fledged.serving.app import create_app
+from fledged.serving.objects import fetched
 from fledged.serving.predictor import load
 from fledged.settings.deploying import PHOTO_MEGABYTES
 from fledged.settings.results import ServeConfig
@@ -75,7 +77,13 @@ def _log(request: tuple[str, str] | None, answer: dict[str, Any], seconds: float
     sys.stderr.write(json.dumps(told) + "\n")
 
 
+def _folder() -> Path:
+    place = os.environ.get("FLEDGED_BUNDLE", "")
+    if place.startswith("s3://"):
+        return fetched(place, Path(tempfile.gettempdir()) / "fledged")
+    return Path(place) if place else Path(fledged.__file__).parents[1] / "bundle"
+
+
 logging.getLogger("mangum").setLevel(logging.ERROR)
-_beside = Path(fledged.__file__).parents[1] / "bundle"
-_predictor = load(Path(os.environ.get("FLEDGED_BUNDLE", _beside)))
+_predictor = load(_folder())
 _adapter = Mangum(create_app(_predictor, ServeConfig(max_megabytes=PHOTO_MEGABYTES)), lifespan="off")

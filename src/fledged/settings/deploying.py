@@ -13,6 +13,16 @@ from fledged.records import Record
 PHOTO_MEGABYTES = 4.4
 
 
+class ModelPlace(Record):
+    """Where the function has its bundle from."""
+
+    bucket: str = Field(
+        "",
+        pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$",
+        description="An S3 bucket of yours that it is fetched from at a cold start; empty: it is in the package.",
+    )
+
+
 class DeployConfig(Record):
     """What runs where, and who may ask it."""
 
@@ -29,6 +39,7 @@ class DeployConfig(Record):
         "iam", description="iam: signed requests; api_key: only with rest_api; none: open to everybody."
     )
     requests_per_s: int = Field(20, ge=1, le=10_000, description="API Gateways refuse more; function URLs cannot.")
+    model: ModelPlace = Field(ModelPlace(), description="Where the bundle is kept.")
     log_days: Literal[1, 7, 14, 30, 90, 365] = Field(30, description="Days that log lines are kept.")
 
     @field_validator("auth")

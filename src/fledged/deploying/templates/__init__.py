@@ -8,13 +8,19 @@ import fledged
 from fledged.products import Bundle, Package
 from fledged.settings.deploying import PHOTO_MEGABYTES
 
-TEMPLATES = ("template.yaml", "serverless.yml", "Dockerfile", "README.md")
+_TEMPLATES = ("template.yaml", "serverless.yml", "Dockerfile", "README.md")
+_OF_A_BUCKET = "bucket.yaml"
 _HANDLER = "fledged.serving.function.handler"
 _ROUTES = (("ANY", "/"), ("ANY", "/{proxy+}"))
 
 
+def templates_for(package: Package) -> tuple[str, ...]:
+    """Their names: one more where the bundle is kept in a bucket."""
+    return (*_TEMPLATES, _OF_A_BUCKET) if package.bundle_url else _TEMPLATES
+
+
 def rendered(name: str, package: Package, bundle: Bundle) -> str:
-    """One of TEMPLATES for this package. Names come from checked settings and ids: nothing in them needs quoting."""
+    """One of them for this package. Names come from checked settings and ids: nothing in them needs quoting."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     config = package.settings
@@ -31,6 +37,8 @@ def rendered(name: str, package: Package, bundle: Bundle) -> str:
         bundle_id=bundle.id,
         n_classes=len(bundle.classes),
         sha256=package.sha256,
+        bundle_url=package.bundle_url,
+        bundle_key=package.bundle_key,
         zipped=f"{package.n_bytes / 2**20:.1f}",
         unpacked=f"{package.n_bytes_unpacked / 2**20:.0f}",
         max_megabytes=PHOTO_MEGABYTES,
