@@ -238,7 +238,8 @@ def test_whoever_has_no_key_is_told(context: BrowserContext, url: str) -> None:
     page.goto(url)
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("#no-model")).to_contain_text("asks for a key")
-    page.locator("#photos").set_input_files([{"name": "a.jpg", "mimeType": "image/jpeg", "buffer": jpeg()}])
+    photo: FilePayload = {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": jpeg()}
+    page.locator("#photos").set_input_files([photo])
     expect(page.get_by_label("API key")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator(".card.failed .label")).to_have_text("This needs an API key")
