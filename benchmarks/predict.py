@@ -36,12 +36,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         build = [sys.executable, "-m", "fledged", "build", str(DATA / "ants_vs_bees"), "--work", work]
         subprocess.run([*build, "--weights", str(WEIGHTS)], check=True, capture_output=True)
-        measure(Workspace(work).load(Bundle).folder, N_MANY)
+        measure(Workspace(work).load(Bundle).folder, N_REAL, N_MANY)
 
 
-def measure(bundle: Path, n_many: int) -> None:
-    """Write the table; `n_many` photos of 96 px take part in the measurement of memory."""
-    photos = sorted((DATA / "birds_vs_drones").rglob("*.jpg"))[:N_REAL]
+def measure(bundle: Path, n_real: int, n_many: int) -> None:
+    """Write the table; `n_real` photos tell the speed, and `n_many` of 96 px the memory."""
+    photos = sorted((DATA / "birds_vs_drones").rglob("*.jpg"))[:n_real]
     if not photos:
         sys.exit(f"error: no photos in {DATA}; name their folder with FLEDGED_REAL_DATA")
     cores = len(os.sched_getaffinity(0))
@@ -75,7 +75,7 @@ def measure(bundle: Path, n_many: int) -> None:
     backbone = open_product(Bundle, bundle).backbone.name
     results.write(
         "Predict: thousands of photos",
-        "python -m benchmarks predict",
+        f"python -m benchmarks.predict --bundle BUNDLE --real {n_real} --many {n_many}",
         ["what", "photos", "s", "photos/s", "speed, floor = 1", "CPU s", "CPU, floor = 1", "MiB"],
         rows,
         f"Photos of birds_vs_drones, {backbone}, answers written as CSV; the small ones are one of 96 px, repeated,\n"
@@ -129,10 +129,11 @@ def _middle(runs: list[Measured]) -> tuple[float, float]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, help="the folder of a bundle")
+    parser.add_argument("--real", type=int, default=N_REAL, help="photos of the measurement of speed")
     parser.add_argument("--many", type=int, default=N_MANY, help="photos of the measurement of memory")
     parser.add_argument("--floor", nargs=2, type=Path, metavar=("BUNDLE", "LIST"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.floor:
         floor(*given.floor)
     else:
-        measure(given.bundle, given.many) if given.bundle else main()
+        measure(given.bundle, given.real, given.many) if given.bundle else main()
