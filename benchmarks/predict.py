@@ -12,12 +12,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
 from PIL import Image
 
 from benchmarks import results
@@ -28,7 +24,6 @@ from fledged.workspace import Workspace, open_product
 
 N_REAL, N_MANY = 2000, 20_000
 _ROUNDS = 3
-_BATCH = 16
 
 
 def main() -> None:
@@ -52,7 +47,7 @@ def measure(bundle: Path, n_real: int, n_many: int) -> None:
         listed.write_text("\n".join(map(str, photos)))
         plain, ours = [], []
         for _ in range(_ROUNDS):  # in turns, so that both see the same machine
-            plain.append(run([sys.executable, "-m", "benchmarks.predict", "--floor", str(bundle), str(listed)]))
+            plain.append(run([sys.executable, "-m", "benchmarks.predict_floor", str(bundle), str(listed)]))
             ours.append(_predict(bundle, listed, folder / "answers.csv"))
         floor_s, floor_cpu_s = _middle(plain)
         for name, runs in (
@@ -80,42 +75,10 @@ def measure(bundle: Path, n_real: int, n_many: int) -> None:
         rows,
         f"Photos of birds_vs_drones, {backbone}, answers written as CSV; the small ones are one of 96 px, repeated,\n"
         f"written as Parquet. Fresh processes, start and imports included, in turns, median of {_ROUNDS}. The floor\n"
-        f"decodes at a reduced size, crops and resizes with Pillow, runs batches of {_BATCH} and keeps no answer.\n"
+        f"decodes at a reduced size, crops and resizes with Pillow, runs batches of 4 and keeps no answer.\n"
         "Other work shared the cores meanwhile, which the seconds show and the CPU seconds hardly do.\n"
         f"{MEMORY_METHOD}",
     )
-
-
-def floor(bundle: Path, listed: Path) -> None:
-    """As little as any tool has to do on all cores: decode, crop, resize, infer."""
-    paths = listed.read_text().split("\n")
-    cores = len(os.sched_getaffinity(0))
-    parts = [paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH)]
-    with ProcessPoolExecutor(cores, initializer=_open, initargs=(bundle,)) as pool:
-        print(sum(pool.map(partial(_infer, size_px=open_product(Bundle, bundle).preprocess.size_px), parts)))
-
-
-_session: onnxruntime.InferenceSession
-
-
-def _open(bundle: Path) -> None:
-    global _session
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    _session = onnxruntime.InferenceSession(str(bundle / "model.onnx"), options, providers=["CPUExecutionProvider"])
-
-
-def _infer(paths: list[str], size_px: int) -> int:
-    squares = []
-    for path in paths:
-        with Image.open(path) as image:
-            image.draft("RGB", (2 * size_px, 2 * size_px))
-            edge = min(image.size)
-            left, top = (image.width - edge) / 2, (image.height - edge) / 2
-            box = (left, top, left + edge, top + edge)
-            square = image.convert("RGB").resize((size_px, size_px), Image.Resampling.BICUBIC, box, reducing_gap=2.0)
-            squares.append(np.asarray(square))
-    return len(_session.run(["probabilities"], {"photos": np.stack(squares)})[0])
 
 
 def _predict(bundle: Path, listed: Path, to: Path) -> Measured:
@@ -131,9 +94,5 @@ if __name__ == "__main__":
     parser.add_argument("--bundle", type=Path, help="the folder of a bundle")
     parser.add_argument("--real", type=int, default=N_REAL, help="photos of the measurement of speed")
     parser.add_argument("--many", type=int, default=N_MANY, help="photos of the measurement of memory")
-    parser.add_argument("--floor", nargs=2, type=Path, metavar=("BUNDLE", "LIST"), help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.floor:
-        floor(*given.floor)
-    else:
-        measure(given.bundle, given.real, given.many) if given.bundle else main()
+    measure(given.bundle, given.real, given.many) if given.bundle else main()
