@@ -1,4 +1,4 @@
-"""The floor of `fledged predict`: `python -m benchmarks.predict_floor BUNDLE LIST`, with Pillow and onnxruntime alone."""
+"""The floor of `fledged predict`, Pillow and onnxruntime alone: `python -m benchmarks.predict_floor BUNDLE LIST`."""
 
 from __future__ import annotations
 
