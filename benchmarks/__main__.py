@@ -1,8 +1,8 @@
 """`python -m benchmarks [NAME …]`: the usual ones, or those that are named.
 
-Heavy ones run only when named: augmentation, evaluate, integers, mislabels, pooling, report and unknown (minutes),
-learning and peers (an environment of their own, see the modules), million and throughput (many photos). `python -m
-benchmarks.planted --help` and the like tell of more.
+Heavy ones run only when named: augmentation, evaluate, integers, mislabels, pooling, predict, report and unknown
+(minutes), learning and peers (an environment of their own, see the modules), million and throughput (many photos).
+`python -m benchmarks.planted --help` and the like tell of more.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ HEAVY = (
     "mislabels",
     "peers",
     "pooling",
+    "predict",
     "report",
     "throughput",
     "unknown",

@@ -37,6 +37,7 @@ class Provenance(Record):
     fetched_at: str | None = None  # ISO 8601, UTC
     content_type: str | None = None  # as the server said
     original_name: str | None = None  # before it was named by its content
+    answered: str | None = None  # by a model, of a photo that came with feedback on its answer
     group: str | None = None  # photos of one group never go to two splits
 
 

@@ -50,12 +50,12 @@ FLAGS = {
     "find-lr": "--backbone --batch-size --high --json --low --mode --seed --set --steps --unfreeze --views --weights "
     "--work",
     "invoke": "--json --sign --times",
-    "predict": "--bundle --json --top-k --work",
+    "predict": "--bundle --column --from --json --set --strict --to --top-k --work",
     "prepare": "--drop-classes --fold --group-by --json --keep-splits --measure-leak --seed --set --split --work",
     "reproduce": "--json --work",
     "review": "--apply --backbone --drop-cluster --json --no-open --open --port --reviewer --set --weights --work",
     "scan": "--json --set --work",
-    "serve": "--host --port --set --watch --work",
+    "serve": "--feedback --host --port --set --watch --work",
     "test": "--json --model --set --work",
     "train": "--backbone --batch-size --epochs --json --learning-rate --mode --resume --seed --set --show-augmented "
     "--time --track --unfreeze --views --weights --work",

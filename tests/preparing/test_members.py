@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fledged.config import resolve
 from fledged.errors import ConfigError, LakeError
-from fledged.preparing.members import choose_members, leaking_groups
+from fledged.preparing.members import CLAIMED, choose_members, leaking_groups
 from fledged.reviewing.findings import TYPES as FINDING_TYPES
 from fledged.settings.lake import PrepareConfig
 
@@ -320,3 +320,34 @@ def test_nobody_ever_moves_and_no_group_is_on_two_sides(
         of_renamed = found.with_columns(path=pl.format("z{}", "path"), related_path=pl.format("z{}", "related_path"))
         assert remembered_of(choose_members(renamed, of_renamed, decisions(), config, memory)) == now
         memory = now | memory
+
+
+def claims(*paths: str) -> pl.DataFrame:
+    rows = [("feedback", path, None, None, None, None, "look") for path in paths]
+    return pl.DataFrame(rows, schema=FINDING_TYPES, orient="row")
+
+
+def test_what_somebody_said_is_left_out_until_a_person_decides() -> None:
+    assert reasons(choose(lake(), claims("a/00.jpg"))) == {"a/00.jpg": CLAIMED}
+    assert reasons(choose(lake(), claims("a/00.jpg"), decisions(("a/00.jpg", "keep", None)))) == {}
+    assert reasons(choose(lake(), claims("a/00.jpg"), decisions(("a/00.jpg", "relabel", "b")))) == {}
+    dropped = choose(lake(), claims("a/00.jpg"), decisions(("a/00.jpg", "drop", None)))
+    assert reasons(dropped) == {"a/00.jpg": "dropped by a person"}
+    advised = decisions(("a/00.jpg", "relabel", "b")).with_columns(reviewer=pl.lit("advice"))
+    assert reasons(choose(lake(), claims("a/00.jpg"), advised)) == {"a/00.jpg": CLAIMED}
+
+
+def test_a_claim_takes_away_no_photo_that_was_there() -> None:
+    photos = with_(with_(lake(), "b/00.jpg", sha256="a00"), "a/01.jpg", sha256="a02")
+    found = findings(("label_conflict", "b/00.jpg", "a/00.jpg"), ("exact_duplicate", "a/02.jpg", "a/01.jpg"))
+    chosen = choose(photos, pl.concat([found, claims("b/00.jpg", "a/01.jpg")]))
+    assert reasons(chosen) == {"b/00.jpg": CLAIMED, "a/01.jpg": CLAIMED}
+    # Once a person agrees, it counts as any other.
+    agreed = choose(photos, pl.concat([found, claims("b/00.jpg")]), decisions(("b/00.jpg", "keep", None)))
+    assert reasons(agreed) == {"a/00.jpg": "exact duplicate", "a/02.jpg": "exact duplicate"}
+
+
+def test_a_class_of_claims_alone_is_none() -> None:
+    photos = pl.concat([lake(), lake(n=2, labels="u")])
+    chosen = choose(photos, claims("u/00.jpg", "u/01.jpg"))
+    assert set(chosen.filter(pl.col("left_out").is_null())["label"]) == {"a", "b"}

@@ -65,3 +65,6 @@ def of_all_kinds() -> dict[str, bytes]:
         "1 x 1 png": encoded(picture("blue", (1, 1)), "PNG"),
         "1 x 3000 png": encoded(picture("blue", (1, 3000)), "PNG"),
     }
+
+
+GREY = encoded(Image.new("RGB", (40, 30), "grey"), "PNG")

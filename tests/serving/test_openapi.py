@@ -145,3 +145,24 @@ def test_schemathesis_finds_nothing(predictor: Predictor, tmp_path: Path) -> Non
             timeout=250,
         )
     assert found.returncode == 0, found.stdout
+
+
+def test_feedback_is_in_the_document_where_it_is_taken(tmp_path: Path, document: dict[str, Any]) -> None:
+    assert "/feedback" not in document["paths"]
+    predictor = load(make_tiny_bundle(tmp_path / "work", explains=True))
+    with (
+        serving(predictor, feedback={"folder": str(tmp_path / "said")}) as url,
+        httpx.Client(base_url=url, timeout=30) as client,
+    ):
+        told = client.get("/openapi.json").json()
+        for query, body, status in (
+            ("?label=red", jpeg(), 201),
+            ("?label=owl", jpeg(), 400),
+            ("?label=red", b"words", 415),
+        ):
+            answer = client.post(f"/feedback{query}", content=body)
+            assert answer.status_code == status
+            check(told, answer)
+        explained = client.post("/classify?explain=1", content=jpeg())
+        assert explained.json()["heatmap"]
+        check(told, explained)

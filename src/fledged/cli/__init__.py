@@ -9,13 +9,13 @@ import sys
 from typer.exceptions import TyperException
 
 # Imported in the order in which `fledged --help` lists their commands.
-from fledged.cli import build, lake, models, looks, answers  # isort: skip
+from fledged.cli import build, lake, models, looks, predict, answers  # isort: skip
 from fledged.cli.app import app
 from fledged.errors import FledgedError
 
 _INTERRUPTED = 130  # what Typer returns after Ctrl-C
 
-__all__ = ["answers", "app", "build", "lake", "looks", "main", "models"]
+__all__ = ["answers", "app", "build", "lake", "looks", "main", "models", "predict"]
 
 
 def main() -> None:

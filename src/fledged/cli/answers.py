@@ -1,10 +1,9 @@
-"""Commands that lead to answers: export, predict, serve, deploy."""
+"""Commands that lead to answers: export, serve, deploy."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,9 +18,6 @@ from fledged.cli.app import (
     tell,
 )
 from fledged.errors import ConfigError
-
-if TYPE_CHECKING:
-    from fledged.products import Failure, Prediction
 
 
 @app.command()
@@ -73,33 +69,16 @@ def verify(
 
 
 @app.command()
-def predict(
-    photos: Annotated[list[Path], typer.Argument(help="Photos, and folders of photos.")],
-    bundle: Annotated[str | None, typer.Option(help="A bundle's id or folder; the newest without.")] = None,
-    work: Work = DEFAULT,
-    as_json: AsJson = False,
-    top_k: Annotated[int, typer.Option(min=1, help="Classes to name for each photo.")] = 1,
-) -> None:
-    """Say what is on photos. Needs no torch."""
-    from fledged.products import Prediction
-    from fledged.serving.files import find_photos
-
-    predictor = fledged.load(bundle, work=work)
-    n_answered = 0
-    for path, answer in predictor.predict_many(find_photos(photos), top_k=top_k):
-        n_answered += isinstance(answer, Prediction)
-        print(_prediction_json(path, answer) if as_json else _prediction_line(path, answer), flush=True)
-    if not n_answered:
-        raise typer.Exit(2)
-
-
-@app.command()
 def serve(
     bundle: Annotated[str | None, typer.Argument(help="A bundle's id or folder; the newest without.")] = None,
     work: Work = DEFAULT,
     host: Annotated[str | None, typer.Option(help="Address to listen on; loopback unless given.")] = None,
     port: Annotated[int | None, typer.Option(help="0 takes a free port.")] = None,
     watch: Annotated[bool | None, typer.Option("--watch", help="Take up a newer bundle by itself.")] = None,
+    feedback: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Let people say what a photo really shows; both are kept there, for collect."),
+    ] = None,
     assign: Assign = None,
 ) -> None:
     """Answer photos over HTTP, with a page to drop them on. Needs no torch."""
@@ -107,7 +86,8 @@ def serve(
     def ready(url: str) -> None:
         print(f"Serving {url}\nTry it:  curl -F photo=@PHOTO {url.rstrip('/')}/classify\nStop it: Ctrl-C", flush=True)
 
-    fledged.serve(bundle, work=work, on_ready=ready, **settings_of("serve", assign, host=host, port=port, watch=watch))
+    flags = {"host": host, "port": port, "watch": watch, "feedback": {"folder": str(feedback)} if feedback else None}
+    fledged.serve(bundle, work=work, on_ready=ready, **settings_of("serve", assign, **flags))
 
 
 @app.command()
@@ -160,17 +140,3 @@ def invoke(
 def _say(lines: list[str]) -> None:
     for line in lines:
         print(line)
-
-
-def _prediction_line(path: Path, answer: Prediction | Failure) -> str:
-    from fledged.products import Failure
-
-    name = str(path).encode(errors="backslashreplace").decode().replace("\n", "\\n")
-    if isinstance(answer, Failure):
-        return f"{name}\terror: {answer.error}"
-    classes = [f"{entry.label} {entry.score:.1%}" for entry in answer.top_k]
-    return "\t".join([name, *(classes if answer.accepted else ["unknown, its likeliest:", *classes])])
-
-
-def _prediction_json(path: Path, answer: Prediction | Failure) -> str:
-    return json.dumps({"file": str(path)} | answer.model_dump(mode="json"))

@@ -42,14 +42,23 @@ class Intake:
             self.tally.count(photo.label, "unneeded")
             return
         origin = Provenance(
-            path="", engine=photo.origin, fetched_at=timestamp(), original_name=photo.name, group=photo.group
+            path="",
+            engine=photo.origin,
+            fetched_at=timestamp(),
+            original_name=photo.name,
+            group=photo.group,
+            answered=photo.answered,
         )
         what = f"{photo.origin}: {photo.name}" if photo.origin else photo.name
         try:
             if self.settled_before(what, photo.key, photo.label, photo.split, origin):
                 return
             data = photo.read()
-            placed = self.store.add(data, extension(data, self.max_bytes), photo.label, photo.split, origin)
+            suffix = extension(data, self.max_bytes)
+            if photo.answered is not None and self.store.holds(data, suffix, photo.label, photo.split):
+                self.tally.count(photo.label, "known")  # and it stays what it is: no mere claim
+                return
+            placed = self.store.add(data, suffix, photo.label, photo.split, origin)
         except Refusal as why:
             self.tally.refuse(refused(what, photo.label, why))
             return

@@ -54,6 +54,7 @@ class Photo:
     group: str | None = None
     origin: str | None = None  # the archive, table or folder that holds it
     key: str | None = None  # under which the outcome is remembered; None: the bytes are read each time
+    answered: str | None = None  # by a model, of a photo whose label is what somebody said to that
 
 
 @dataclass(frozen=True, slots=True)

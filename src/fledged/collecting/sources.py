@@ -10,12 +10,14 @@ from urllib.parse import urlsplit
 
 from fledged import naming_extras
 from fledged.collecting.archives import is_archive, open_archive
+from fledged.collecting.feedback import open_feedback
 from fledged.collecting.folders import open_folder
 from fledged.collecting.members import Limits
 from fledged.collecting.offers import Link, Offer, Offers, Refusal, clean_label
 from fledged.collecting.plan import Engine, Plan, read_plan
 from fledged.collecting.tables import open_csv, read_url_list
 from fledged.errors import ConfigError, LakeError
+from fledged.feedback import is_feedback
 from fledged.settings.lake import CollectConfig
 
 _ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".gz", ".bz2", ".xz")
@@ -46,6 +48,8 @@ def open_source(source: Path, label: str | None, config: CollectConfig) -> Opene
     own = _given(label)
     suffix = source.suffix.lower()
     max_bytes = _max_bytes(config)
+    if is_feedback(source):
+        return Opened(open_feedback(source, own, max_bytes))
     if source.is_dir():
         return Opened(_open_folder(source, own, config))
     if not source.exists():

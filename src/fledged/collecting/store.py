@@ -87,6 +87,10 @@ class Store:
                 write_bytes(self.lake / path, data)
         return Placed(path, sha256, is_new)
 
+    def holds(self, data: bytes, suffix: str, label: str, split: Split | None) -> bool:
+        """Whether the photo is in its class already. Raises Refusal if the lake's folders do not fit."""
+        return not self._free_name(self.home(label, split), hashlib.sha256(data).hexdigest(), suffix)[1]
+
     def note(self, path: str, sha256: str, origin: Provenance) -> None:
         """Write where a photo comes from, if that is news."""
         group = origin.group or self._groups.get((path, sha256))

@@ -18,6 +18,7 @@ _ORDER: tuple[Split, ...] = ("test", "val", "train")
 _MIN_GROUPS = 2
 _MIN_GROUPS_OF_FOLDS = 3
 APART = "alike photos are in another split"
+CLAIMED = "feedback that nobody has looked at"
 
 
 def choose_members(
@@ -68,6 +69,13 @@ def _with_labels(photos: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
 
 def _reasons(members: pl.DataFrame, findings: pl.DataFrame, config: PrepareConfig) -> pl.Expr:
     """Why a photo is left out; null if it is not. A person's decision comes before every rule."""
+    claimed = findings.filter(pl.col("kind") == "feedback")["path"]
+    by_nobody = pl.col("action").is_null() | (pl.col("reviewer") == "advice")
+    claimed = members.filter(by_nobody & pl.col("path").is_in(claimed.implode()))["path"].implode()
+    # What somebody unknown said takes no photo away that was there before.
+    findings = findings.filter(
+        pl.col("path").is_in(claimed).not_() & pl.col("related_path").is_in(claimed).fill_null(False).not_()
+    )
     dropped_copies = findings.filter(pl.col("kind") == "exact_duplicate")["path"]
     conflict_pairs = findings.filter((pl.col("kind") == "label_conflict") & (pl.col("score") == 1.0))
     conflicting = members.filter(
@@ -90,6 +98,8 @@ def _reasons(members: pl.DataFrame, findings: pl.DataFrame, config: PrepareConfi
         .then(pl.lit("class dropped"))
         .when(pl.lit(config.keep_splits) & pl.col("lake_split").is_null())
         .then(pl.lit("in none of the lake's train, val and test folders"))
+        .when(pl.col("path").is_in(claimed))
+        .then(pl.lit(CLAIMED))
         .when(undecided & pl.col("path").is_in(dropped_copies.implode()))
         .then(pl.lit("exact duplicate"))
         .when(
@@ -142,8 +152,8 @@ def _check_classes(used: pl.DataFrame, members: pl.DataFrame, config: PrepareCon
             remedy="Add a folder with photos of what it is to be told from.",
         )
     # A class of which people dropped everything is gone by their will, whatever else was wrong with its photos; one
-    # that lost its photos otherwise is missed.
-    given_up = pl.col("left_out").is_in(["dropped by a person", "dropped as advised"]) | pl.col("label").is_in(
+    # that lost its photos otherwise is missed. One that is no more than a claim never was.
+    given_up = pl.col("left_out").is_in(["dropped by a person", "dropped as advised", CLAIMED]) | pl.col("label").is_in(
         config.drop_classes
     )
     wanted = members.filter(pl.col("left_out").is_null() | given_up.not_())["label"].unique()

@@ -10,6 +10,7 @@ import polars as pl
 from fledged.networks.weights import Source
 from fledged.products import Snapshot
 from fledged.progress import Report
+from fledged.reviewing.claims import feedback_findings
 from fledged.reviewing.clusters import cluster_findings
 from fledged.reviewing.duplicates import duplicate_groups, exact_duplicates, near_duplicates
 from fledged.reviewing.findings import findings_of, together
@@ -22,7 +23,7 @@ from fledged.settings.lake import PrepareConfig, ReviewConfig
 from fledged.settings.training import TrainConfig
 from fledged.workspace import Workspace
 
-VERSION = 2  # raise when any finder changes, so that remembered findings are found again
+VERSION = 3  # raise when any finder changes, so that remembered findings are found again
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ def find(snapshot: Snapshot, config: ReviewConfig, eyes: Eyes, workspace: Worksp
     score, threshold = pl.col("score"), config.near_duplicate
     return together(
         [
+            feedback_findings(photos),
             findings_of("label_conflict", exact.filter(conflicting), "look", pl.lit(1.0)),
             findings_of("label_conflict", near.filter(conflicting), "look", score, threshold),
             *_by_class(seen, looks, near, config, report),

@@ -21,5 +21,6 @@ def with_provenance(photos: pl.DataFrame, known: Iterable[Provenance]) -> pl.Dat
         name: pl.Series(name, [getattr(line, name) if line else None for line in of_photos], pl.String)
         for name in COLUMNS[:-1]
     }
+    values["answered"] = pl.Series("answered", [line.answered if line else None for line in of_photos], pl.String)
     group = pl.Series("user_group", [line.group if line else None for line in of_photos], pl.String)
     return photos.with_columns(**values, user_group=group)

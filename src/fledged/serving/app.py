@@ -22,6 +22,7 @@ from fledged.errors import RequestError
 from fledged.serving.access import guarded
 from fledged.serving.answering import Asked, answer
 from fledged.serving.facts import metrics_text, model_facts, version_facts
+from fledged.serving.feedback import feedback_routes
 from fledged.serving.headers import with_headers
 from fledged.serving.keys import Keys
 from fledged.serving.line import Line
@@ -33,11 +34,11 @@ from fledged.serving.uploads import Upload, photos_in, read_body
 from fledged.settings.results import ServeConfig
 
 _PAGE = Path(__file__).parent / "page"
+_SCRIPTS = ("page", "camera", "card", "heatmap", "server", "shrink", "words")
 _PAGE_FILES = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
-    "/page.js": ("page.js", "text/javascript"),
-    "/camera.js": ("camera.js", "text/javascript"),
+    **{f"/{name}.js": (f"{name}.js", "text/javascript") for name in _SCRIPTS},
     "/docs.css": ("docs.css", "text/css"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
@@ -85,8 +86,10 @@ def create_app(
     metrics = metrics or Metrics()
     # As many photos at a time as there are cores; the others wait in line while the event loop stays free.
     line = Line(n_workers(0), config.max_waiting, config.deadline_s)
+    max_bytes = int(config.max_megabytes * 2**20)
     routes = [
         *_photo_routes(switch, config, metrics, line),
+        *feedback_routes(lambda: switch.now.predictor, config.feedback, line, max_bytes),
         *_fact_routes(switch, config, metrics, line),
         *(_page_route(path, *file) for path, file in _PAGE_FILES.items()),
     ]

@@ -22,9 +22,10 @@ def version_facts(bundle: Bundle) -> dict[str, object]:
 
 def model_facts(bundle: Bundle, config: ServeConfig) -> dict[str, object]:
     """Classes, preprocessing, figures and limits."""
-    told = {"classes", "preprocess", "backbone", "accuracy", "parity", "calibration", "unknown"}
+    told = {"classes", "preprocess", "backbone", "accuracy", "parity", "calibration", "unknown", "heatmap_cells"}
     limits = {"max_megabytes": config.max_megabytes, "top_k": config.top_k}
-    return {"bundle_id": bundle.id, **bundle.model_dump(mode="json", include=told), "limits": limits}
+    takes = {"limits": limits, "feedback": bool(config.feedback.folder)}
+    return {"bundle_id": bundle.id, **bundle.model_dump(mode="json", include=told), **takes}
 
 
 def metrics_text(metrics: Metrics, switch: Switch, line: Line) -> str:

@@ -39,6 +39,7 @@ _ERRORS = {
     500: "The server failed.",
     503: "Not yet: the model is warming up.",
     504: "No answer within the deadline.",
+    507: "There is no room for more feedback.",
 }
 _OF_ALL = (400, 401, 403, 421, 500)
 
@@ -48,6 +49,8 @@ def document(config: ServeConfig) -> Json:
     paths: dict[str, Json] = {"/classify": {"post": _classify()}}
     if config.by_url.enabled:
         paths["/classify/url"] = {"post": _classify_url()}
+    if config.feedback.folder:
+        paths["/feedback"] = {"post": _feedback()}
     paths |= {
         "/model": _get("model", "Classes, preprocessing, figures and limits", "Model"),
         "/version": _get("version", "What answers, and what it came from", "Version"),
@@ -94,6 +97,33 @@ _PARAMETERS = [
 
 
 def _classify() -> Json:
+    return {
+        "operationId": "classify",
+        "summary": "What is on a photo, or on several",
+        "parameters": _PARAMETERS,
+        "requestBody": {"required": True, "description": _HOW, "content": _photo_content()},
+        "responses": _answered("Answered", (408, 413, 415, 422, 429, 504)),
+    }
+
+
+def _feedback() -> Json:
+    label: Json = {
+        "name": "label",
+        "in": "query",
+        "required": True,
+        "description": "What is on the photo: one of the classes of /model, or `unknown` for none of them.",
+        "schema": _TEXT,
+    }
+    return {
+        "operationId": "feedback",
+        "summary": "What a photo really shows; kept for a person to look at",
+        "parameters": [label],
+        "requestBody": {"required": True, "description": "One photo.", "content": _photo_content()},
+        "responses": _answered("Kept", (408, 413, 415, 422, 429, 504, 507), status=201),
+    }
+
+
+def _photo_content() -> Json:
     photo: Json = {"type": "string", "format": "binary", "minLength": 1}
     form: Json = {
         "type": "object",
@@ -103,13 +133,7 @@ def _classify() -> Json:
     }
     content: Json = {kind: {"schema": photo} for kind in _FORMATS}
     content["multipart/form-data"] = {"schema": form, "encoding": {"photo": {"contentType": "image/*"}}}
-    return {
-        "operationId": "classify",
-        "summary": "What is on a photo, or on several",
-        "parameters": _PARAMETERS,
-        "requestBody": {"required": True, "description": _HOW, "content": content},
-        "responses": _answered("Answered", (408, 413, 415, 422, 429, 504)),
-    }
+    return content
 
 
 def _classify_url() -> Json:
@@ -153,9 +177,9 @@ def _docs() -> Json:
     }
 
 
-def _answered(schema: str, errors: tuple[int, ...]) -> Json:
+def _answered(schema: str, errors: tuple[int, ...], status: int = 200) -> Json:
     content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-    return {"200": {"description": "The answer.", "content": content}, **_errors(errors)}
+    return {str(status): {"description": "The answer.", "content": content}, **_errors(errors)}
 
 
 def _errors(of_this: tuple[int, ...]) -> Json:
@@ -199,6 +223,7 @@ def _schemas() -> Json:
         "Failed": {**failed, "description": "A photo among several that cannot be answered."},
         "Several": {**several, "description": "One for each photo of a form, in order."},
         "Answered": {"anyOf": [_ref("Answer"), _ref("Several")]},
+        "Kept": _object({"sha256": _TEXT, "said": _TEXT, "answered": _TEXT}),
         "Error": _object({"error": _TEXT, "remedy": _TEXT}),
         "Alive": _object({"status": _TEXT}),
         "Ready": _object({"status": _TEXT, "bundle_id": _TEXT}),
@@ -223,7 +248,6 @@ def _model() -> Json:
             "heatmap_cells": {"type": ["integer", "null"]},
             "feedback": {"type": "boolean"},
         },
-        optional=("heatmap_cells", "feedback"),
     )
 
 

@@ -6,12 +6,10 @@ ONNX Runtime, NumPy and Pillow only. Shapes: N photos, S = `Preprocess.size_px`,
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,21 +22,19 @@ from fledged.engine import n_workers
 from fledged.errors import ProductError, RequestError
 from fledged.images import UInt8Array
 from fledged.products import Bundle, ClassScore, Failure, Prediction, Preprocess
-from fledged.progress import Report, silent
+from fledged.progress import Report, silent, track
 from fledged.serving.files import read
+from fledged.serving.many import Read, answer_many
 from fledged.serving.sessions import Session, Sessions
 from fledged.workspace import DEFAULT, Workspace, open_product
 
 Float32Array = npt.NDArray[np.float32]
 Photo = str | os.PathLike[str] | bytes | Image.Image | UInt8Array
 Decode = Callable[[bytes, Preprocess], UInt8Array]  # raises BadPhoto
-_Decoded = tuple[Path, UInt8Array | Failure, float]  # file, model input, seconds of decoding
 
 MODEL = "model.onnx"
 TOP_K = 5
 
-# Photos that go through the model together in predict_many.
-_BATCH = 16
 _FORMATS = "Send a JPEG, PNG, WebP, GIF, BMP, PPM, TIFF, AVIF or HEIC photo."
 
 
@@ -107,46 +103,39 @@ class Predictor:
     ) -> Iterator[tuple[Path, Prediction | Failure]]:
         """Each path with its answer, in order; a photo that cannot be answered is a Failure, not an exception.
 
-        Decodes in threads and infers in batches, with no more than a few batches in memory. A batch is summed in
-        another order than a single photo, so scores equal those of `predict` to about 1e-6, not bit by bit.
+        A batch a core at a time, with no more than a few in memory; fastest where `load` was given `threads=1`. A
+        batch is summed in another order than a single photo, so scores equal those of `predict` to about 1e-6, not bit
+        by bit.
         """
         files = [Path(path) for path in paths]
+        asked = ((file, partial(read, file)) for file in files)
         report("Predicting", 0, len(files))
-        done = 0
-        with ThreadPoolExecutor(n_workers(0), thread_name_prefix="decode") as pool:
-            for chunk in _batched(self._decoded(files, pool), _BATCH):
-                yield from self._answer(chunk, top_k)
-                done += len(chunk)
-                report("Predicting", done, len(files))
+        yield from track(answer_many(self, asked, top_k), "Predicting", len(files), report)
 
-    def _decoded(self, files: Sequence[Path], pool: ThreadPoolExecutor) -> Iterator[_Decoded]:
-        waiting: deque[Future[_Decoded]] = deque()
-        for file in files:
-            waiting.append(pool.submit(self._decode, file))
-            if len(waiting) > 2 * _BATCH:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-    def _decode(self, file: Path) -> _Decoded:
-        start_s = time.perf_counter()
-        try:
-            square: UInt8Array | Failure = self._square(file)
-        except RequestError as error:
-            square = Failure(error=error.what, remedy=error.remedy)
-        return file, square, time.perf_counter() - start_s
-
-    def _answer(self, chunk: Sequence[_Decoded], top_k: int) -> Iterator[tuple[Path, Prediction | Failure]]:
-        squares = [square for _, square, _ in chunk if not isinstance(square, Failure)]
+    def predict_batch(self, photos: Sequence[Read], top_k: int = TOP_K) -> list[Prediction | Failure]:
+        """The answers for a few photos that go through the model together, each read when its turn has come."""
+        decoded = [self._decode(photo) for photo in photos]
+        squares = [square for square, _ in decoded if not isinstance(square, Failure)]
         start_s = time.perf_counter()
         rows = iter(zip(*self.scored(np.stack(squares)), strict=True) if squares else ())
         share_s = (time.perf_counter() - start_s) / max(1, len(squares))
-        for file, square, decode_s in chunk:
+        answers: list[Prediction | Failure] = []
+        for square, decode_s in decoded:
             if isinstance(square, Failure):
-                yield file, square
+                answers.append(square)
             else:
                 row, score = next(rows)
-                yield file, self._prediction(row, float(score), top_k, decode_s + share_s)
+                answers.append(self._prediction(row, float(score), top_k, decode_s + share_s))
+        return answers
+
+    def _decode(self, photo: Read) -> tuple[UInt8Array | Failure, float]:
+        """The model's input, or why there is none, and how long it took."""
+        start_s = time.perf_counter()
+        try:
+            square: UInt8Array | Failure = self._square(photo())
+        except RequestError as error:
+            square = Failure(error=error.what, remedy=error.remedy)
+        return square, time.perf_counter() - start_s
 
     def _square(self, photo: Photo) -> UInt8Array:
         how = self.bundle.preprocess
@@ -243,8 +232,3 @@ def _unusable(bundle: Bundle, what: str) -> ProductError:
         where=bundle.folder / MODEL,
         remedy="Make the bundle again with: fledged export",
     )
-
-
-def _batched(items: Iterator[_Decoded], size: int) -> Iterator[list[_Decoded]]:
-    while chunk := list(itertools.islice(items, size)):
-        yield chunk

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from fledged.records import Record
+from fledged.settings.feedback import FeedbackConfig
 from fledged.settings.serving import AccessConfig, ByUrlConfig, DecodeConfig
 
 
@@ -116,6 +117,7 @@ class ServeConfig(Record):
         64, ge=0, le=100_000, description="Requests in line for a core; more are answered 429, with Retry-After."
     )
     deadline_s: float = Field(30, gt=0, le=3600, description="A request that takes longer is answered 504.")
+    feedback: FeedbackConfig = Field(default_factory=FeedbackConfig, description="What people say of the answers.")
     receive_timeout_s: float = Field(
         60, gt=0, le=3600, description="A request that has not arrived whole by then is answered 408."
     )

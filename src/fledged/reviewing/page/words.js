@@ -19,6 +19,11 @@ const KINDS = {
   near_duplicate: ["The same picture twice", (f) => `Re-encoded, resized, edited or the next frame${figures(f)}.`],
   label_conflict: ["The same picture, two labels", () => "At most one of the labels is right."],
   outlier: ["Unlike its class", (f) => `Far from the other photos of its class${figures(f)}.`],
+  feedback: [
+    "Feedback",
+    (f, photo) => `Somebody who used the model says ${photo.label}${f.suggested ? `; it had answered ${f.suggested}` : ""}. ` +
+      "No training uses it before you keep or relabel it.",
+  ],
   likely_mislabel: [
     "Probably mislabelled",
     (f, photo) => `A model that never saw it takes it for ${f.suggested ?? "another class"}, not ${photo.label}${figures(f)}.`,

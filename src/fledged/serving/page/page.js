@@ -1,11 +1,16 @@
 // Photos in, cards out. Names of classes and files are only ever set as text, never as HTML.
 
 import { onPhotograph, photograph } from "./camera.js";
+import { copy, curl, equip } from "./card.js";
+import { post, request } from "./server.js";
+import { fits, shrink } from "./shrink.js";
+import { megabytes, milliseconds, percent, question } from "./words.js";
 
 const AT_ONCE = 2; // photos on their way to the server
 const CLOSE = 0.1; // a lead smaller than this is worth a word
 const $ = (id) => document.getElementById(id);
 
+let model = null; // its facts, once the server has told them
 let limits = null;
 const waiting = [];
 let nBusy = 0;
@@ -19,7 +24,7 @@ function ask(files) {
   $("results").hidden = false;
   waiting.push(...entries);
   summarise();
-  next();
+  introduced.then(next); // which says how large a photo may be
 }
 
 function next() {
@@ -33,20 +38,21 @@ function next() {
   }
 }
 
-async function answer({ file, card }) {
-  if (limits && file.size > limits.max_megabytes * 2 ** 20) {
+async function answer(entry) {
+  const { file, card } = entry;
+  if (!(await prepare(entry))) {
     showProblem(card, file, {
       error: `${megabytes(file.size)} is over the limit of ${limits.max_megabytes} MB`,
       remedy: "Take a smaller version of this photo.",
     });
     return;
   }
-  const form = new FormData();
-  form.append("file", file, file.name);
   try {
-    const response = await fetch("classify", { method: "POST", body: form });
+    const start = performance.now();
+    const response = await post("classify", entry.photo);
     const body = await response.json();
-    if (response.ok) showAnswer(card, file, body);
+    entry.tookS = (performance.now() - start) / 1000;
+    if (response.ok) showAnswer(entry, body);
     else showProblem(card, file, body);
   } catch {
     showProblem(card, file, {
@@ -54,6 +60,16 @@ async function answer({ file, card }) {
       remedy: "Check that it is running, and drop photos rather than a folder.",
     });
   }
+}
+
+/** Makes a photo smaller that is larger than the server takes; whether it can be sent now. */
+async function prepare(entry) {
+  entry.photo = entry.file;
+  const maxBytes = limits ? limits.max_megabytes * 2 ** 20 : Infinity;
+  if (fits(entry.file, maxBytes)) return true;
+  entry.smaller = await shrink(entry.file, maxBytes, model.preprocess.size_px);
+  entry.photo = entry.smaller?.photo;
+  return Boolean(entry.smaller);
 }
 
 // ---- cards
@@ -75,7 +91,9 @@ function newCard(file) {
   return card;
 }
 
-function showAnswer(card, file, answer) {
+function showAnswer(entry, answer) {
+  const { card, file } = entry;
+  entry.answer = answer;
   card.classList.replace("waiting", "answered");
   card.querySelector(".bars").replaceChildren(...answer.top_k.map(newBar));
   const [first, second] = answer.top_k;
@@ -88,7 +106,17 @@ function showAnswer(card, file, answer) {
     card.querySelector(".confidence").textContent = percent(answer.confidence);
     if (second && first.score - second.score < CLOSE) note(card, `A close call: ${second.label} is nearly as likely.`);
   }
-  card.querySelector(".time").textContent = `${milliseconds(answer.seconds)} · ${megabytes(file.size)}`;
+  if (entry.smaller) {
+    const [from, to] = [entry.smaller.from, entry.smaller.to].map(([width, height]) => `${width} × ${height}`);
+    const smaller = card.querySelector(".smaller");
+    smaller.textContent =
+      `Made smaller before it was sent, from ${from} to ${to} pixels: the server takes ${limits.max_megabytes} MB. ` +
+      "The answer may differ a little from that for the original.";
+    smaller.hidden = false;
+  }
+  const times = `${milliseconds(answer.seconds)}, ${milliseconds(entry.tookS)} with the way there and back`;
+  card.querySelector(".time").textContent = `${times} · ${megabytes(entry.photo.size)}`;
+  equip(entry, model, say);
   const told = answer.accepted ? `${answer.label}, ${percent(answer.confidence)}` : `unknown, likeliest ${answer.label}`;
   say(`${file.name}: ${told}`);
 }
@@ -130,34 +158,14 @@ function say(text) {
   $("status").textContent = text;
 }
 
-// ---- words
-
-function percent(share) {
-  if (share > 0.999 && share < 1) return ">99.9%";
-  if (share < 0.001 && share > 0) return "<0.1%";
-  return `${(share * 100).toFixed(1)}%`;
-}
-
-function megabytes(bytes) {
-  return bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1000))} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
-}
-
-function milliseconds(seconds) {
-  return seconds < 0.0095 ? `${(seconds * 1000).toFixed(1)} ms` : `${Math.round(seconds * 1000)} ms`;
-}
-
-function question(classes) {
-  const short = classes.length <= 4 && classes.join("").length <= 36;
-  if (!short || classes.length < 2) return `Which of ${classes.length} classes is it?`;
-  const list = `${classes.slice(0, -1).join(", ")} or ${classes.at(-1)}?`;
-  return list.charAt(0).toUpperCase() + list.slice(1);
-}
-
 // ---- the model's facts
 
 async function introduce() {
   try {
-    const model = await (await fetch("model")).json();
+    const response = await request("model");
+    if (response.status === 401) $("no-model").textContent = "This server asks for a key. Reload this page to give one.";
+    if (!response.ok) throw new Error(response.statusText);
+    model = await response.json();
     limits = model.limits;
     const { value, low, high, n } = model.accuracy;
     $("bundle-id").textContent = model.bundle_id;
@@ -173,14 +181,16 @@ async function introduce() {
       `${percent(low)} and ${percent(high)}.`;
     $("n-classes").textContent = model.classes.length === 1 ? "class" : `${model.classes.length} classes`;
     $("classes").replaceChildren(...model.classes.map(chip));
-    if (model.classes.length > 20) $("classes").tabIndex = 0; // it scrolls, so the keyboard must reach it
     $("inside").textContent = `${model.backbone.name}, which sees each photo at ${model.preprocess.size_px}\u00a0px`;
     if (model.unknown) {
       $("refusals").textContent =
         `A photo that is unlike all of its training photos is answered “unknown”; so are about ` +
         `${percent(1 - model.unknown.share_kept)} of the photos that do show one of its classes.`;
     }
+    if (model.feedback) $("kept").textContent = "it keeps only those that you say it got wrong.";
     $("facts").hidden = false;
+    const { scrollHeight, clientHeight } = $("classes");
+    if (scrollHeight > clientHeight) $("classes").tabIndex = 0; // it scrolls, so the keyboard must reach it
   } catch {
     $("no-model").hidden = false;
   }
@@ -242,16 +252,9 @@ addEventListener("paste", (event) => {
   else tell("There is no photo on the clipboard.");
 });
 
-const url = new URL("classify", document.baseURI).href;
-$("curl").textContent = `curl -F file=@photo.jpg ${url}`;
-$("copy").addEventListener("click", async () => {
-  getSelection().selectAllChildren($("curl"));
-  // Plain http on another machine has no clipboard interface: the text then stays selected.
-  const copied = await navigator.clipboard?.writeText($("curl").textContent).then(() => true, () => false);
-  $("copy").textContent = copied ? "Copied" : "Press Ctrl C";
-  setTimeout(() => { $("copy").textContent = "Copy"; }, 2000);
-});
+$("curl").textContent = curl("photo.jpg");
+$("copy").addEventListener("click", () => copy($("curl"), $("copy")));
 if (/Mac|iPhone|iPad/.test(navigator.platform)) $("paste-key").textContent = "⌘ V";
 if (matchMedia("(hover: none), (max-width: 480px)").matches) $("drop-title").textContent = "Add photos";
 
-introduce();
+const introduced = introduce();
