@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, PrivateAttr
 
 from fledged.contract import BackboneInfo as BackboneInfo
 from fledged.contract import Calibration as Calibration
@@ -344,12 +344,8 @@ class Prediction(Record):
     # How far it is from the nearest class; training photos are about 1 from their own. None from an older bundle.
     unknown_score: float | None = None
     # Where the model input (the photo as `Preprocess` cuts it) speaks for `label`: rows of cells, 0..1, the hottest 1.
-    heatmap: tuple[tuple[float, ...], ...] | None = None  # only where an explanation was asked for, and there is one
-
-    @model_serializer(mode="wrap")
-    def _without_a_heatmap_that_is_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
-        fields: dict[str, object] = handler(self)
-        return {name: value for name, value in fields.items() if name != "heatmap" or value is not None}
+    # Only where an explanation was asked for, and there is one; left out of JSON where there is none.
+    heatmap: tuple[tuple[float, ...], ...] | None = Field(None, exclude_if=lambda rows: rows is None)
 
     @property
     def class_scores(self) -> dict[str, float]:

@@ -213,8 +213,8 @@ def _schemas() -> Json:
         "title": "Answer",
         "description": "What is on one photo.",
         "properties": {**of_file, **prediction["properties"]},
-        # Every field is written, those with a default too.
-        "required": [*of_file, *prediction["properties"]],
+        # Every field is written, those with a default too, but for one.
+        "required": [name for name in (*of_file, *prediction["properties"]) if name != "heatmap"],
     }
     failed = _object({"file": file, "status": {"type": "integer"}, "error": _TEXT, "remedy": _TEXT})
     several = _object({"results": {"type": "array", "items": {"anyOf": [_ref("Answer"), _ref("Failed")]}}})
