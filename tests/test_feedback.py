@@ -12,11 +12,11 @@ import fledged
 from demo.drawing import draw_lake
 from fledged.errors import LakeError
 from fledged.feedback import LOG, read_feedback
+from fledged.predicting.predictor import load
 from fledged.progress import silent
 from fledged.provenance import read_provenance
 from fledged.reviewing.decisions import Decision
 from fledged.reviewing.log import DecisionLog
-from fledged.serving.predictor import load
 from fledged.workspace import Workspace
 from tests.bundles import make_tiny_bundle
 from tests.serving.conftest import serving

@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from fledged.evaluating.test import test
     from fledged.exporting.export import export
     from fledged.flow import build
+    from fledged.predicting.predictor import load
+    from fledged.predicting.verify import verify
     from fledged.preparing.copy import copy
     from fledged.preparing.prepare import prepare
     from fledged.products import Bundle, Dataset, Package, Prediction, RangeTest, Report, Review, Run, Snapshot
     from fledged.reviewing.review import review
     from fledged.scanning.scan import scan
     from fledged.searching.tune import tune
-    from fledged.serving.predictor import load
     from fledged.serving.server import serve
-    from fledged.serving.verify import verify
     from fledged.training.lr_finder import find_lr
     from fledged.training.reproduce import reproduce
     from fledged.training.train import train
@@ -72,9 +72,9 @@ _HOMES = {
     "compare": "fledged.evaluating.compare",
     "export": "fledged.exporting.export",
     "build": "fledged.flow",
-    "load": "fledged.serving.predictor",
+    "load": "fledged.predicting.predictor",
     "serve": "fledged.serving.server",
-    "verify": "fledged.serving.verify",
+    "verify": "fledged.predicting.verify",
     "deploy": "fledged.deploying.deploy",
     "invoke": "fledged.deploying.invoke",
 } | dict.fromkeys(

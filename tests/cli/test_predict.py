@@ -157,7 +157,7 @@ def test_an_interrupted_run_leaves_the_earlier_file(work: Path, folder: Path, mo
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fledged.serving.predictor.Predictor.predict_batch", stop)
+    monkeypatch.setattr("fledged.predicting.predictor.Predictor.predict_batch", stop)
     assert predict(work, "in", "--to", "a.csv", code=130)
     assert Path("a.csv").read_text() == "earlier"
     assert not list(folder.glob(".*.part"))

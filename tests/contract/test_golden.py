@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fledged.predicting.predictor import load
 from fledged.products import Bundle
-from fledged.serving.predictor import load
 
 GOLDEN = Path(__file__).parent / "golden"
 

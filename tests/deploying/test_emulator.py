@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from fledged.predicting.predictor import load
 from fledged.products import Bundle, Package
-from fledged.serving.predictor import load
 from tests.deploying.emulator import MISSING, Function, body_of, is_there, running
 from tests.events import KINDS, event
 from tests.serving.photos import jpeg

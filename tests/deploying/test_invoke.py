@@ -15,8 +15,8 @@ from botocore.credentials import Credentials
 
 from fledged.deploying.invoke import invoke
 from fledged.errors import DeployError, RequestError
+from fledged.predicting.predictor import load
 from fledged.products import Bundle
-from fledged.serving.predictor import load
 from tests.serving.conftest import serving
 from tests.serving.photos import jpeg
 

@@ -21,9 +21,9 @@ import pytest
 
 from fledged.deploying.deploy import deploy
 from fledged.deploying.templates import rendered
+from fledged.predicting.predictor import load
 from fledged.products import Bundle, Package
 from fledged.progress import silent
-from fledged.serving.predictor import load
 from fledged.settings.deploying import DeployConfig, ModelPlace
 from tests.deploying.emulator import FOLDER
 from tests.deploying.test_deploy import WAYS

@@ -69,7 +69,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     inference.run_probabilities = lambda run: load(run).probabilities  # type: ignore[attr-defined]
     predictor.load = load  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "fledged.networks.inference", inference)
-    monkeypatch.setitem(sys.modules, "fledged.serving.predictor", predictor)
+    monkeypatch.setitem(sys.modules, "fledged.predicting.predictor", predictor)
     return made
 
 

@@ -12,9 +12,9 @@ from fledged.errors import DeployError, ProductError, RequestError
 from fledged.evaluating import outside
 from fledged.evaluating.compare import compare
 from fledged.evaluating.evaluate import evaluate
+from fledged.predicting.predictor import load
 from fledged.products import Bundle, Package
 from fledged.progress import silent
-from fledged.serving.predictor import load
 from tests.bundles import make_tiny_bundle
 from tests.serving.conftest import serving
 from tests.serving.photos import encoded, jpeg, picture

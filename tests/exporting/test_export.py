@@ -16,9 +16,9 @@ from fledged.errors import ParityError, ProductError
 from fledged.exporting import export as exporting
 from fledged.exporting.export import export
 from fledged.exporting.served import Served, in_fp32
+from fledged.predicting.predictor import load
 from fledged.products import Bundle, Report, Run
 from fledged.progress import silent
-from fledged.serving.predictor import load
 from fledged.workspace import Workspace
 
 

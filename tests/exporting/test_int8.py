@@ -16,9 +16,9 @@ from fledged.exporting.export import export
 from fledged.exporting.int8 import in_integers
 from fledged.exporting.served import in_fp32
 from fledged.measured import Figure
+from fledged.predicting.predictor import load
 from fledged.products import Bundle, Dataset, Report, Run
 from fledged.progress import silent
-from fledged.serving.predictor import load
 from fledged.settings.results import Int8Config
 from fledged.training.batches import read_split
 from fledged.workspace import Workspace

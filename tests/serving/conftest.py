@@ -8,11 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from fledged.predicting.predictor import Predictor, load
 from fledged.products import Bundle
 from fledged.serving.app import create_app
 from fledged.serving.keys import Keys
 from fledged.serving.observing import Tell, tell_nobody
-from fledged.serving.predictor import Predictor, load
 from fledged.serving.server import listen, make_server
 from fledged.serving.switch import Switch
 from fledged.settings.results import ServeConfig

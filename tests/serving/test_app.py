@@ -16,8 +16,8 @@ from PIL import Image
 
 from fledged.engine import n_workers
 from fledged.errors import RequestError
+from fledged.predicting.predictor import Photo, Predictor, load
 from fledged.products import Bundle, Prediction
-from fledged.serving.predictor import Photo, Predictor, load
 from tests.bundles import make_tiny_bundle
 from tests.serving.conftest import serving
 from tests.serving.photos import COLOURS, encoded, jpeg, of_all_kinds

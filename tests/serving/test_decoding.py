@@ -17,10 +17,10 @@ import pytest
 from PIL import Image
 
 from fledged import images
+from fledged.predicting.predictor import load
 from fledged.products import Bundle, Preprocess
 from fledged.serving.decoder import ANSWER, HEAD, READY
 from fledged.serving.decoding import Decoders, decoders
-from fledged.serving.predictor import load
 from fledged.settings.serving import DecodeConfig
 from tests.serving.conftest import serving
 from tests.serving.photos import encoded, jpeg, of_all_kinds

@@ -13,8 +13,8 @@ import pytest
 
 from fledged.errors import ConfigError
 from fledged.feedback import Feedback, read_feedback
+from fledged.predicting.predictor import Predictor, load
 from fledged.serving.feedback import FeedbackLog
-from fledged.serving.predictor import Predictor, load
 from tests.bundles import make_tiny_bundle
 from tests.serving.conftest import serving
 from tests.serving.photos import GREY, jpeg, of_all_kinds

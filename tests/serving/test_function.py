@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fledged.predicting.predictor import Predictor
 from fledged.products import Bundle
-from fledged.serving.predictor import Predictor
 from tests.events import KINDS, event
 from tests.serving.photos import jpeg
 

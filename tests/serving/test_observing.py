@@ -14,9 +14,9 @@ from PIL import Image
 
 from fledged.exporting.spread import histogram
 from fledged.measured import Spread
+from fledged.predicting.predictor import Predictor
 from fledged.serving.keys import read_keys
 from fledged.serving.observing import to_stderr
-from fledged.serving.predictor import Predictor
 from tests.serving.conftest import serving
 from tests.serving.photos import encoded, jpeg, picture
 

@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 from playwright.sync_api import Browser
 
-from fledged.serving.predictor import Predictor, load
+from fledged.predicting.predictor import Predictor, load
 from tests.browsing import DESKTOP, PHONE, barriers, context_of
 from tests.bundles import make_tiny_bundle
 from tests.serving.conftest import serving

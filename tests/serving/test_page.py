@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expect
 
-from fledged.serving.predictor import load
+from fledged.predicting.predictor import load
 from tests.browsing import DESKTOP, PHONE, barriers, context_of
 from tests.bundles import make_tiny_bundle
 from tests.serving.conftest import serving

@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, Request, Route, expect
 
 from fledged.feedback import read_feedback
-from fledged.serving.predictor import Predictor, load
+from fledged.predicting.predictor import Predictor, load
 from tests.browsing import DESKTOP, PHONE, barriers, context_of
 from tests.bundles import make_tiny_bundle
 from tests.serving.conftest import serving

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from fledged.serving.predictor import Predictor
+from fledged.predicting.predictor import Predictor
 from tests.serving.conftest import serving
 from tests.serving.photos import jpeg
 

@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 from fledged.errors import ProductError
+from fledged.predicting.predictor import Predictor, load
 from fledged.products import Bundle
 from fledged.serving.metrics import Metrics
-from fledged.serving.predictor import Predictor, load
 from fledged.serving.reloading import Reloader, marker, reloading
 from fledged.serving.switch import Switch
 from tests.bundles import make_tiny_bundle

@@ -56,7 +56,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Ask whether a bundle is whole and answers here as when it was exported; exit code 1 if not. Needs no torch."""
-    from fledged.serving.verify import verification_lines
+    from fledged.predicting.verify import verification_lines
 
     bundle, photos = None, words or []
     # What is there and holds no bundle is a photo, or a folder of photos.

@@ -19,8 +19,8 @@ from fledged.cli.app import AsJson, Assign, Work, app, settings_of
 from fledged.errors import ConfigError, RequestError
 
 if TYPE_CHECKING:
-    from fledged.serving.answers import Answer
-    from fledged.serving.asked import Asked
+    from fledged.predicting.answers import Answer
+    from fledged.predicting.asked import Asked
 
 _REFUSED = 1  # with --strict
 _NOTHING = 2
@@ -49,8 +49,8 @@ def predict(
 ) -> None:
     """Say what is on photos. Needs no torch. Exits with 0 if any photo was answered; those that cannot be are rows."""
     from fledged import progress
-    from fledged.serving import answers
-    from fledged.serving.many import answer_many
+    from fledged.predicting import answers
+    from fledged.predicting.many import answer_many
 
     if to is not None:
         answers.check_suffix(to)
@@ -84,7 +84,7 @@ _UNREAD = ""  # no class has an empty name
 
 
 def _asked(names: Sequence[str], listed: str | None, column: str | None, settings: dict[str, object]) -> list[Asked]:
-    from fledged.serving import asked
+    from fledged.predicting import asked
 
     if column and not listed:
         raise ConfigError("There is no table", where="--column", remedy="Name one with --from.")
@@ -125,7 +125,7 @@ def _no_fetch(address: str) -> bytes:
 
 def _write(to: Path, said: Iterable[Answer], top_k: int) -> None:
     from fledged import workspace
-    from fledged.serving import answers
+    from fledged.predicting import answers
 
     workspace.write(to, lambda file: answers.fill(file, to.suffix, said, top_k))
 

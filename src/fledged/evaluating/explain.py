@@ -29,8 +29,8 @@ from fledged.networks.model import Classifier
 from fledged.pages import words
 from fledged.pages.template import environment
 from fledged.pages.thumbnails import Thumbnail, of_image
+from fledged.predicting.files import find_photos
 from fledged.products import Bundle, ClassScore, Run
-from fledged.serving.files import find_photos
 from fledged.settings.results import ExplainConfig
 from fledged.workspace import DEFAULT, Workspace, write_bytes
 

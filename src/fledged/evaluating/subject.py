@@ -101,12 +101,12 @@ def _of_run(run: Run) -> Subject:
 
 def _of_bundle(bundle: Bundle) -> Subject:
     def load() -> Probabilities:
-        from fledged.serving.predictor import load as load_predictor
+        from fledged.predicting.predictor import load as load_predictor
 
         return load_predictor(bundle).probabilities
 
     def load_scored() -> Scored:
-        from fledged.serving.predictor import load as load_predictor
+        from fledged.predicting.predictor import load as load_predictor
 
         return load_predictor(bundle).scored
 

@@ -28,8 +28,8 @@ from fledged.evaluating.subject import find_subject
 from fledged.pages import words
 from fledged.pages.template import environment
 from fledged.pages.thumbnails import Thumbnail
+from fledged.predicting.files import find_photos
 from fledged.products import Bundle, Run
-from fledged.serving.files import find_photos
 from fledged.settings.results import EvaluateConfig, GridConfig
 from fledged.workspace import DEFAULT, Workspace, write_bytes
 

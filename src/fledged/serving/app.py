@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 
 from fledged.engine import n_workers
 from fledged.errors import RequestError
+from fledged.predicting.predictor import Predictor
 from fledged.serving.access import guarded
 from fledged.serving.answering import Asked, answer
 from fledged.serving.facts import metrics_text, model_facts, version_facts
@@ -28,7 +29,6 @@ from fledged.serving.keys import Keys
 from fledged.serving.line import Line
 from fledged.serving.metrics import MEDIA_TYPE, Metrics
 from fledged.serving.observing import Tell, observed, tell_nobody
-from fledged.serving.predictor import Predictor
 from fledged.serving.switch import Switch
 from fledged.serving.uploads import Upload, photos_in, read_body
 from fledged.settings.results import ServeConfig

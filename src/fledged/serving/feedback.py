@@ -18,9 +18,9 @@ from starlette.routing import Route
 
 from fledged.errors import ConfigError, RequestError, WorkspaceError
 from fledged.feedback import LOG, PHOTOS, UNKNOWN, Feedback
+from fledged.predicting.predictor import Predictor
 from fledged.products import Prediction
 from fledged.serving.line import Line
-from fledged.serving.predictor import Predictor
 from fledged.serving.uploads import photos_in, read_body
 from fledged.settings.feedback import FeedbackConfig
 from fledged.workspace import disk_errors, now, write_bytes

@@ -19,10 +19,10 @@ from typing import Any
 from mangum import Mangum
 
 import fledged
+from fledged.predicting.objects import fetched
+from fledged.predicting.predictor import load
 from fledged.serving.app import create_app
 from fledged.serving.keys import read_keys
-from fledged.serving.objects import fetched
-from fledged.serving.predictor import load
 from fledged.settings.deploying import PHOTO_MEGABYTES
 from fledged.settings.results import ServeConfig
 from fledged.settings.serving import AccessConfig

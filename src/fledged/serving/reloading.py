@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Literal
 
 from fledged.errors import FledgedError
+from fledged.predicting.predictor import MODEL, Predictor
 from fledged.products import Bundle
 from fledged.serving.metrics import Metrics
 from fledged.serving.observing import Tell
-from fledged.serving.predictor import MODEL, Predictor
 from fledged.serving.switch import Switch
 from fledged.workspace import Workspace
 

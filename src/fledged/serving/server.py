@@ -18,13 +18,13 @@ from starlette.types import ASGIApp
 from fledged import images
 from fledged.config import resolve
 from fledged.errors import ConfigError
+from fledged.predicting.predictor import Predictor, load
 from fledged.products import Bundle
 from fledged.serving.app import create_app
 from fledged.serving.decoding import decoders
 from fledged.serving.keys import read_keys
 from fledged.serving.metrics import Metrics
 from fledged.serving.observing import tell_nobody, to_stderr
-from fledged.serving.predictor import Predictor, load
 from fledged.serving.receiving import protocol
 from fledged.serving.reloading import Reloader, marker, reloading
 from fledged.serving.switch import Switch

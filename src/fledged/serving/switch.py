@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
+from fledged.predicting.predictor import Predictor
 from fledged.serving.drift import Window
-from fledged.serving.predictor import Predictor
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from fledged.predicting.predictor import Predictor, load
 from fledged.products import Bundle
 from fledged.serving.decoding import decoders
-from fledged.serving.predictor import Predictor, load
 from fledged.settings.serving import DecodeConfig
 from tests.serving.conftest import serving
 

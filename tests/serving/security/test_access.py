@@ -8,8 +8,8 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
+from fledged.predicting.predictor import Predictor
 from fledged.serving.keys import Keys, read_keys
-from fledged.serving.predictor import Predictor
 from tests.serving.conftest import serving
 from tests.serving.photos import jpeg
 

@@ -16,8 +16,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from fledged.errors import FledgedError
+from fledged.predicting.predictor import load
 from fledged.products import Bundle
-from fledged.serving.predictor import load
 from fledged.workspace import sha256_of_file
 from tests.bundles import colour_model, make_tiny_bundle
 

@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from fledged.errors import RequestError
+from fledged.predicting.predictor import Predictor
 from fledged.serving import fetching
 from fledged.serving.fetching import fetch_photo
-from fledged.serving.predictor import Predictor
 from fledged.settings.serving import ByUrlConfig
 from tests.serving.conftest import serving
 from tests.serving.photos import jpeg

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from fledged.predicting import sessions
+from fledged.predicting.predictor import load
+from fledged.predicting.sessions import Sessions
 from fledged.products import Bundle
-from fledged.serving import sessions
-from fledged.serving.predictor import load
-from fledged.serving.sessions import Sessions
 from tests.serving.photos import COLOURS, jpeg
 
 

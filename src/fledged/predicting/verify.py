@@ -17,10 +17,10 @@ from fledged import images, progress
 from fledged.contract import KnownPhoto, Reference
 from fledged.intervals import wilson
 from fledged.measured import Figure
+from fledged.predicting.files import find_photos
+from fledged.predicting.predictor import Predictor, load
 from fledged.products import Bundle, Prediction
 from fledged.records import Record
-from fledged.serving.files import find_photos
-from fledged.serving.predictor import Predictor, load
 from fledged.workspace import DEFAULT, sha256_of_file
 
 

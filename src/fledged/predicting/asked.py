@@ -12,8 +12,8 @@ from pathlib import Path
 
 from fledged import naming_extras
 from fledged.errors import ConfigError, RequestError
-from fledged.serving.files import find_photos, read
-from fledged.serving.many import Read
+from fledged.predicting.files import find_photos, read
+from fledged.predicting.many import Read
 
 Asked = tuple[str, Read]  # how the photo is called in its answer, and its bytes
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 from fledged.engine import n_workers
 
 if TYPE_CHECKING:
+    from fledged.predicting.predictor import Predictor
     from fledged.products import Failure, Prediction
-    from fledged.serving.predictor import Predictor
 
 Name = TypeVar("Name")
 Read = Callable[[], bytes]  # the bytes of a photo, when they are needed; raises RequestError

@@ -17,9 +17,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from fledged.errors import ProductError
+from fledged.predicting.objects import fetched
+from fledged.predicting.predictor import load
 from fledged.products import Bundle
-from fledged.serving.objects import fetched
-from fledged.serving.predictor import load
 from tests.events import event
 from tests.serving.photos import jpeg
 

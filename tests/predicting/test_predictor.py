@@ -16,9 +16,9 @@ from PIL import Image
 
 from fledged import images
 from fledged.errors import ProductError, RequestError
+from fledged.predicting.files import find_photos
+from fledged.predicting.predictor import Predictor, load
 from fledged.products import Bundle, Failure, Prediction, Preprocess
-from fledged.serving.files import find_photos
-from fledged.serving.predictor import Predictor, load
 from fledged.workspace import Workspace
 from tests.bundles import make_tiny_bundle
 from tests.serving.photos import COLOURS, encoded, jpeg, of_all_kinds, picture
@@ -229,7 +229,7 @@ def test_find_photos_expands_folders_and_skips_what_is_hidden(tmp_path: Path) ->
 def test_serving_needs_no_training_packages() -> None:
     heavy = "torch, torchvision, timm, polars, sklearn, onnx, accelerate, loky, pi_heif"
     code = (
-        "import sys, fledged.serving.app, fledged.serving.predictor, fledged.serving.server\n"
+        "import sys, fledged.serving.app, fledged.predicting.predictor, fledged.serving.server\n"
         f"print(*sorted(set('{heavy}'.split(', ')) & set(sys.modules)))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

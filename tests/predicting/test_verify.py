@@ -14,10 +14,10 @@ import pytest
 from fledged import images
 from fledged.contract import DrawnPhoto, KnownPhoto, Reference
 from fledged.errors import ProductError, RequestError
+from fledged.predicting.predictor import load
+from fledged.predicting.verify import verification_lines, verify
 from fledged.products import REFERENCE_FILE, Bundle
 from fledged.progress import silent
-from fledged.serving.predictor import load
-from fledged.serving.verify import verification_lines, verify
 from fledged.workspace import Workspace, open_product, write_bytes
 from tests.bundles import make_tiny_bundle
 from tests.serving.photos import encoded, jpeg, picture

@@ -21,11 +21,11 @@ from fledged import images
 from fledged.engine import n_workers
 from fledged.errors import ProductError, RequestError
 from fledged.images import UInt8Array
+from fledged.predicting.files import read
+from fledged.predicting.many import Read, answer_many
+from fledged.predicting.sessions import Session, Sessions
 from fledged.products import Bundle, ClassScore, Failure, Prediction, Preprocess
 from fledged.progress import Report, silent, track
-from fledged.serving.files import read
-from fledged.serving.many import Read, answer_many
-from fledged.serving.sessions import Session, Sessions
 from fledged.workspace import DEFAULT, Workspace, open_product
 
 Float32Array = npt.NDArray[np.float32]
