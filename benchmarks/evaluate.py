@@ -23,9 +23,9 @@ from benchmarks import results
 from benchmarks.build import DATA, WEIGHTS
 from fledged import images
 from fledged.engine import n_workers
-from fledged.evaluating import photos as labelled
 from fledged.evaluating.evaluate import evaluate
-from fledged.evaluating.photos import Photo
+from fledged.measuring import photos as labelled
+from fledged.measuring.photos import Photo
 from fledged.networks.inference import run_probabilities
 from fledged.products import Dataset, Run
 from fledged.progress import silent

@@ -24,8 +24,8 @@ import fledged
 from benchmarks import results
 from benchmarks.build import DATA, WEIGHTS
 from fledged import images
-from fledged.evaluating import photos
-from fledged.evaluating.photos import Photo
+from fledged.measuring import photos
+from fledged.measuring.photos import Photo
 from fledged.networks import deletion
 from fledged.networks.gradcam import chosen, heat, observe
 from fledged.networks.inference import load_classifier, run_probabilities

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.planting.writing import Copy, Truth
-from fledged.evaluating.metrics import wilson
+from fledged.measuring.metrics import wilson
 
 Pair = tuple[str, str]
 

@@ -28,7 +28,7 @@ from benchmarks.build import DATA, WEIGHTS
 from benchmarks.features import features
 from benchmarks.mislabels import GROUP_BY
 from benchmarks.unknown_scores import Array, IntArray, scores
-from fledged.evaluating.unknown import accepted_at
+from fledged.measuring.unknown import accepted_at
 from fledged.networks.inference import load_classifier
 from fledged.networks.knowing import threshold_of
 from fledged.preparing.prepare import prepare

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fledged.collecting.tally import Collected
-from fledged.evaluating.comparison import Comparison
 from fledged.measured import Parity
+from fledged.measuring.comparison import Comparison
 from fledged.products import SPLITS, Bundle, Dataset, Package, Product, RangeTest, Report, Review, Run, Snapshot
 from fledged.training.reproduction import Reproduction
 

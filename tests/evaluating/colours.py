@@ -11,8 +11,8 @@ import polars as pl
 from PIL import Image, ImageDraw
 
 from fledged.config import resolve
-from fledged.evaluating.subject import Float32Array, Probabilities, Subject
 from fledged.images import UInt8Array
+from fledged.measuring.subject import Float32Array, Probabilities, Subject
 from fledged.products import BackboneInfo, Bundle, Dataset, Environment, Figure, Parity, Preprocess, Run
 from fledged.settings.training import TrainConfig
 from fledged.workspace import Workspace, now, write

@@ -15,12 +15,12 @@ from playwright.sync_api import Browser
 import fledged
 from demo.drawing import draw_photo
 from fledged.errors import ConfigError, LakeError
-from fledged.evaluating.comparison import Comparison
-from fledged.evaluating.flips import flips_of, table_of
-from fledged.evaluating.metrics import mcnemar
-from fledged.evaluating.photos import Photo
+from fledged.measuring.comparison import Comparison
+from fledged.measuring.metrics import mcnemar
+from fledged.measuring.photos import Photo
 from fledged.products import Report, Run
 from fledged.progress import silent
+from fledged.showing.flips import flips_of, table_of
 from fledged.summary import comparison_lines
 from fledged.workspace import sha256_of_file
 from tests.browsing import DESKTOP, PHONE, barriers, context_of

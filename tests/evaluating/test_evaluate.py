@@ -17,8 +17,8 @@ from fledged import images
 from fledged.config import resolve
 from fledged.errors import ConfigError, LakeError, ProductError
 from fledged.evaluating.evaluate import evaluate, exam_of, report_on
-from fledged.evaluating.subject import Float32Array
 from fledged.images import UInt8Array
+from fledged.measuring.subject import Float32Array
 from fledged.products import Bundle, Dataset, Report, Run
 from fledged.progress import silent
 from fledged.settings.results import EvaluateConfig

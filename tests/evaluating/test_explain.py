@@ -15,7 +15,7 @@ import fledged
 from fledged import images
 from fledged.cli import app
 from fledged.errors import ConfigError, ProductError, RequestError
-from fledged.evaluating.explanation import Explanation
+from fledged.measuring.explanation import Explanation
 from fledged.networks.inference import run_probabilities
 from fledged.products import Dataset, Run
 from fledged.progress import silent

@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 import fledged
 from fledged.cli import app
 from fledged.errors import LakeError
-from fledged.evaluating import album
-from fledged.evaluating.explanation import Grid
+from fledged.measuring.explanation import Grid
 from fledged.products import Dataset, Run
 from fledged.progress import silent
+from fledged.showing import album
 from tests.browsing import barriers, open_file
 
 

@@ -15,14 +15,14 @@ import numpy as np
 
 from fledged import progress
 from fledged.errors import ConfigError, LakeError
-from fledged.evaluating.album import keep
-from fledged.evaluating.compare_page import render
-from fledged.evaluating.comparison import Comparison, Contender
 from fledged.evaluating.evaluate import evaluate, exam_of
-from fledged.evaluating.flips import Flips, flips_of, pair_of, table_of
-from fledged.evaluating.subject import Subject, find_subject
+from fledged.measuring.comparison import Comparison, Contender
+from fledged.measuring.subject import Subject, find_subject
 from fledged.networks.census import size_of
 from fledged.products import Bundle, Report, Run
+from fledged.showing.album import keep
+from fledged.showing.compare_page import render
+from fledged.showing.flips import Flips, flips_of, pair_of, table_of
 from fledged.training.train import train
 from fledged.workspace import DEFAULT, Workspace, write_bytes
 

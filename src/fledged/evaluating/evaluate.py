@@ -10,20 +10,21 @@ from pathlib import Path
 from fledged import progress
 from fledged.config import resolve
 from fledged.errors import LakeError, ProductError
-from fledged.evaluating import photos, tracking
-from fledged.evaluating.album import keep
-from fledged.evaluating.answering import Answers, answer
-from fledged.evaluating.calibration import calibration_of
-from fledged.evaluating.context import context_of
-from fledged.evaluating.exhibits import exhibits_of
-from fledged.evaluating.figures import Figures, figures_of
-from fledged.evaluating.page import Story, render
-from fledged.evaluating.photos import Photo
-from fledged.evaluating.pictures import PICTURES, pictures
-from fledged.evaluating.subject import Subject, find_subject
+from fledged.measuring import photos
+from fledged.measuring.answering import Answers, answer
+from fledged.measuring.calibration import calibration_of
+from fledged.measuring.context import context_of
+from fledged.measuring.figures import Figures, figures_of
+from fledged.measuring.photos import Photo
+from fledged.measuring.subject import Subject, find_subject
 from fledged.pages import words
 from fledged.products import Bundle, Dataset, Report, Run
 from fledged.settings.results import EvaluateConfig
+from fledged.showing import tracking
+from fledged.showing.album import keep
+from fledged.showing.exhibits import exhibits_of
+from fledged.showing.page import Story, render
+from fledged.showing.pictures import PICTURES, pictures
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_bytes, write_table
 
 
@@ -124,7 +125,7 @@ def _with_self_knowledge(
     if judged.calibration is not None:
         added["calibration"] = calibration_of(answers, judged.calibration)
     if judged.unknown is not None:
-        from fledged.evaluating.unknown import unknown_of
+        from fledged.measuring.unknown import unknown_of
 
         added["unknown"] = unknown_of(answers, judged.unknown, judged.run, exam.dataset, house)
     return figures.model_copy(update=added)

@@ -15,14 +15,12 @@ from PIL import Image
 from fledged import images, progress
 from fledged.config import resolve
 from fledged.errors import ConfigError, ProductError
-from fledged.evaluating import photos as labelled
-from fledged.evaluating.explanation import ExplainedPhoto, Explanation
-from fledged.evaluating.network import network_of
-from fledged.evaluating.overlays import framed, overlay
-from fledged.evaluating.photos import Photo
-from fledged.evaluating.sheets import png, sheet
-from fledged.evaluating.subject import Probabilities, Subject, find_subject
 from fledged.images import BadPhoto, UInt8Array
+from fledged.measuring import photos as labelled
+from fledged.measuring.explanation import ExplainedPhoto, Explanation
+from fledged.measuring.network import network_of
+from fledged.measuring.photos import Photo
+from fledged.measuring.subject import Probabilities, Subject, find_subject
 from fledged.networks import deletion
 from fledged.networks.gradcam import Depth, chosen, heat, observe
 from fledged.networks.model import Classifier
@@ -32,6 +30,8 @@ from fledged.pages.thumbnails import Thumbnail, of_image
 from fledged.predicting.files import find_photos
 from fledged.products import Bundle, ClassScore, Run
 from fledged.settings.results import ExplainConfig
+from fledged.showing.overlays import framed, overlay
+from fledged.showing.sheets import png, sheet
 from fledged.workspace import DEFAULT, Workspace, write_bytes
 
 _TILE_PX = 256

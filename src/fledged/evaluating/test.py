@@ -18,19 +18,19 @@ from fledged import progress
 from fledged.config import resolve
 from fledged.engine import n_workers
 from fledged.errors import LakeError
-from fledged.evaluating import photos as labelled
-from fledged.evaluating.album import Address, keep
-from fledged.evaluating.answering import Answers, answer
-from fledged.evaluating.explanation import Grid
-from fledged.evaluating.gallery import thumbnail
-from fledged.evaluating.sheets import png, sheet
-from fledged.evaluating.subject import find_subject
+from fledged.measuring import photos as labelled
+from fledged.measuring.answering import Answers, answer
+from fledged.measuring.explanation import Grid
+from fledged.measuring.subject import find_subject
 from fledged.pages import words
 from fledged.pages.template import environment
 from fledged.pages.thumbnails import Thumbnail
 from fledged.predicting.files import find_photos
 from fledged.products import Bundle, Run
 from fledged.settings.results import EvaluateConfig, GridConfig
+from fledged.showing.album import Address, keep
+from fledged.showing.gallery import thumbnail
+from fledged.showing.sheets import png, sheet
 from fledged.workspace import DEFAULT, Workspace, write_bytes
 
 
