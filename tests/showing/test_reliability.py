@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
-from tests.evaluating.test_page import Read, html_of, lookup
+from tests.showing.test_page import Read, html_of, lookup
 
 from fledged.config import resolve
 from fledged.evaluating.evaluate import exam_of, report_on
