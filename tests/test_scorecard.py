@@ -130,7 +130,7 @@ def test_colour_is_for_terminals_and_only_where_it_is_wanted(tmp_path: Path) -> 
     piped = shown(tmp_path, tty=False, env={})
     assert "\x1b" not in piped
     assert "(95% interval)" in piped
-    assert piped.rstrip().endswith(f"Next: fledged export --work {tmp_path}")
+    assert piped.rstrip().endswith(f"Next: fledged export 1 --work {tmp_path}")
     assert "\x1b[" in shown(tmp_path, tty=True, env={"COLUMNS": "100"})
     assert "\x1b[3" not in shown(tmp_path, tty=True, env={"NO_COLOR": "1", "COLUMNS": "100"})
     narrow = shown(tmp_path, tty=True, env={"NO_COLOR": "1", "COLUMNS": "40"})

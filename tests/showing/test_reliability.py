@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
-from tests.showing.test_page import Read, html_of, lookup
 
 from fledged.config import resolve
 from fledged.evaluating.evaluate import exam_of, report_on
@@ -20,6 +19,7 @@ from fledged.showing.reliability import diagram
 from fledged.workspace import Workspace
 from tests.browsing import barriers, open_file
 from tests.evaluating.colours import knows_colours, save_dataset, save_run, small_lake, subject_of
+from tests.showing.test_page import Read, html_of, lookup
 
 
 def make_modest_report(root: Path) -> Report:

@@ -25,13 +25,13 @@ from fledged.networks import deletion
 from fledged.networks.gradcam import Depth, chosen, heat, observe
 from fledged.networks.model import Classifier
 from fledged.pages import words
-from fledged.pages.template import environment
 from fledged.pages.thumbnails import Thumbnail, of_image
 from fledged.predicting.files import find_photos
 from fledged.products import Bundle, ClassScore, Run
 from fledged.settings.results import ExplainConfig
 from fledged.showing.overlays import framed, overlay
 from fledged.showing.sheets import png, sheet
+from fledged.showing.templates import template
 from fledged.workspace import DEFAULT, Workspace, write_bytes
 
 _TILE_PX = 256
@@ -177,7 +177,6 @@ def _name(number: int, photo: Photo) -> str:
 
 
 def _page(done: list[tuple[ExplainedPhoto, list[Tile]]], judged: Subject, depths: tuple[Depth, ...]) -> str:
-    template = environment(Path(__file__).parent).get_template("looking/explain.html.jinja")
-    return template.render(
+    return template("looking/explain.html.jinja").render(
         done=done, subject=judged, depths=depths, question=words.question(judged.classes), random_orders=_RANDOM_ORDERS
     )

@@ -23,7 +23,6 @@ from fledged.measuring.answering import Answers, answer
 from fledged.measuring.explanation import Grid
 from fledged.measuring.subject import find_subject
 from fledged.pages import words
-from fledged.pages.template import environment
 from fledged.pages.thumbnails import Thumbnail
 from fledged.predicting.files import find_photos
 from fledged.products import Bundle, Run
@@ -31,6 +30,7 @@ from fledged.settings.results import EvaluateConfig, GridConfig
 from fledged.showing.album import Address, keep
 from fledged.showing.gallery import thumbnail
 from fledged.showing.sheets import png, sheet
+from fledged.showing.templates import template
 from fledged.workspace import DEFAULT, Workspace, write_bytes
 
 
@@ -122,19 +122,15 @@ def _page(answers: Answers, shown: list[Shown], subject: str, folder: str, album
         for index, label in enumerate(answers.classes)
     ]
     errors = [(photo.path, error) for photo, error in zip(answers.photos, answers.errors, strict=True) if error]
-    return (
-        environment(Path(__file__).parent)
-        .get_template("looking/test.html.jinja")
-        .render(
-            groups=sorted(groups, key=lambda group: -group[1]),
-            n_photos=len(answers.answered),
-            n_shown=len(shown),
-            n_unknown=int((~answers.accepted).sum()),
-            unknown=[one for one in shown if not one.accepted],
-            errors=errors,
-            subject=subject,
-            folder=folder,
-            address=album[0],
-            is_beside=album[1],
-        )
+    return template("looking/test.html.jinja").render(
+        groups=sorted(groups, key=lambda group: -group[1]),
+        n_photos=len(answers.answered),
+        n_shown=len(shown),
+        n_unknown=int((~answers.accepted).sum()),
+        unknown=[one for one in shown if not one.accepted],
+        errors=errors,
+        subject=subject,
+        folder=folder,
+        address=album[0],
+        is_beside=album[1],
     )

@@ -137,7 +137,8 @@ def remove(run_id: str, workspace: Workspace) -> None:
 
 def _remove_tensors(run_id: str, folder: Path, but: str = "") -> None:
     """Those of other epochs than the one that is named, and what a killed process had half written."""
-    for path in (*folder.glob(f"{run_id}-*.safetensors"), *folder.glob(f".{run_id}*.part")):
+    patterns = (f"{run_id}-*.safetensors", f".{run_id}*.part", ".latest.json.*.part")
+    for path in (path for pattern in patterns for path in folder.glob(pattern)):
         if path.name != but:
             path.unlink(missing_ok=True)
 
