@@ -136,7 +136,8 @@ def test_before_its_first_epoch_a_run_can_be_resumed_from_nothing(tmp_path: Path
 def test_of_a_complete_run_nothing_is_left_not_even_what_was_half_written(tmp_path: Path) -> None:
     begin, workspace = begun(tmp_path)
     checkpoints.save(progress(1), begin, workspace)
-    (tmp_path / "checkpoints" / ".abc-2-x.safetensors.0a1b.part").write_bytes(b"half")
+    for name in (".abc-2-x.safetensors.0a1b.part", ".latest.json.0a1b.part"):
+        (tmp_path / "checkpoints" / name).write_bytes(b"half")
     checkpoints.remove("abc", workspace)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["latest.json"]
     assert checkpoints.latest(workspace) is None
@@ -161,7 +162,8 @@ def test_whatever_write_is_the_last_the_checkpoint_is_whole(
     """Saving is three writes: killed before or after any of them, one of the two epochs is there, and whole."""
     begin, workspace = begun(tmp_path)
     checkpoints.save(progress(1), begin, workspace)
-    (tmp_path / "checkpoints" / ".abc-2-x.safetensors.0a1b.part").write_bytes(b"half")  # by the one that was killed
+    for name in (".abc-2-x.safetensors.0a1b.part", ".latest.json.0a1b.part"):
+        (tmp_path / "checkpoints" / name).write_bytes(b"half")  # by the one that was killed
     write = workspace_module.write_bytes
     count = 0
 
