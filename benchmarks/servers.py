@@ -32,7 +32,7 @@ from fledged.products import Bundle
 from fledged.workspace import Workspace
 
 PYTHON = os.environ.get("FLEDGED_SERVERS", "")
-N_PHOTOS, SECONDS, ROUNDS, CLIENTS = 64, 10, 3, (1, 8, 32, 128)
+N_PHOTOS, SECONDS, ROUNDS, CLIENTS = 64, 8, 3, (1, 32, 128)
 _JOBS = Path(__file__).with_name("peer_jobs")
 _NAMES = ("fledged serve", "LitServe", "BentoML")
 _BOUNDARY = "a-form-of-one-photo"

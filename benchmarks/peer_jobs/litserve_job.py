@@ -1,7 +1,5 @@
 """LitServe with a bundle's ONNX: `litserve_job.py BUNDLE PORT`."""
 
-from __future__ import annotations
-
 import sys
 
 import litserve
@@ -14,7 +12,7 @@ class Classifier(litserve.LitAPI):
     def setup(self, device: str) -> None:
         self.model = Model(sys.argv[1])
 
-    def decode_request(self, request: dict) -> bytes:
+    def decode_request(self, request) -> bytes:  # unannotated: a form is then given as a dict
         return request["photo"].file.read()
 
     def predict(self, photo: bytes) -> dict:

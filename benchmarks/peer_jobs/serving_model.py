@@ -21,11 +21,13 @@ class Model:
         told = json.loads((Path(bundle) / "bundle.json").read_text())
         self.classes, self.side_px = told["classes"], told["preprocess"]["size_px"]
 
-    def __call__(self, photo: bytes) -> dict:
+    def __call__(self, photo: bytes) -> dict[str, str | float]:
         """The likeliest class and its probability."""
         picture = Image.open(io.BytesIO(photo)).convert("RGB")
         scale = self.side_px / min(picture.size)
-        picture = picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.BILINEAR)
+        picture = picture.resize(
+            (round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BILINEAR
+        )
         left, top = (picture.width - self.side_px) // 2, (picture.height - self.side_px) // 2
         picture = picture.crop((left, top, left + self.side_px, top + self.side_px))
         row = self.session.run(["probabilities"], {"photos": np.asarray(picture)[None]})[0][0]
