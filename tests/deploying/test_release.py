@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from fledged.deploying import release as releasing
 from fledged.deploying.deploy import deploy
@@ -20,6 +18,7 @@ from fledged.deploying.release import changes, release, roll_back
 from fledged.errors import DeployError
 from fledged.products import Bundle, Package
 from fledged.progress import silent
+from tests.aws import local_aws
 from tests.bundles import make_tiny_bundle
 
 NAME = "fledged"
@@ -28,18 +27,8 @@ BUCKET = "photos-of-owls"
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            patch.delenv(name)
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "key")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-        yield f"http://{host}:{port}"
-    server.stop()
+    with local_aws() as address:
+        yield address
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from fledged.measuring import outside
 from fledged.predicting.predictor import load
 from fledged.products import Bundle, Package
 from fledged.progress import silent
+from fledged.serving.client import Client
 from tests.bundles import make_tiny_bundle
 from tests.serving.conftest import serving
 from tests.serving.photos import encoded, jpeg, picture
@@ -54,6 +55,18 @@ def test_a_served_model_is_judged_as_its_bundle_is(address: str, bundle: Bundle,
     assert served.predictions()["error"].drop_nulls().to_list() == [
         "It answered 415: This is not a photo in a known format"
     ]
+
+
+@pytest.mark.parametrize("status", [401, 429, 500, 504])
+def test_what_is_not_the_photos_fault_ends_the_evaluation(
+    address: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RequestError("The server has no time", status=status)
+
+    monkeypatch.setattr(Client, "classify", refuse)
+    with pytest.raises(RequestError, match="The server has no time"):
+        evaluate(address, folder, work=tmp_path / "work", report=silent)
 
 
 def test_it_is_compared_with_others(address: str, bundle: Bundle, folder: Path, tmp_path: Path) -> None:

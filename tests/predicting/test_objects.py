@@ -14,12 +14,12 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from fledged.errors import ProductError
 from fledged.predicting.objects import fetched
 from fledged.predicting.predictor import load
 from fledged.products import Bundle
+from tests.aws import REGION, local_aws
 from tests.events import event
 from tests.serving.photos import jpeg
 
@@ -28,22 +28,10 @@ BUCKET = "bundles-of-owls"
 
 @pytest.fixture(scope="module")
 def objects() -> Iterator[Any]:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            patch.delenv(name)
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "key")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-        patch.setattr(boto3, "DEFAULT_SESSION", None)
+    with local_aws():
         client = boto3.client("s3")
-        client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         yield client
-        patch.setattr(boto3, "DEFAULT_SESSION", None)
-    server.stop()
 
 
 @pytest.fixture

@@ -25,6 +25,9 @@ from fledged.products import Preprocess, Unknown
 from fledged.progress import Report
 from fledged.settings.results import EvaluateConfig
 
+# What a server answers to a photo that it cannot take: empty, too large, not one, or broken.
+_OF_THE_PHOTO = (400, 413, 415, 422)
+
 
 @dataclass(frozen=True, slots=True)
 class Answers:
@@ -145,8 +148,12 @@ def _from_outside(
     def asked(photo: Photo) -> Answered | str:
         try:
             return ask(labelled.read(photo))
-        except (BadPhoto, RequestError) as reason:
-            return reason.what if isinstance(reason, RequestError) else str(reason)
+        except BadPhoto as reason:
+            return str(reason)
+        except RequestError as refusal:
+            if refusal.status not in _OF_THE_PHOTO:
+                raise  # of the server, or of who asks: it says nothing about the photo
+            return refusal.what
 
     report("Evaluating", 0, len(photos))
     with connect() as ask, ThreadPoolExecutor(n_workers(config.workers)) as pool:

@@ -13,13 +13,14 @@ import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 from fledged.contract import BackboneInfo, Preprocess
 from fledged.errors import ProductError, RequestError
 from fledged.interpreters import find_interpreter
-from fledged.measuring.subject import Answered, Subject
+from fledged.measuring.subject import Answered, Subject, of_bundle
 from fledged.products import Bundle, Calibration, Package, Unknown
 from fledged.serving.client import Client
 from fledged.workspace import Workspace
@@ -54,9 +55,11 @@ def served_at(address: str, *, sign: bool) -> Subject:
                 opened.append(own.client)
             return _of_answer(own.client.classify(photo, len(classes)), classes)
 
-        yield ask
-        for client in opened:
-            client.close()
+        try:
+            yield ask
+        finally:
+            for client in opened:
+                client.close()
 
     return Subject(
         name=f"{address} bundle:{version['bundle_id']}",
@@ -118,17 +121,12 @@ def packed_in(package: Package, workspace: Workspace) -> Subject:
                     with contextlib.suppress(BrokenPipeError):
                         process.stdin.close()
 
-    return Subject(
+    return replace(
+        of_bundle(bundle),
         name=f"package:{package.id}",
-        classes=bundle.classes,
-        preprocess=bundle.preprocess,
-        run_id=bundle.run_id,
-        dataset_id=bundle.dataset_id,
-        backbone=bundle.backbone,
         load=_only_photos,
+        load_scored=None,
         file=archive,
-        calibration=bundle.calibration,
-        unknown=bundle.unknown,
         connect=connect,
     )
 

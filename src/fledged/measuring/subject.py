@@ -54,7 +54,7 @@ def find_subject(
     requests to an address are signed for IAM. Raises ProductError if there is no such thing.
     """
     if isinstance(wanted, Bundle):
-        return _of_bundle(wanted)
+        return of_bundle(wanted)
     if isinstance(wanted, Run):
         return _of_run(wanted)
     if wanted is None:
@@ -66,9 +66,9 @@ def find_subject(
         is_packed = name.startswith("package:")
         return packed_in(workspace.load(Package, name), workspace) if is_packed else served_at(name, sign=sign)
     if name.startswith("bundle:"):
-        return _of_bundle(workspace.load(Bundle, name))
+        return of_bundle(workspace.load(Bundle, name))
     if not isinstance(wanted, str) or Path(name).is_dir() or len(Path(name).parts) > 1:
-        return _of_bundle(open_product(Bundle, Path(name)))
+        return of_bundle(open_product(Bundle, Path(name)))
     return _of_run(workspace.load(Run, name))
 
 
@@ -99,7 +99,9 @@ def _of_run(run: Run) -> Subject:
     )
 
 
-def _of_bundle(bundle: Bundle) -> Subject:
+def of_bundle(bundle: Bundle) -> Subject:
+    """A bundle, asked as `fledged serve` asks it."""
+
     def load() -> Probabilities:
         from fledged.predicting.predictor import load as load_predictor
 
