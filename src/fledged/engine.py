@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from fledged.progress import Report
@@ -71,7 +72,7 @@ def _submit(function: Callable[[Item], Result], chunk: Sequence[Item], workers: 
     from loky import get_reusable_executor
 
     executor = get_reusable_executor(max_workers=workers, timeout=60)
-    future: Future[list[Result]] = executor.submit(_run_chunk, function, chunk)
+    future: Future[list[Result]] = executor.submit(_run_chunk, function, chunk, _folder_here())
     return future
 
 
@@ -97,7 +98,17 @@ def _outcome(
         ]
 
 
-def _run_chunk(function: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Result]:
+def _folder_here() -> str:
+    """The folder that relative paths are read from; the root where that folder has been removed meanwhile."""
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        return os.sep
+
+
+def _run_chunk(function: Callable[[Item], Result], chunk: Sequence[Item], folder: str) -> list[Result]:
+    # A worker lives on from step to step: without this it would stay where the program was when it began.
+    os.chdir(folder)
     with _quiet_pillow():  # around the chunk: a fifth of a millisecond a photo otherwise
         return [function(item) for item in chunk]
 
