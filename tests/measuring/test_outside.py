@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -84,6 +88,63 @@ def test_where_nothing_answers_it_is_one_line(folder: Path, tmp_path: Path) -> N
 def test_an_address_of_something_else_is_told(address: str, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="It answered 404"):
         evaluate(f"{address}/classify", folder, work=tmp_path, report=silent)
+
+
+ANSWERS: dict[str, object] = {
+    "/version": {"bundle_id": "b", "run_id": "r", "dataset_id": "d"},
+    "/model": {
+        "classes": ["blue", "green", "red"],
+        "preprocess": {"size_px": 32, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
+        "backbone": {"name": "n", "weights_origin": "o", "weights_sha256": "", "n_features": 3, "n_parameters": 3},
+    },
+    "/classify": {"label": "red", "top_k": [{"label": c, "score": 1 / 3} for c in ("red", "green", "blue")]},
+}
+
+
+@contextmanager
+def answering(answers: dict[str, object]) -> Iterator[str]:
+    """A server of somebody else."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            body = json.dumps(answers[self.path.partition("?")[0]]).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_who_answers_as_fledged_does_is_judged(folder: Path, tmp_path: Path) -> None:
+    with answering(ANSWERS) as url:
+        report = evaluate(url, folder, work=tmp_path, report=silent)
+    assert (report.subject, report.accuracy.n) == (f"{url} bundle:b", 11)
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "said"),
+    [
+        ("/version", {"bundle_id": "b"}, "run_id: Field required.*/version"),
+        ("/model", {"classes": "red"}, "classes: Input should be a valid tuple.*/model"),
+        ("/classify", {"label": "red", "top_k": ["red"]}, r"top_k\.0: "),
+        ("/classify", {"label": "red", "top_k": []}, "other classes than it says"),
+    ],
+)
+def test_who_answers_almost_as_fledged_does_is_told(
+    path: str, answer: object, said: str, folder: Path, tmp_path: Path
+) -> None:
+    with answering(ANSWERS | {path: answer}) as url, pytest.raises(ProductError, match=said):
+        evaluate(url, folder, work=tmp_path, report=silent)
 
 
 @pytest.fixture

@@ -15,13 +15,15 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from fledged.contract import BackboneInfo, Preprocess
 from fledged.errors import ProductError, RequestError
 from fledged.interpreters import find_interpreter
 from fledged.measuring.subject import Answered, Subject, of_bundle
-from fledged.products import Bundle, Calibration, Package, Unknown
+from fledged.products import Bundle, Calibration, ClassScore, Package, Unknown
 from fledged.serving.client import Client
 from fledged.workspace import Workspace
 
@@ -37,11 +39,36 @@ for line in sys.stdin:
 """
 
 
+class _Version(BaseModel):
+    """What an address tells of itself, as far as it is read: newer servers may tell more."""
+
+    bundle_id: str
+    run_id: str
+    dataset_id: str
+
+
+class _Model(BaseModel):
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    backbone: BackboneInfo
+    calibration: Calibration | None = None
+    unknown: Unknown | None = None
+
+
+class _Answer(BaseModel):
+    top_k: tuple[ClassScore, ...]
+    unknown_score: float | None = None
+
+
+Told = TypeVar("Told", bound=BaseModel)
+
+
 def served_at(address: str, *, sign: bool) -> Subject:
     """The model behind an address, by what it tells of itself. Raises DeployError, RequestError."""
     with contextlib.closing(Client(address, sign=sign)) as client:
-        version, model = client.get("/version", "bundle_id"), client.get("/model", "classes")
-    classes = tuple(model["classes"])
+        version = _read(_Version, client.get("/version", "bundle_id"), f"{address}/version")
+        model = _read(_Model, client.get("/model", "classes"), f"{address}/model")
+    classes = model.classes
 
     @contextlib.contextmanager
     def connect() -> Iterator[Callable[[bytes], Answered]]:
@@ -53,7 +80,7 @@ def served_at(address: str, *, sign: bool) -> Subject:
             if not hasattr(own, "client"):
                 own.client = Client(address, sign=sign)
                 opened.append(own.client)
-            return _of_answer(own.client.classify(photo, len(classes)), classes)
+            return _of_answer(own.client.classify(photo, len(classes)), classes, address)
 
         try:
             yield ask
@@ -62,16 +89,16 @@ def served_at(address: str, *, sign: bool) -> Subject:
                 client.close()
 
     return Subject(
-        name=f"{address} bundle:{version['bundle_id']}",
+        name=f"{address} bundle:{version.bundle_id}",
         classes=classes,
-        preprocess=Preprocess.model_validate(model["preprocess"]),
-        run_id=version["run_id"],
-        dataset_id=version["dataset_id"],
-        backbone=BackboneInfo.model_validate(model["backbone"]),
+        preprocess=model.preprocess,
+        run_id=version.run_id,
+        dataset_id=version.dataset_id,
+        backbone=model.backbone,
         load=_only_photos,
         file=None,
-        calibration=Calibration.model_validate(model["calibration"]) if model.get("calibration") else None,
-        unknown=Unknown.model_validate(model["unknown"]) if model.get("unknown") else None,
+        calibration=model.calibration,
+        unknown=model.unknown,
         connect=connect,
     )
 
@@ -112,7 +139,7 @@ def packed_in(package: Package, workspace: Workspace) -> Subject:
                 def ask(photo: bytes) -> Answered:
                     with lock:
                         told = _asked(way, _event(photo, len(bundle.classes)), log, archive)
-                    return _of_answer(told, bundle.classes)
+                    return _of_answer(told, bundle.classes, archive)
 
                 try:
                     yield ask
@@ -166,10 +193,22 @@ def _asked(way: tuple[IO[bytes], IO[bytes]], event: dict[str, Any], log: IO[byte
     return told
 
 
-def _of_answer(told: dict[str, Any], classes: tuple[str, ...]) -> Answered:
+def _of_answer(told: dict[str, Any], classes: tuple[str, ...], where: str | Path) -> Answered:
     """By the names of the classes, whatever their order."""
-    scores = {entry["label"]: entry["score"] for entry in told["top_k"]}
+    answer = _read(_Answer, told, where)
+    scores = {entry.label: entry.score for entry in answer.top_k}
     if set(scores) != set(classes):
-        raise ProductError("It answers with other classes than it says it has", where=told.get("bundle_id"))
-    score = told.get("unknown_score")
-    return [scores[label] for label in classes], 0.0 if score is None else score
+        raise ProductError("It answers with other classes than it says it has", where=where)
+    return [scores[label] for label in classes], answer.unknown_score or 0.0
+
+
+def _read(kind: type[Told], told: dict[str, Any], where: str | Path) -> Told:
+    try:
+        return kind.model_validate(told)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        remedy = "Name the address of a model that fledged serves, of this version."
+        raise ProductError(
+            f"This is no answer of fledged's: {field}: {first['msg']}", where=where, remedy=remedy
+        ) from error
