@@ -8,6 +8,8 @@ from pathlib import Path
 
 # Before torch is imported anywhere: its threads otherwise spin while they wait, and take cores from other processes.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "PYTEST_XDIST_WORKER" in os.environ:  # there is one of these for each core already
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings

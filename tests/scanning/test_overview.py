@@ -218,7 +218,7 @@ def test_a_histogram_is_one_closed_path() -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False)])
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
 def test_in_a_real_browser(browser: Browser, snapshot: Snapshot, width: int, dark: bool) -> None:
     page, complaints = open_file(browser, snapshot.folder / "overview.html", width=width, dark=dark)
     page.evaluate("document.querySelectorAll('main img[src]').forEach(image => { image.loading = 'eager' })")

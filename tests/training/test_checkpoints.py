@@ -42,15 +42,20 @@ TRAININGS: dict[str, tuple[dict[str, Any], str, float]] = {
     "finetune, sgd, plateau and EMA": (
         {
             "mode": "finetune",
-            "epochs": 4,
+            "epochs": 3,
             "batch_size": 16,
+            "input": {"size_px": 32},
             "learning_rate": 0.1,
             "optimize": {"optimizer": "sgd", "schedule": "plateau", "ema_decay": 0.8, "clip_norm": 1.0},
         },
         "Training epochs 2",
         0.02,
     ),
-    "scratch": ({"mode": "scratch", "epochs": 2, "batch_size": 16, "loss": {"mixup": 0.2}}, "Training epochs 1", 0.1),
+    "scratch": (
+        {"mode": "scratch", "epochs": 2, "batch_size": 16, "input": {"size_px": 32}, "loss": {"mixup": 0.2}},
+        "Training epochs 1",
+        0.05,
+    ),
 }
 
 

@@ -99,7 +99,9 @@ def fit(
     if so_far.history:
         bare.load_state_dict(so_far.model)
         optimizers.load_state(optimizer, so_far.optimizer)
-    average = {name: tensor.to(accelerator.device, copy=True) for name, tensor in so_far.average.items()}
+    # In the weights' own memory layout, by which convolutions round: a checkpoint does not keep it.
+    layouts = bare.state_dict()
+    average = {name: torch.empty_like(layouts[name]).copy_(tensor) for name, tensor in so_far.average.items()}
     length = Length(plan.epochs, -(-train.per_epoch // settings.accumulate))
     while len(so_far.history) < plan.epochs and not schedules.is_over(so_far.val_losses, settings.patience):
         start_s, epoch = time.monotonic(), len(so_far.history) + 1
