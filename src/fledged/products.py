@@ -25,6 +25,7 @@ from fledged.contract import Environment as Environment
 from fledged.contract import Preprocess as Preprocess
 from fledged.contract import Reference as Reference
 from fledged.contract import Unknown as Unknown
+from fledged.errors import naming
 from fledged.measured import CalibrationFigures as CalibrationFigures
 from fledged.measured import ClassFigures as ClassFigures
 from fledged.measured import ConfidenceBin as ConfidenceBin
@@ -363,4 +364,5 @@ class Failure(Record):
 def _table(product: Product, name: str, columns: list[str] | None = None) -> pl.DataFrame:
     import polars as pl
 
-    return pl.read_parquet(product.folder / name, columns=columns)
+    with naming(product.folder / name):
+        return pl.read_parquet(product.folder / name, columns=columns)
