@@ -50,7 +50,9 @@ class Injector:
                 "FAULTS_STATE": str(folder / "state"),
                 "PYTHONPATH": os.pathsep.join(paths),
                 "OMP_WAIT_POLICY": "PASSIVE",
+                # No hub of weights is asked, and nobody waits for one.
                 "HF_HUB_OFFLINE": "1",
+                "https_proxy": "http://127.0.0.1:9",
                 "MALLOC_ARENA_MAX": "2",
             },
         )
