@@ -68,6 +68,7 @@ class Product(Record):
     created_at: datetime
     files: dict[str, str] = Field(default_factory=dict)  # name inside the product's folder -> sha256
     seconds: float = Field(default=0.0, ge=0)  # wall time spent in making it
+    seal: str = ""  # the sha256 of the record's own text with this left empty; "" in records of before there were any
 
     _folder: Path | None = PrivateAttr(None)
 

@@ -154,6 +154,9 @@ class Workspace:
         """Write the record, after all of its files are in place; from now on the product exists."""
         folder = self.folder(product.kind, product.id)
         named = product.model_copy(update={"files": _hash_files(folder, product.kind)})
+        named = named.model_copy(
+            update={"seal": _seal_of(named.model_copy(update={"seal": ""}).model_dump_json(indent=2))}
+        )
         write_bytes(folder / f"{product.kind}.json", named.model_dump_json(indent=2).encode())
         named.at(folder)
         self._remember(named)
@@ -219,8 +222,18 @@ def open_product(kind: type[AnyProduct], folder: Path) -> AnyProduct:
                 where=path,
                 remedy=f"Restore it from a copy, or delete {folder} and run: {MAKERS[kind.kind]}",
             )
+    if product.seal and _seal_of(text.decode().replace(f'"seal": "{product.seal}"', '"seal": ""', 1)) != product.seal:
+        raise ProductError(
+            f"This record of a {kind.kind} is not what was written (its seal differs)",
+            where=record,
+            remedy=f"Restore it from a copy, or delete {folder} and run: {MAKERS[kind.kind]}",
+        )
     product.at(folder)
     return product
+
+
+def _seal_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def product_id(kind: type[Product], *made_from: object) -> str:
