@@ -78,17 +78,25 @@ def test_the_order_in_which_folders_are_read_does_not_matter(
     class Shuffled:
         def __init__(self, place: Any) -> None:
             with scandir(place) as entries:
-                self.entries = list(entries)
-            draw.shuffle(self.entries)
+                self._entries = list(entries)
+            draw.shuffle(self._entries)
 
         def __enter__(self) -> Any:
-            return iter(self.entries)
+            return self
 
         def __exit__(self, *_: object) -> None:
             pass
 
         def __iter__(self) -> Any:
-            return iter(self.entries)
+            return self
+
+        def __next__(self) -> Any:
+            if not self._entries:
+                raise StopIteration
+            return self._entries.pop()
+
+        def close(self) -> None:
+            pass
 
     first = scan(lake, work=tmp_path / "work", report=silent)
     monkeypatch.setattr(os, "scandir", Shuffled)
