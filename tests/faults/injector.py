@@ -56,7 +56,7 @@ class Injector:
                 "MALLOC_ARENA_MAX": "2",
             },
         )
-        self.threads = int(self._answer()["threads"])
+        self.threads = self._answer()["threads"]
 
     def run(
         self, argv: list[str], root: Path, mode: str = "count", kinds: int = 63, nth: int = 0, error: int = 0
@@ -68,7 +68,7 @@ class Injector:
         request = {"argv": argv, "cwd": str(root.parent), "out": str(out), "err": str(err), "modules": self._modules}
         self._requests.write((json.dumps(request) + "\n").encode())
         self._requests.flush()
-        code = os.waitstatus_to_exitcode(int(self._answer()["status"]))
+        code = os.waitstatus_to_exitcode(self._answer()["status"])
         self.state.disarm()
         modules = self.folder / "out.modules"
         self._modules = json.loads(modules.read_text()) if modules.exists() else []
@@ -87,10 +87,10 @@ class Injector:
         assert self._process.stdin is not None
         return self._process.stdin
 
-    def _answer(self) -> dict[str, object]:
+    def _answer(self) -> dict[str, int]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError("the warm process has ended")
-        answer: dict[str, object] = json.loads(line)
+        answer: dict[str, int] = json.loads(line)
         return answer
