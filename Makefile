@@ -15,7 +15,7 @@ LAMBDA_STAMP := $(LAMBDA)/.installed
 TOOLS ?= .tools
 TOOLS_STAMP := $(TOOLS)/.installed
 
-.PHONY: setup demo test templates check bench docs lock clean browser
+.PHONY: setup demo test templates check bench docs lock clean browser faults fuzz sbom licences
 
 setup: $(STAMP)
 
@@ -69,6 +69,25 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Kills or fails every file operation of every command: hours. A sample is part of `test`.
+faults: setup
+	$(BIN)/python -m tests.faults
+
+# Damaged photos on all ways in, then ten minutes of atheris. Findings become tests. HOSTILE=DIR adds a folder of photos.
+FUZZ ?= .fuzz
+FUZZ_S ?= 200
+HOSTILE ?=
+fuzz: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(FUZZ)/tool atheris==3.0.0
+	$(BIN)/python -m fuzz.photos $(if $(HOSTILE),--folder $(HOSTILE))
+	$(BIN)/python -m fuzz.seeds $(FUZZ)/seeds
+	for part in decoding requests events; do mkdir -p $(FUZZ)/$$part && PYTHONPATH=$(FUZZ)/tool $(BIN)/python -m fuzz.$$part \
+		$(FUZZ)/$$part $(FUZZ)/seeds -max_total_time=$(FUZZ_S) -timeout=5 -rss_limit_mb=1024 -artifact_prefix=$(FUZZ)/ || exit 1; done
+
+# What is installed with fledged: names, versions and licences, for people and as CycloneDX; both in dist/.
+sbom licences: $(SERVE_STAMP)
+	$(SERVE_VENV)/bin/python docs/supply.py dist
+
 bench: setup
 	$(BIN)/python -m benchmarks
 
@@ -84,4 +103,4 @@ lock: setup
 		--output-file $(SERVE_LOCK) pyproject.toml
 
 clean:
-	rm -rf $(VENV) $(SERVE_VENV) $(LAMBDA) $(TOOLS) demo/out build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SERVE_VENV) $(LAMBDA) $(TOOLS) $(FUZZ) demo/out build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -12,6 +12,7 @@ import polars as pl
 from PIL import Image
 
 from fledged import engine, images
+from fledged.errors import naming
 from fledged.parts import Parts
 from fledged.progress import Report
 from fledged.workspace import Workspace
@@ -32,10 +33,15 @@ class Gone(Exception):
 
 
 def shrunk_image(path: str, sha256: str, shorter_side_px: int) -> Image.Image:
-    """The photo, upright and small, if the file still is what was scanned. Raises Gone."""
+    """The photo, upright and small, if the file still is what was scanned.
+
+    Raises Gone, and OSError where the disk does not give what it holds: to leave the photo out for that would be for
+    good, since the same photos and settings are the same dataset.
+    """
     try:
-        data = Path(path).read_bytes()
-    except OSError as error:
+        with naming(path):
+            data = Path(path).read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise Gone("vanished since the scan") from error
     if hashlib.sha256(data).hexdigest() != sha256:
         raise Gone("changed since the scan")

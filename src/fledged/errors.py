@@ -3,7 +3,7 @@
 FledgedError
 ├── LakeError        the folder of photos cannot be used as it is
 ├── ProductError     a product is missing, altered or too new
-├── WorkspaceError   the working folder cannot be written, or another process holds it
+├── WorkspaceError   the working folder cannot be read or written, or another process holds it
 ├── ConfigError      a setting or flag is unknown or out of range
 ├── MissingExtra     an optional part of fledged is not installed
 ├── WeightsError     weights cannot be found, fetched or fitted to the backbone
@@ -18,8 +18,10 @@ Misuse by a programmer stays TypeError or ValueError. A bad photo in a lake is a
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 
 
 class FledgedError(Exception):
@@ -48,7 +50,7 @@ class ProductError(FledgedError):
 
 
 class WorkspaceError(FledgedError):
-    """The working folder cannot be written, or another process holds it."""
+    """The working folder cannot be read or written, or another process holds it."""
 
 
 class ConfigError(FledgedError):
@@ -91,6 +93,17 @@ class RequestError(FledgedError):
     def __init__(self, what: str, *, status: int, where: object = None, remedy: str = "") -> None:
         self.status = status
         super().__init__(what, where=where, remedy=remedy)
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let an OSError of what happens inside say which file it is about: those of reading, and Polars', do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = os.fspath(path)
+        raise
 
 
 def suggestion(name: str, known: Mapping[str, object]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from fledged.errors import naming
 from fledged.workspace import write_table
 
 
@@ -28,16 +29,20 @@ class Parts:
         """These columns of all parts, a row a key."""
         parts = [part.select(*types) for part in self._scan()]
         empty = pl.DataFrame(schema=dict(types))
-        return pl.concat(parts).collect().unique(self.key, keep="first", maintain_order=True) if parts else empty
+        with naming(self.folder):
+            return pl.concat(parts).collect().unique(self.key, keep="first", maintain_order=True) if parts else empty
 
     def rows_of(self, keys: pl.Series, *columns: str) -> Iterator[pl.DataFrame]:
         """Part by part, these columns of the keys that are in it, and `row`, their places in `keys`."""
         wanted = pl.DataFrame({self.key: keys, "row": np.arange(len(keys), dtype=np.int64)})
         for part in self._scan():
             # The keys first: the other columns may be large, and most parts may hold nothing that is wanted.
-            found = wanted.join(part.select(self.key).collect(), on=self.key, how="semi")
-            if not found.is_empty():
-                yield found.join(part.select({self.key, *columns}).collect(), on=self.key).select("row", *columns)
+            with naming(self.folder):
+                found = wanted.join(part.select(self.key).collect(), on=self.key, how="semi")
+                if found.is_empty():
+                    continue
+                rows = found.join(part.select({self.key, *columns}).collect(), on=self.key).select("row", *columns)
+            yield rows
 
     def add(self, rows: pl.DataFrame) -> None:
         """Keep these rows (one a key, none of which is known) as a new part."""

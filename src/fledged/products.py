@@ -25,6 +25,7 @@ from fledged.contract import Environment as Environment
 from fledged.contract import Preprocess as Preprocess
 from fledged.contract import Reference as Reference
 from fledged.contract import Unknown as Unknown
+from fledged.errors import naming
 from fledged.measured import CalibrationFigures as CalibrationFigures
 from fledged.measured import ClassFigures as ClassFigures
 from fledged.measured import ConfidenceBin as ConfidenceBin
@@ -67,6 +68,7 @@ class Product(Record):
     created_at: datetime
     files: dict[str, str] = Field(default_factory=dict)  # name inside the product's folder -> sha256
     seconds: float = Field(default=0.0, ge=0)  # wall time spent in making it
+    seal: str = ""  # the sha256 of the record's own text with this left empty; "" in records of before there were any
 
     _folder: Path | None = PrivateAttr(None)
 
@@ -363,4 +365,5 @@ class Failure(Record):
 def _table(product: Product, name: str, columns: list[str] | None = None) -> pl.DataFrame:
     import polars as pl
 
-    return pl.read_parquet(product.folder / name, columns=columns)
+    with naming(product.folder / name):
+        return pl.read_parquet(product.folder / name, columns=columns)

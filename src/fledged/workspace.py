@@ -35,8 +35,8 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
-from fledged import DEFAULT_WORK
-from fledged.errors import ProductError, WorkspaceError
+from fledged import DEFAULT_WORK, leftovers
+from fledged.errors import ProductError, WorkspaceError, naming
 from fledged.products import Product
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 DEFAULT = DEFAULT_WORK
 LOCK_TIMEOUT_S = 3600.0
+_READ_AGAIN = "Mend what is in the way, and run the same command again."
 
 AnyProduct = TypeVar("AnyProduct", bound=Product)
 
@@ -103,6 +104,7 @@ class Workspace:
                     remedy="Wait for it, stop it, or take another folder with --work DIR.",
                 ) from error
         try:
+            leftovers.remove_abandoned(self.root)
             yield
         finally:
             lock.release()
@@ -152,6 +154,9 @@ class Workspace:
         """Write the record, after all of its files are in place; from now on the product exists."""
         folder = self.folder(product.kind, product.id)
         named = product.model_copy(update={"files": _hash_files(folder, product.kind)})
+        named = named.model_copy(
+            update={"seal": _seal_of(named.model_copy(update={"seal": ""}).model_dump_json(indent=2))}
+        )
         write_bytes(folder / f"{product.kind}.json", named.model_dump_json(indent=2).encode())
         named.at(folder)
         self._remember(named)
@@ -159,7 +164,8 @@ class Workspace:
 
     def _latest(self) -> dict[str, str]:
         try:
-            latest = json.loads((self.root / "latest.json").read_bytes())
+            with naming(self.root / "latest.json"):
+                latest = json.loads((self.root / "latest.json").read_bytes())
         except (FileNotFoundError, ValueError):
             return {}
         if not isinstance(latest, dict):
@@ -173,14 +179,20 @@ class Workspace:
 
 
 def open_product(kind: type[AnyProduct], folder: Path) -> AnyProduct:
-    """The product in a folder, its files verified by their sha256. Raises ProductError."""
+    """The product in a folder, its files verified by their sha256.
+
+    Raises ProductError if it is damaged, and WorkspaceError if the disk does not let it be read: that is no damage, so
+    nobody takes it as a reason to make it again.
+    """
     record = folder / f"{kind.kind}.json"
     remake = f"Make it again with: {MAKERS[kind.kind]}"
     try:
         text = record.read_bytes()
         version = int(json.loads(text)["version"])
-    except OSError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise ProductError(f"There is no {kind.kind} here", where=folder, remedy=remake) from error
+    except OSError as error:
+        raise WorkspaceError(f"Cannot read: {error.strerror or error}", where=record, remedy=_READ_AGAIN) from error
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ProductError(f"This record of a {kind.kind} is damaged", where=record, remedy=remake) from error
     if version != kind.format_version:
@@ -200,16 +212,28 @@ def open_product(kind: type[AnyProduct], folder: Path) -> AnyProduct:
             raise ProductError("This record names a file outside of its folder", where=record, remedy=remake)
         try:
             actual = sha256_of_file(path)
-        except OSError as error:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise ProductError(f"A file of {kind.kind} {product.id} is missing", where=path, remedy=remake) from error
+        except OSError as error:
+            raise WorkspaceError(f"Cannot read: {error.strerror or error}", where=path, remedy=_READ_AGAIN) from error
         if actual != expected:
             raise ProductError(
                 f"A file of {kind.kind} {product.id} is not what was written (sha256 differs)",
                 where=path,
                 remedy=f"Restore it from a copy, or delete {folder} and run: {MAKERS[kind.kind]}",
             )
+    if product.seal and _seal_of(text.decode().replace(f'"seal": "{product.seal}"', '"seal": ""', 1)) != product.seal:
+        raise ProductError(
+            f"This record of a {kind.kind} is not what was written (its seal differs)",
+            where=record,
+            remedy=f"Restore it from a copy, or delete {folder} and run: {MAKERS[kind.kind]}",
+        )
     product.at(folder)
     return product
+
+
+def _seal_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def product_id(kind: type[Product], *made_from: object) -> str:
@@ -239,6 +263,7 @@ def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("wb") as file:
+                leftovers.hold(file)
                 fill(file)
                 file.flush()
                 os.fsync(file.fileno())
@@ -259,7 +284,7 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
 
 def sha256_of_file(path: Path) -> str:
     """Of the content, in hex."""
-    with path.open("rb") as file:
+    with naming(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from fledged.errors import LakeError, ProductError
+from fledged.errors import LakeError, ProductError, naming
 from fledged.products import Snapshot
 from fledged.scanning.walk import walk
 from fledged.workspace import Workspace, open_product
@@ -63,15 +63,18 @@ def warn_of_changes(snapshot: Snapshot) -> None:
 def newest(workspace: Workspace, lake: Path) -> Snapshot | None:
     """The last snapshot that was taken of this lake and can still be read."""
     records = []
+    last = workspace.newest(Snapshot)  # also where the clock has jumped back since
     for path in workspace.root.glob("snapshots/*/snapshot.json"):
         try:
-            record = json.loads(path.read_bytes())
+            with naming(path):
+                record = json.loads(path.read_bytes())
             if (record["lake"], record["version"]) == (str(lake), Snapshot.format_version):
                 # Records tell seconds; the file's time decides between scans within one.
-                records.append((str(record["created_at"]), path.stat().st_mtime_ns, path.parent))
-        except (OSError, ValueError, KeyError, TypeError):
+                when = (str(record["created_at"]), path.stat().st_mtime_ns)
+                records.append((path.parent == last, *when, path.parent))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             continue  # a damaged record is nobody's past
-    for _, _, folder in sorted(records, reverse=True):
+    for *_, folder in sorted(records, reverse=True):
         try:
             return open_product(Snapshot, folder)
         except ProductError:

@@ -179,7 +179,8 @@ def _probe_all(
     probed = new.select(same).with_columns(**columns)
     known = pl.concat([remembered, probed])
     if not new.is_empty():
-        write_table(memory, known.join(listed.select(same), on=same, how="semi"))
+        lasting = ~pl.any_horizontal(*(pl.col("error").fill_null("").str.starts_with(w) for w in probing.PASSING))
+        write_table(memory, known.join(listed.select(same), on=same, how="semi").filter(lasting))
     return listed.join(known, on=same, how="left", maintain_order="left")
 
 
@@ -187,7 +188,7 @@ def _remembered(memory: Path) -> pl.DataFrame:
     types = {name: _FOUND_TYPES[name] for name in ("path", "n_bytes", "mtime_ns")} | _PROBE_TYPES
     try:
         return pl.read_parquet(memory).select(*types)
-    except (FileNotFoundError, pl.exceptions.PolarsError):
+    except (OSError, pl.exceptions.PolarsError):
         return pl.DataFrame(schema=types)  # a memory that cannot be read costs time, not correctness
 
 

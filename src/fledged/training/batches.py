@@ -15,6 +15,7 @@ import torch
 
 from fledged import engine
 from fledged.augmenting import views
+from fledged.errors import naming
 from fledged.products import Dataset, Preprocess, Split
 from fledged.recipes import Recipe
 
@@ -37,9 +38,10 @@ class Batches(Protocol):
 
 def read_split(dataset: Dataset, split: Split) -> pl.DataFrame:
     """jpeg, label (class index) and sha256 of each photo of a split."""
-    return pl.concat([pl.read_parquet(path) for path in dataset.shards(split)]).select(
-        pl.col("image").struct.field("bytes").alias("jpeg"), "label", "sha256"
-    )
+    with naming(dataset.folder):
+        return pl.concat([pl.read_parquet(path) for path in dataset.shards(split)]).select(
+            pl.col("image").struct.field("bytes").alias("jpeg"), "label", "sha256"
+        )
 
 
 def draw(labels_N: IntArray, balanced: bool, random: np.random.Generator) -> IntArray:

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from pydantic import ValidationError
 
-from fledged.errors import ProductError
+from fledged.errors import ProductError, naming
 from fledged.products import Environment
 from fledged.records import Record
 from fledged.settings.training import TrainConfig
@@ -84,10 +84,16 @@ def _write(checkpoint: Checkpoint, workspace: Workspace) -> None:
 
 def latest(workspace: Workspace) -> Checkpoint | None:
     """The record of the training that was stopped last, if there is one."""
+    path = _folder(workspace) / "latest.json"
     try:
-        run_id = json.loads((_folder(workspace) / "latest.json").read_text())["run_id"]
+        with naming(path):
+            run_id = json.loads(path.read_bytes())["run_id"]
     except FileNotFoundError:
         return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, "it names no run") from error
+    if not isinstance(run_id, str):
+        raise _damaged(path, "it names no run")
     return find(run_id, workspace)
 
 

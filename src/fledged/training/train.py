@@ -70,6 +70,7 @@ def train(
             job = timed_job(dataset, asked, clock, workspace, report or progress.default())
         earlier = workspace.find(Run, job.run_id)
         if earlier is not None and not earlier.interrupted:
+            checkpoints.remove(job.run_id, workspace)  # of a process that was killed between the run and this
             return earlier
         checkpoint = checkpoints.find(job.run_id, workspace) if resume else None
         if resume and checkpoint is None and (other := checkpoints.latest(workspace)) is not None:

@@ -1,0 +1,96 @@
+"""Runs commands of fledged in children of a warm process, and ends or fails their Nth file operation."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from tests.faults.state import State
+
+HERE = Path(__file__).parent
+MISSING = "" if shutil.which("gcc") and sys.platform == "linux" else "the shim needs Linux and gcc"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended."""
+
+    code: int  # the exit code; the negated signal if it was killed
+    out: str
+    err: str
+    count: int  # operations of the kinds that were asked for
+    hit: str  # the operation that was ended or failed
+
+
+class Injector:
+    """A warm process and its shared page. Close it after use."""
+
+    def __init__(self, folder: Path) -> None:
+        shim = folder / "shim.so"
+        subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", shim, HERE / "shim.c", "-ldl"], check=True)
+        self.folder = folder
+        self._modules: list[str] = []
+        self.state = State(folder / "state")
+        root = HERE.parents[1]
+        paths = [str(root), str(root / "src")]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.warm"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=folder,
+            env=os.environ
+            | {
+                "LD_PRELOAD": str(shim),
+                "FAULTS_STATE": str(folder / "state"),
+                "PYTHONPATH": os.pathsep.join(paths),
+                "OMP_WAIT_POLICY": "PASSIVE",
+                # No hub of weights is asked, and nobody waits for one.
+                "HF_HUB_OFFLINE": "1",
+                "https_proxy": "http://127.0.0.1:9",
+                "MALLOC_ARENA_MAX": "2",
+            },
+        )
+        self.threads = self._answer()["threads"]
+
+    def run(
+        self, argv: list[str], root: Path, mode: str = "count", kinds: int = 63, nth: int = 0, error: int = 0
+    ) -> Outcome:
+        """Run a command (or `module:function` with arguments), with a fault at its Nth operation below `root`."""
+        out, err = self.folder / "out", self.folder / "err"
+        (self.folder / "out.modules").unlink(missing_ok=True)
+        self.state.order(root, mode, kinds, nth, error)
+        request = {"argv": argv, "cwd": str(root.parent), "out": str(out), "err": str(err), "modules": self._modules}
+        self._requests.write((json.dumps(request) + "\n").encode())
+        self._requests.flush()
+        code = os.waitstatus_to_exitcode(self._answer()["status"])
+        self.state.disarm()
+        modules = self.folder / "out.modules"
+        self._modules = json.loads(modules.read_text()) if modules.exists() else []
+        texts = [file.read_text(errors="replace") if file.exists() else "" for file in (out, err)]
+        return Outcome(code, texts[0], texts[1], self.state.count, self.state.hit)
+
+    def close(self) -> None:
+        """End the process."""
+        self._requests.close()
+        self._process.wait(timeout=30)
+        if self._process.stdout:
+            self._process.stdout.close()
+
+    @property
+    def _requests(self) -> IO[bytes]:
+        assert self._process.stdin is not None
+        return self._process.stdin
+
+    def _answer(self) -> dict[str, int]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the warm process has ended")
+        answer: dict[str, int] = json.loads(line)
+        return answer

@@ -1,0 +1,309 @@
+/* Counts the file operations of a process below one folder, and ends or fails the Nth one.
+
+   Loaded with LD_PRELOAD, so that it sees native code (Arrow, Polars, ONNX Runtime, safetensors) as well as Python.
+   What it should do lies in a shared page that FAULTS_STATE names: the same one for all processes of a trial. */
+
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { OPEN_TO_WRITE = 1, WRITE = 2, SYNC = 4, NAMES = 8, OPEN_TO_READ = 16, READ = 32 };
+enum { COUNT = 0, KILL = 1, TEAR_AND_KILL = 2, FAIL_ONCE = 3, FAIL_ON = 4, TEAR_AND_FAIL = 5 };
+
+/* Written by injector.py: keep both alike. */
+struct state {
+    int armed, mode, error, kinds;
+    long nth, count;
+    char root[1024];
+    char hit[1024];
+};
+
+static struct state *state;
+
+__attribute__((constructor)) static void begin(void) {
+    const char *name = getenv("FAULTS_STATE");
+    if (!name) return;
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, name, O_RDWR | O_CLOEXEC, 0);
+    if (fd < 0) return;
+    void *page = mmap(NULL, sizeof(struct state), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    syscall(SYS_close, fd);
+    if (page != MAP_FAILED) state = page;
+}
+
+static int below(const char *path) {
+    size_t n = strlen(state->root);
+    return strncmp(path, state->root, n) == 0 && (path[n] == '/' || path[n] == 0);
+}
+
+static void of_descriptor(int fd, char *place) {
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    long n = syscall(SYS_readlink, link, place, PATH_MAX - 1);
+    place[n > 0 ? n : 0] = 0;
+}
+
+static void whole_path(int folder, const char *path, char *place) {
+    place[0] = 0;
+    if (path[0] != '/') {
+        if (folder == AT_FDCWD) {
+            if (syscall(SYS_getcwd, place, PATH_MAX) < 0) place[0] = 0;
+        } else {
+            of_descriptor(folder, place);
+        }
+        strncat(place, "/", PATH_MAX - strlen(place) - 1);
+    }
+    strncat(place, path, PATH_MAX - strlen(place) - 1);
+}
+
+/* 0: go on. 1: fail with errno set. 2: do half of it and then fail or die. */
+static int fault(int kind, const char *name, const char *place) {
+    if (!below(place) || !(state->kinds & kind)) return 0;
+    long now = __atomic_add_fetch(&state->count, 1, __ATOMIC_SEQ_CST);
+    if (now < state->nth || (now > state->nth && state->mode != FAIL_ON) || state->mode == COUNT) return 0;
+    if (now == state->nth) snprintf(state->hit, sizeof state->hit, "%s %s", name, place);
+    if (kind == WRITE && (state->mode == TEAR_AND_KILL || state->mode == TEAR_AND_FAIL)) return 2;
+    if (state->mode == KILL || state->mode == TEAR_AND_KILL) {
+        syscall(SYS_kill, syscall(SYS_getpid), SIGKILL);
+        for (;;) pause();
+    }
+    errno = state->error;
+    return 1;
+}
+
+static int at_path(int kind, const char *name, int folder, const char *path) {
+    if (!state || !state->armed || !path) return 0;
+    char place[PATH_MAX];
+    whole_path(folder, path, place);
+    return fault(kind, name, place);
+}
+
+static int at_descriptor(int kind, const char *name, int fd) {
+    if (!state || !state->armed) return 0;
+    int before = errno;
+    char place[PATH_MAX];
+    of_descriptor(fd, place);
+    int what = fault(kind, name, place);
+    if (what != 1) errno = before;
+    return what;
+}
+
+static void after_half(void) {
+    if (state->mode == TEAR_AND_KILL) {
+        syscall(SYS_kill, syscall(SYS_getpid), SIGKILL);
+        for (;;) pause();
+    }
+    errno = state->error;
+}
+
+#define REAL(name) \
+    static __typeof__(&name) real; \
+    if (!real) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
+
+static int kind_of(int flags) {
+    return (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC)) ? OPEN_TO_WRITE : OPEN_TO_READ;
+}
+
+#define OPEN(name) \
+    int name(const char *path, int flags, ...) { \
+        REAL(name); \
+        va_list rest; \
+        va_start(rest, flags); \
+        mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0; \
+        va_end(rest); \
+        return at_path(kind_of(flags), "open", AT_FDCWD, path) ? -1 : real(path, flags, mode); \
+    }
+OPEN(open)
+OPEN(open64)
+
+#define OPENAT(name) \
+    int name(int folder, const char *path, int flags, ...) { \
+        REAL(name); \
+        va_list rest; \
+        va_start(rest, flags); \
+        mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0; \
+        va_end(rest); \
+        return at_path(kind_of(flags), "open", folder, path) ? -1 : real(folder, path, flags, mode); \
+    }
+OPENAT(openat)
+OPENAT(openat64)
+
+#define FOPEN(name) \
+    FILE *name(const char *path, const char *mode) { \
+        REAL(name); \
+        int kind = strpbrk(mode, "wa+") ? OPEN_TO_WRITE : OPEN_TO_READ; \
+        return at_path(kind, "fopen", AT_FDCWD, path) ? NULL : real(path, mode); \
+    }
+FOPEN(fopen)
+FOPEN(fopen64)
+
+int creat(const char *path, mode_t mode) {
+    REAL(creat);
+    return at_path(OPEN_TO_WRITE, "creat", AT_FDCWD, path) ? -1 : real(path, mode);
+}
+
+ssize_t write(int fd, const void *data, size_t n) {
+    REAL(write);
+    switch (at_descriptor(WRITE, "write", fd)) {
+        case 0: return real(fd, data, n);
+        case 2: n = n ? (size_t)real(fd, data, (n + 1) / 2) : 0; after_half(); /* fall through */
+        default: return -1;
+    }
+}
+
+#define PWRITE(name, offset_type) \
+    ssize_t name(int fd, const void *data, size_t n, offset_type at) { \
+        REAL(name); \
+        switch (at_descriptor(WRITE, "pwrite", fd)) { \
+            case 0: return real(fd, data, n, at); \
+            case 2: n = n ? (size_t)real(fd, data, (n + 1) / 2, at) : 0; after_half(); /* fall through */ \
+            default: return -1; \
+        } \
+    }
+PWRITE(pwrite, off_t)
+PWRITE(pwrite64, off64_t)
+
+ssize_t writev(int fd, const struct iovec *parts, int n) {
+    REAL(writev);
+    switch (at_descriptor(WRITE, "writev", fd)) {
+        case 0: return real(fd, parts, n);
+        case 2: if (real(fd, parts, n > 1 ? n / 2 : n) >= 0) after_half(); /* fall through */
+        default: return -1;
+    }
+}
+
+size_t fwrite(const void *data, size_t size, size_t n, FILE *file) {
+    REAL(fwrite);
+    return at_descriptor(WRITE, "fwrite", fileno(file)) ? 0 : real(data, size, n, file);
+}
+
+ssize_t read(int fd, void *data, size_t n) {
+    REAL(read);
+    return at_descriptor(READ, "read", fd) ? -1 : real(fd, data, n);
+}
+
+#define PREAD(name, offset_type) \
+    ssize_t name(int fd, void *data, size_t n, offset_type at) { \
+        REAL(name); \
+        return at_descriptor(READ, "pread", fd) ? -1 : real(fd, data, n, at); \
+    }
+PREAD(pread, off_t)
+PREAD(pread64, off64_t)
+
+#define ON_DESCRIPTOR(name, kind) \
+    int name(int fd) { \
+        REAL(name); \
+        return at_descriptor(kind, #name, fd) ? -1 : real(fd); \
+    }
+ON_DESCRIPTOR(fsync, SYNC)
+ON_DESCRIPTOR(fdatasync, SYNC)
+
+#define TRUNCATE(name, offset_type) \
+    int name(int fd, offset_type n) { \
+        REAL(name); \
+        return at_descriptor(WRITE, "ftruncate", fd) ? -1 : real(fd, n); \
+    }
+TRUNCATE(ftruncate, off_t)
+TRUNCATE(ftruncate64, off64_t)
+
+#define MMAP(name, offset_type) \
+    void *name(void *where, size_t n, int protection, int flags, int fd, offset_type at) { \
+        REAL(name); \
+        if (fd >= 0 && at_descriptor((protection & PROT_WRITE) && (flags & MAP_SHARED) ? WRITE : READ, "mmap", fd)) \
+            return MAP_FAILED; \
+        return real(where, n, protection, flags, fd, at); \
+    }
+MMAP(mmap, off_t)
+MMAP(mmap64, off64_t)
+
+ssize_t sendfile(int to, int from, off_t *at, size_t n) {
+    REAL(sendfile);
+    return at_descriptor(WRITE, "sendfile", to) ? -1 : real(to, from, at, n);
+}
+
+ssize_t sendfile64(int to, int from, off64_t *at, size_t n) {
+    REAL(sendfile64);
+    return at_descriptor(WRITE, "sendfile", to) ? -1 : real(to, from, at, n);
+}
+
+ssize_t copy_file_range(int from, off64_t *at, int to, off64_t *there, size_t n, unsigned flags) {
+    REAL(copy_file_range);
+    return at_descriptor(WRITE, "copy_file_range", to) ? -1 : real(from, at, to, there, n, flags);
+}
+
+int rename(const char *from, const char *to) {
+    REAL(rename);
+    return at_path(NAMES, "rename", AT_FDCWD, to) ? -1 : real(from, to);
+}
+
+int renameat(int folder, const char *from, int other, const char *to) {
+    REAL(renameat);
+    return at_path(NAMES, "rename", other, to) ? -1 : real(folder, from, other, to);
+}
+
+int renameat2(int folder, const char *from, int other, const char *to, unsigned flags) {
+    REAL(renameat2);
+    return at_path(NAMES, "rename", other, to) ? -1 : real(folder, from, other, to, flags);
+}
+
+int link(const char *from, const char *to) {
+    REAL(link);
+    return at_path(NAMES, "link", AT_FDCWD, to) ? -1 : real(from, to);
+}
+
+int linkat(int folder, const char *from, int other, const char *to, int flags) {
+    REAL(linkat);
+    return at_path(NAMES, "link", other, to) ? -1 : real(folder, from, other, to, flags);
+}
+
+int symlink(const char *what, const char *path) {
+    REAL(symlink);
+    return at_path(NAMES, "symlink", AT_FDCWD, path) ? -1 : real(what, path);
+}
+
+#define ON_PATH(name) \
+    int name(const char *path) { \
+        REAL(name); \
+        return at_path(NAMES, #name, AT_FDCWD, path) ? -1 : real(path); \
+    }
+ON_PATH(unlink)
+ON_PATH(rmdir)
+
+int unlinkat(int folder, const char *path, int flags) {
+    REAL(unlinkat);
+    return at_path(NAMES, "unlink", folder, path) ? -1 : real(folder, path, flags);
+}
+
+int mkdir(const char *path, mode_t mode) {
+    REAL(mkdir);
+    return at_path(NAMES, "mkdir", AT_FDCWD, path) ? -1 : real(path, mode);
+}
+
+int mkdirat(int folder, const char *path, mode_t mode) {
+    REAL(mkdirat);
+    return at_path(NAMES, "mkdir", folder, path) ? -1 : real(folder, path, mode);
+}
+
+int utimensat(int folder, const char *path, const struct timespec times[2], int flags) {
+    REAL(utimensat);
+    return at_path(NAMES, "utime", folder, path) ? -1 : real(folder, path, times, flags);
+}
+
+DIR *opendir(const char *path) {
+    REAL(opendir);
+    return at_path(OPEN_TO_READ, "opendir", AT_FDCWD, path) ? NULL : real(path);
+}

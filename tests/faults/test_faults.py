@@ -1,0 +1,109 @@
+"""A few of the faults of `make faults`, drawn by a seed, and that the injector sees what the kernel sees."""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fledged.workspace import write_bytes
+from tests.faults.injector import HERE, MISSING, Injector
+from tests.faults.state import NAMES, OPEN_TO_WRITE, SYNC, WRITE, State
+from tests.faults.trials import FAULTS, bench, folder_for
+from tests.faults.verbs import LIGHT, lay_ground
+
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
+
+N_TRIALS = 8  # of each command
+SEED = 8
+
+
+@pytest.fixture
+def injector(tmp_path: Path) -> Iterator[Injector]:
+    folder = folder_for(tmp_path) / f"fledged-faults-{tmp_path.name}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    opened = Injector(folder)
+    yield opened
+    opened.close()
+    shutil.rmtree(folder)
+
+
+def test_no_fault_loses_a_product_and_the_same_command_mends_it(injector: Injector, tmp_path: Path) -> None:
+    draw, n_trials = random.Random(SEED), 0
+    ground_folder = injector.folder / "ground"
+    for name, ground in lay_ground(ground_folder, injector, LIGHT):
+        measured = bench(name, ground, injector)
+        for fault in draw.sample(FAULTS, N_TRIALS):
+            nth = draw.randint(1, max(1, measured.n_operations(fault)))
+            hit, broken = measured.trial(fault, nth)
+            assert hit, (name, fault.name, nth)
+            assert not broken, (name, fault.name, nth, hit, broken)
+            n_trials += 1
+    assert n_trials == N_TRIALS * len(LIGHT)
+
+
+_WRITE_ONE = """
+import sys
+from pathlib import Path
+sys.path[:0] = [{root!r}, {root!r} + "/src"]
+import pyarrow, pyarrow.parquet, polars
+from tests.faults.state import State
+from fledged.workspace import write_bytes, write_table
+state = State(Path({state!r}))
+state.arm()
+area = Path({area!r})
+write_bytes(area / "a" / "one", bytes(3000))
+write_table(area / "b" / "two", polars.DataFrame({{"x": [1, 2, 3]}}))
+pyarrow.parquet.write_table(pyarrow.table({{"x": [1, 2, 3]}}), str(area / "three"))
+polars.DataFrame({{"x": [1, 2, 3]}}).write_parquet(area / "four")
+(area / "three").unlink()
+state.disarm()
+"""
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace, which says what the kernel saw, is not installed")
+def test_the_shim_sees_every_operation_that_the_kernel_sees(tmp_path: Path) -> None:
+    shim, area = tmp_path / "shim.so", tmp_path / "area"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", shim, HERE / "shim.c", "-ldl"], check=True)
+    area.mkdir()
+    state = State(tmp_path / "state")
+    state.order(area, "count", OPEN_TO_WRITE | WRITE | SYNC | NAMES, 0)
+    script = _WRITE_ONE.format(root=str(HERE.parents[1]), state=str(tmp_path / "state"), area=str(area))
+    (tmp_path / "script.py").write_text(script)
+    calls = "open,openat,creat,write,pwrite64,writev,ftruncate,fsync,fdatasync,mkdir,mkdirat,unlink,unlinkat"
+    calls += ",rename,renameat,renameat2"
+    preloaded = ["env", f"LD_PRELOAD={shim}", f"FAULTS_STATE={tmp_path / 'state'}"]
+    strace = ["strace", "-f", "-y", "-e", f"trace={calls}", "-o", str(tmp_path / "calls")]
+    command = [*strace, *preloaded, sys.executable, str(tmp_path / "script.py")]
+    traced = subprocess.run(command, check=False, capture_output=True, text=True)
+    if "ptrace" in traced.stderr.lower():
+        pytest.skip("strace may not trace here")
+    assert traced.returncode == 0, traced.stderr[-2000:]
+    seen = [
+        line for line in (tmp_path / "calls").read_text().splitlines() if str(area) in line and "resumed" not in line
+    ]
+    opened_to_read = re.compile(r"open(at)?\(.*O_RDONLY(?!.*O_CREAT)")
+    of_kernel = [line for line in seen if not opened_to_read.search(line)]
+    assert state.count == len(of_kernel), "\n".join(of_kernel)
+    assert state.count > 20
+
+
+def test_a_fault_is_felt_at_the_operation_that_was_asked_for(injector: Injector) -> None:
+    area = injector.folder / "area"
+    area.mkdir()
+    write_bytes(area / "work" / "decisions.jsonl", b"")
+    argv = ["tests.faults.verbs:decide", "area/work/decisions.jsonl"]
+    killed = injector.run(argv, area, "kill", WRITE, 1)
+    assert (killed.code, killed.hit.split()[0]) == (-9, "write")
+    assert (area / "work" / "decisions.jsonl").read_bytes() == b""
+    torn = injector.run(argv, area, "tear and kill", WRITE, 1)
+    assert torn.code == -9
+    assert 0 < (area / "work" / "decisions.jsonl").stat().st_size < 200
+    assert injector.run(argv, area).code == 0

@@ -1,0 +1,121 @@
+"""One fault, one command, and whether every promise was kept."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults.injector import Injector
+from tests.faults.promises import (
+    Digest,
+    broken_listings,
+    changed_before,
+    digest,
+    fingerprint,
+    newest,
+    other_than,
+    rubbish,
+    unclear,
+)
+from tests.faults.state import NAMES, OPEN_TO_READ, OPEN_TO_WRITE, READ, SYNC, WRITE
+from tests.faults.verbs import COMMANDS, Ground
+
+_WRITING = OPEN_TO_WRITE | WRITE | SYNC | NAMES
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What happens at the Nth operation of these kinds."""
+
+    name: str
+    mode: str
+    kinds: int
+    error: int = 0
+
+    @property
+    def is_killed(self) -> bool:
+        """Whether the process ends there."""
+        return "kill" in self.mode
+
+
+FAULTS = (
+    Fault("killed", "kill", _WRITING),
+    Fault("killed in the middle of a write", "tear and kill", WRITE),
+    Fault("disk full, once", "fail once", OPEN_TO_WRITE | WRITE | NAMES, errno.ENOSPC),
+    Fault("disk full, from then on", "fail on", OPEN_TO_WRITE | WRITE | NAMES, errno.ENOSPC),
+    Fault("disk full in the middle of a write", "tear and fail", WRITE, errno.ENOSPC),
+    Fault("a write that fails", "fail once", WRITE | SYNC, errno.EIO),
+    Fault("a disk that fails", "fail on", WRITE | SYNC | READ, errno.EIO),
+    Fault("a read that fails", "fail once", OPEN_TO_READ | READ, errno.EIO),
+    Fault("read-only from then on", "fail on", OPEN_TO_WRITE | NAMES, errno.EROFS),
+    Fault("too many open files, once", "fail once", OPEN_TO_WRITE | OPEN_TO_READ, errno.EMFILE),
+    Fault("too many open files, from then on", "fail on", OPEN_TO_WRITE | OPEN_TO_READ, errno.EMFILE),
+)
+
+
+@dataclass(slots=True)
+class Bench:
+    """What a command's trials are measured against."""
+
+    name: str
+    ground: Ground
+    injector: Injector
+    before: Digest
+    after: Digest
+    newest: dict[str, str]
+    reruns: dict[str, list[str]] = field(default_factory=dict)
+
+    def n_operations(self, fault: Fault) -> int:
+        """How many operations of the fault's kinds a clean run takes."""
+        self.ground.reset(self.name)
+        return self.injector.run(COMMANDS[self.name], self.ground.area, kinds=fault.kinds).count
+
+    def trial(self, fault: Fault, nth: int) -> tuple[str, list[str]]:
+        """The operation that was hit ("" if there are not so many), and the promises that were broken."""
+        self.ground.reset(self.name)
+        area = self.ground.area
+        outcome = self.injector.run(COMMANDS[self.name], area, fault.mode, fault.kinds, nth, fault.error)
+        if not outcome.hit:
+            return "", []
+        now = digest(area)
+        broken = [f"changed: {path}" for path in changed_before(self.before, now, self.ground.state(self.name), area)]
+        broken += [f"listed and broken: {words}" for words in broken_listings(area / "work")]
+        if words := unclear(outcome, fault.is_killed):
+            broken.append(words)
+        state = fingerprint(now)
+        if state not in self.reruns:
+            # A photo that cannot be read is a row with a reason: another snapshot, of which the next one tells.
+            is_other_lake = outcome.code == 0 and f"{area}/lake" in outcome.hit
+            self.reruns[state] = self._rerun(is_other_lake)
+        return outcome.hit, broken + self.reruns[state]
+
+    def _rerun(self, is_other_lake: bool) -> list[str]:
+        area = self.ground.area
+        outcome = self.injector.run(COMMANDS[self.name], area)
+        if outcome.code:
+            return [f"the rerun ends with {outcome.code}: {outcome.err[-1500:]}"]
+        now = digest(area)
+        differ, left = other_than(self.after, now), rubbish(self.after, now)
+        if is_other_lake:
+            differ = [path for path in differ if not path.endswith("/changes.parquet")]
+            left = [path for path in left if not path.startswith("work/snapshots/")]
+        broken = [f"other after the rerun: {path}" for path in differ]
+        broken += [f"left behind: {path}" for path in left]
+        broken += [f"broken after the rerun: {words}" for words in broken_listings(area / "work")]
+        if newest(area / "work") != self.newest:
+            broken.append("the rerun's product is not the newest")
+        return broken
+
+
+def bench(name: str, ground: Ground, injector: Injector) -> Bench:
+    """What a clean run began with and left."""
+    after = digest(ground.state(f"after {name}"))
+    last = newest(ground.state(f"after {name}") / "work")
+    return Bench(name, ground, injector, digest(ground.state(name)), after, last)
+
+
+def folder_for(default: Path) -> Path:
+    """Memory where there is some: thousands of copies and fsyncs wear no disk."""
+    memory = Path("/dev/shm")
+    return memory if memory.is_dir() else default
