@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
@@ -173,7 +173,7 @@ def _of_map(
 
 def _name(number: int, photo: Photo) -> str:
     """Of the picture: the photo's name may hold anything."""
-    return f"{number:03d}-{re.sub(r'[^0-9A-Za-z_-]+', '_', photo.file.stem)[:60]}.png"
+    return f"{number:03d}-{re.sub(r'[^0-9A-Za-z_-]+', '_', PurePosixPath(photo.path).stem)[:60]}.png"
 
 
 def _page(done: list[tuple[ExplainedPhoto, list[Tile]]], judged: Subject, depths: tuple[Depth, ...]) -> str:
