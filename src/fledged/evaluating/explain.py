@@ -90,6 +90,7 @@ def explain(
     for number, photo in enumerate(progress.track(files, "Explaining", len(files), report or progress.default()), 1):
         done.append(_explained(photo, network, config, folder / _name(number, photo)))
     write_bytes(folder / "explain.html", _page(done, judged, network.depths).encode())
+    workspace.share(folder)
     return Explanation(
         subject=judged.name,
         page=str(folder / "explain.html"),

@@ -81,6 +81,7 @@ def test(
     write_bytes(
         place / "test.html", _page(answers, on_page, judged.name, places.name_of(root), (address, is_beside)).encode()
     )
+    workspace.share(place)
     counts = Counter(answers.classes[index] for index in answers.predicted[answers.accepted])
     return Grid(
         subject=judged.name,

@@ -21,14 +21,16 @@ from fledged import images
 from fledged.engine import n_workers
 from fledged.errors import ProductError, RequestError
 from fledged.images import UInt8Array
-from fledged.places import looks_remote
+from fledged.mirror import cache_folder
+from fledged.places import looks_remote, resolved
 from fledged.predicting.files import read
 from fledged.predicting.many import Read, answer_many
+from fledged.predicting.objects import fetched
 from fledged.predicting.sessions import Session, Sessions
 from fledged.products import Bundle, ClassScore, Failure, Prediction, Preprocess
 from fledged.progress import Report, silent, track
 from fledged.reading import spots
-from fledged.workspace import DEFAULT, Workspace, open_product
+from fledged.workspace import DEFAULT, Workspace, open_place, open_product
 
 Float32Array = npt.NDArray[np.float32]
 Photo = str | os.PathLike[str] | bytes | Image.Image | UInt8Array
@@ -202,6 +204,13 @@ def _open(bundle: Bundle | str | os.PathLike[str] | None, work: str | os.PathLik
         return open_product(Bundle, bundle.folder)
     if bundle is None:
         return Workspace(work).load(Bundle)
+    if looks_remote(bundle):
+        url = resolved(bundle)
+        return (
+            open_product(Bundle, fetched(url, cache_folder() / "zips"))
+            if url.endswith(".zip")
+            else open_place(Bundle, url)
+        )
     folder = Path(bundle)
     is_path = not isinstance(bundle, str) or folder.name != bundle or (folder / "bundle.json").exists()
     return open_product(Bundle, folder) if is_path else Workspace(work).load(Bundle, str(bundle))

@@ -142,7 +142,7 @@ def open_desk(
     snapshot = workspace.load(Snapshot, review.snapshot_id)
     config = ServeConfig(host="127.0.0.1", port=port)
     with listen(config) as listener:
-        log = DecisionLog(workspace.decisions)
+        log = DecisionLog(workspace.decisions, workspace.sync_decisions)
         log.follow()  # a log that cannot be read is told before the page opens
         token = secrets.token_urlsafe(24)
         server = make_server(create_app(Desk(snapshot, review, log, reviewer or login_name()), token), config)

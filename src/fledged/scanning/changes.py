@@ -65,7 +65,7 @@ def warn_of_changes(snapshot: Snapshot) -> None:
 def newest(workspace: Workspace, lake: str) -> Snapshot | None:
     """The last snapshot that was taken of this lake and can still be read."""
     records = []
-    for path in workspace.root.glob("snapshots/*/snapshot.json"):
+    for path in workspace.records(Snapshot):
         try:
             record = json.loads(path.read_bytes())
             if (record["lake"], record["version"]) == (lake, Snapshot.format_version):

@@ -163,6 +163,7 @@ def _probe_all(
     key = f"{root}\n{probing.VERSION}\n{max_pixels}\n{max_bytes}"
     memory = workspace.cache(f"probes/{hashlib.sha256(key.encode()).hexdigest()[:16]}.parquet")
     same = ["path", "n_bytes", "mtime_ns"]
+    workspace.fetch(memory)
     remembered = _remembered(memory)
     new = listed.join(remembered, on=same, how="anti")
     probes = list(
@@ -183,6 +184,7 @@ def _probe_all(
     known = pl.concat([remembered, probed])
     if not new.is_empty():
         write_table(memory, _to_remember(known.join(listed.select(same), on=same, how="semi"), root, start_ns))
+        workspace.share(memory)
     return listed.join(known, on=same, how="left", maintain_order="left")
 
 
