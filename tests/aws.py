@@ -106,7 +106,7 @@ def between() -> Iterator[Between]:
             for key, value in headers:
                 if key.lower() not in ("connection", "transfer-encoding", "date", "server", "content-length"):
                     self.send_header(key, value)
-            length = dict((k.lower(), v) for k, v in headers).get("content-length") if self.command == "HEAD" else None
+            length = {k.lower(): v for k, v in headers}.get("content-length") if self.command == "HEAD" else None
             self.send_header("Content-Length", length or str(len(data)))
             self.end_headers()
             if self.command != "HEAD":

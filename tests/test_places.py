@@ -69,7 +69,7 @@ def test_an_unknown_scheme_is_named() -> None:
 
 
 def test_a_scheme_whose_package_is_missing_names_it() -> None:
-    with pytest.raises(LakeError, match="needs another package.*paramiko"):
+    with pytest.raises(LakeError, match=r"needs another package.*paramiko"):
         list(listing.files("sftp://host/photos"))
 
 

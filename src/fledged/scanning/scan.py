@@ -176,6 +176,12 @@ def _probe_all(
             report=report,
         )
     )
+    if places.is_remote(root) and probes and all((p.error or "").startswith("cannot be read") for p in probes):
+        raise LakeError(
+            f"None of these photos can be read: {(probes[0].error or '').partition(': ')[2]}",
+            where=root,
+            remedy="The credentials need s3:GetObject as well as s3:ListBucket.",
+        )
     columns = {
         field.name: pl.Series(field.name, [getattr(p, field.name) for p in probes], _PROBE_TYPES[field.name])
         for field in fields(probing.Probe)
