@@ -15,7 +15,7 @@ from fledged import engine, images, listing, places
 from fledged.parts import Parts
 from fledged.places import Changed
 from fledged.progress import Report
-from fledged.reading import Spot, read, spots
+from fledged.reading import File, Spot, read, spots
 from fledged.workspace import Workspace
 
 _BLOCK = 1024  # copies in memory at once
@@ -33,7 +33,7 @@ class Gone(Exception):
     """The photo is not what was scanned any more, or cannot be read; the message is the reason."""
 
 
-def shrunk_image(file: str | Spot, sha256: str, shorter_side_px: int) -> Image.Image:
+def shrunk_image(file: File, sha256: str, shorter_side_px: int) -> Image.Image:
     """The photo, upright and small, if the file still is what was scanned. Raises Gone."""
     try:
         data = read(file)
@@ -50,7 +50,7 @@ def shrunk_image(file: str | Spot, sha256: str, shorter_side_px: int) -> Image.I
     return images.shrink(image, shorter_side_px)
 
 
-def shrink_file(file_and_sha256: tuple[str | Spot, str], shorter_side_px: int, jpeg_quality: int) -> Shrunk:
+def shrink_file(file_and_sha256: tuple[File, str], shorter_side_px: int, jpeg_quality: int) -> Shrunk:
     """A small upright JPEG without metadata, or why there is none. Runs in worker processes."""
     try:
         return Shrunk(images.to_jpeg(shrunk_image(*file_and_sha256, shorter_side_px), jpeg_quality), None)

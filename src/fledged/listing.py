@@ -26,7 +26,8 @@ class Listed:
 
 def folders(place: str) -> list[str]:
     """The names of the folders right under an address, sorted, hidden ones left out. Raises LakeError."""
-    return sorted(name for name, is_folder in _names(place) if is_folder and not name.startswith("."))
+    found = _listed(place, recursive=False)
+    return sorted(name for name, n_bytes, _ in found if n_bytes is None and not name.startswith("."))
 
 
 def files(place: str) -> Iterator[Listed]:
@@ -35,13 +36,13 @@ def files(place: str) -> Iterator[Listed]:
     The folders right under it are asked for at the same time, each in pages of a thousand; no more than those pages
     and the names of eight folders are in memory.
     """
-    tops = [(name, is_folder) for name, is_folder in _names(place) if name]
-    hidden = [name for name, _ in tops if name.startswith(".")]
-    yield from (Listed(name, 0, 0, "hidden") for name in sorted(hidden))
-    under = [name for name, is_folder in tops if is_folder and name not in hidden]
-    yield from _found(place, "", recursive=False)
+    top = _listed(place, recursive=False)
+    hidden = sorted({name for name, _, _ in top if name.startswith(".")})
+    yield from (Listed(name, 0, 0, "hidden") for name in hidden)
+    under = {name for name, n_bytes, _ in top if n_bytes is None and name not in hidden}
+    yield from (Listed(name, n, at) for name, n, at in top if n is not None and not name.startswith("."))
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="list") as pool:
-        for found in pool.map(lambda name: list(_found(place, f"{name}/", recursive=True)), sorted(under)):
+        for found in pool.map(lambda name: list(_found(place, name)), sorted(under)):
             yield from found
 
 
@@ -55,20 +56,14 @@ def is_file(place: str) -> bool:
     return False  # who may list only, may not ask about a single file
 
 
-def _names(place: str) -> list[tuple[str, bool]]:
-    return [(name, size is None) for name, size, _ in _listed(place, recursive=False)]
-
-
-def _found(place: str, prefix: str, *, recursive: bool) -> Iterator[Listed]:
+def _found(place: str, folder: str) -> Iterator[Listed]:
     hidden: set[str] = set()
-    for name, n_bytes, mtime_ns in _listed(
-        f"{place}/{prefix}".rstrip("/"), recursive=recursive, may_be_gone=bool(prefix)
-    ):
-        path = prefix + name
+    for name, n_bytes, mtime_ns in _listed(f"{place}/{folder}", recursive=True):
+        path = f"{folder}/{name}"
         parts = path.split("/")
         first = next((at for at, part in enumerate(parts) if part.startswith(".") and part not in (".", "..")), None)
         if first is not None:
-            if recursive and (above := "/".join(parts[: first + 1])) not in hidden:
+            if (above := "/".join(parts[: first + 1])) not in hidden:
                 hidden.add(above)
                 yield Listed(above, 0, 0, "hidden")
         elif n_bytes is None:
@@ -79,17 +74,15 @@ def _found(place: str, prefix: str, *, recursive: bool) -> Iterator[Listed]:
             yield Listed(path, n_bytes, mtime_ns)
 
 
-def _listed(place: str, *, recursive: bool, may_be_gone: bool = False) -> list[tuple[str, int | None, int]]:
-    """Path under the place, size (None for a folder), time."""
+def _listed(place: str, *, recursive: bool) -> list[tuple[str, int | None, int]]:
+    """Path under the place, size (None for a folder), time. A folder that has just been there may be gone."""
     source, path = filesystem(place)
     from pyarrow.fs import FileSelector, FileType
 
     base = path.strip("/")
     try:
         with plain_errors(place):
-            infos: list[Any] = source.get_file_info(
-                FileSelector(path, allow_not_found=may_be_gone, recursive=recursive)
-            )
+            infos: list[Any] = source.get_file_info(FileSelector(path, allow_not_found=recursive, recursive=recursive))
     except FileNotFoundError as error:
         raise LakeError(
             "There is nothing at this address", where=place, remedy="Give the place that holds one folder a class."

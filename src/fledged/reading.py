@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +22,7 @@ from fledged.places import TooLarge, download, is_remote
 _THREADS = 8
 _MOST_BYTES = 64 * 2**20
 _MOST_FILES = 64
+_FRESH_S = 30.0  # older bytes may be no more what lies there
 _UNKNOWN_BYTES = 4 * 2**20  # what a file without a known size counts for
 
 _BLOCK = 16  # as many photos as a worker process is given at a time
@@ -32,6 +34,9 @@ class Spot(NamedTuple):
     place: str
     n_bytes: int = -1  # as it was listed; -1 is unknown
     ahead: tuple[tuple[str, int], ...] = ()  # places and sizes
+
+
+File = Spot | str | os.PathLike[str]  # a path or an address
 
 
 class NotRegular(OSError):
@@ -47,12 +52,12 @@ def spots(places: Sequence[str], sizes: Sequence[int] | None = None) -> list[Spo
     ]
 
 
-def read(file: str | Spot, max_bytes: int | None = None) -> bytes:
+def read(file: File, max_bytes: int | None = None) -> bytes:
     """The bytes of a file. Raises OSError: FileNotFoundError, PermissionError, TooLarge, NotRegular, Changed.
 
     Where a bucket does not answer it is a LakeError, as in `places.open_remote`.
     """
-    spot = Spot(file) if isinstance(file, str) else file
+    spot = file if isinstance(file, Spot) else Spot(os.fspath(file))
     if is_remote(spot.place):
         return _ahead.read(spot, max_bytes)
     # A pipe that took the photo's place must not be waited for.
@@ -75,7 +80,7 @@ class _Ahead:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
-        self._coming: OrderedDict[str, tuple[int, Future[bytes]]] = OrderedDict()
+        self._coming: OrderedDict[str, tuple[int, float, Future[bytes]]] = OrderedDict()
         self._n_bytes = 0
 
     def read(self, spot: Spot, max_bytes: int | None) -> bytes:
@@ -84,9 +89,9 @@ class _Ahead:
             self._n_bytes -= known[0] if known else 0
             for place, n_bytes in spot.ahead:
                 self._begin(place, n_bytes, max_bytes)
-        if known is None:
+        if known is None or known[1] < time.monotonic() - _FRESH_S:
             return download(spot.place, spot.n_bytes, max_bytes)
-        data = known[1].result()
+        data = known[2].result()
         if max_bytes is not None and len(data) > max_bytes:
             raise TooLarge(len(data))
         return data
@@ -98,10 +103,10 @@ class _Ahead:
             return
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="ahead")
-        self._coming[place] = counted, self._pool.submit(download, place, n_bytes, max_bytes)
+        self._coming[place] = counted, time.monotonic(), self._pool.submit(download, place, n_bytes, max_bytes)
         self._n_bytes += counted
         while len(self._coming) > _MOST_FILES:  # asked for by a chunk that has gone elsewhere
-            _, (freed, stale) = self._coming.popitem(last=False)
+            _, (freed, _, stale) = self._coming.popitem(last=False)
             stale.cancel()
             self._n_bytes -= freed
 

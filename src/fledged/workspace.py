@@ -132,9 +132,9 @@ class Workspace:
 
     def share(self, *made: Path) -> None:
         """Files and folders of the working folder that are no products go to where it is."""
-        for path in made if self.mirror is not None else ():
+        for path in made if (mirror := self.mirror) is not None else ():
             name = path.relative_to(self.root).as_posix()
-            self.mirror.push_folder(name) if path.is_dir() else self.mirror.push_file(name)
+            (mirror.push_folder if path.is_dir() else mirror.push_file)(name)
 
     def fetch(self, path: Path) -> None:
         """A file that another machine has shared comes here."""

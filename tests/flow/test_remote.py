@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,15 +114,16 @@ def test_what_changes_between_listing_and_reading_is_a_row_with_a_reason(
     upload(client, clean_lake, "lake", "moving")
     photos = sorted(path.relative_to(clean_lake).as_posix() for path in clean_lake.rglob("*.jpg"))[:3]
     gone, grown, denied = photos
-    is_done = False
+    is_done, at_once = False, threading.Lock()
     with between() as told:
 
         def meanwhile(method: str, path: str) -> int | None:
             nonlocal is_done
-            if method == "HEAD" and not is_done:  # the listing is over
-                is_done = True
-                client.delete_object(Bucket="lake", Key=f"moving/{gone}")
-                client.put_object(Bucket="lake", Key=f"moving/{grown}", Body=b"x" * 99)
+            with at_once:
+                if method == "HEAD" and not is_done:  # the listing is over
+                    is_done = True
+                    client.delete_object(Bucket="lake", Key=f"moving/{gone}")
+                    client.put_object(Bucket="lake", Key=f"moving/{grown}", Body=b"x" * 99)
             return 403 if path.endswith(f"moving/{denied}") else None
 
         told.spoil = meanwhile
@@ -138,10 +140,11 @@ def test_what_changes_between_listing_and_reading_is_a_row_with_a_reason(
 
 
 def test_a_lake_that_may_be_listed_but_not_read_is_one_error(client: Any, tmp_path: Path) -> None:
+    client.put_object(Bucket="lake", Key="denied/owl/1.jpg", Body=b"12345")
     with between() as told:
         told.spoil = lambda method, path: 403 if method == "HEAD" else None
         with pytest.raises(LakeError, match="None of these photos can be read: no permission"):
-            scan(_LAKE, work=tmp_path, report=silent, workers=1)
+            scan("s3://lake/denied", work=tmp_path, report=silent, workers=1)
 
 
 def test_collecting_into_a_bucket_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from fledged.images import UInt8Array
 from fledged.intervals import paired_difference, wilson
 from fledged.products import Dataset, Parity, Preprocess, Report
 from fledged.progress import Report as Progress
-from fledged.reading import Spot, read, spots
+from fledged.reading import File, read, spots
 from fledged.settings.results import ExportConfig
 
 Float32Array = npt.NDArray[np.float32]
@@ -159,7 +159,7 @@ def _asked(
     return kept, {name: np.concatenate([batch[name] for batch in batches]) for name in names}
 
 
-def _input(file: Spot, sha256: str, how: Preprocess) -> UInt8Array | None:
+def _input(file: File, sha256: str, how: Preprocess) -> UInt8Array | None:
     """The photo as the model sees it, or None if the file is not what was evaluated."""
     try:
         data = read(file)

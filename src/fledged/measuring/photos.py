@@ -14,7 +14,7 @@ from fledged import places, reading
 from fledged.errors import LakeError, ProductError
 from fledged.images import BadPhoto
 from fledged.products import Dataset
-from fledged.reading import Spot, spots
+from fledged.reading import File, spots
 from fledged.scanning.walk import walk
 
 # Photos that lie beside the class folders are counted under this name.
@@ -26,7 +26,7 @@ class Photo:
     """A file with the class that people gave it."""
 
     path: str  # relative to the lake or folder, with /
-    file: Spot
+    file: File
     class_index: int  # -1 where nobody has said
     sha256: str  # of the content that was labelled; "" if it could not be read
     group: str = ""  # photos of one group are alike, and right or wrong together; "" is alone
@@ -120,7 +120,7 @@ def _composed(label: str) -> str:
     return unicodedata.normalize("NFC", label)
 
 
-def _sha256(file: Spot) -> str:
+def _sha256(file: File) -> str:
     try:
         return hashlib.sha256(reading.read(file)).hexdigest()
     except OSError:

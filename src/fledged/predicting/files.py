@@ -43,7 +43,7 @@ def _behind(place: str) -> list[str]:
     return sorted(places.join(place, file.path) for file in listing.files(place) if file.reason is None)
 
 
-def read(file: str | os.PathLike[str] | reading.Spot) -> bytes:
+def read(file: reading.File) -> bytes:
     """The bytes of a photo. Raises RequestError."""
     spot = file if isinstance(file, reading.Spot) else reading.Spot(os.fspath(file))
     where = spot.place

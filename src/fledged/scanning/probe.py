@@ -15,7 +15,7 @@ from PIL import Image
 
 from fledged import images
 from fledged.places import Changed, TooLarge
-from fledged.reading import NotRegular, Spot, read
+from fledged.reading import File, NotRegular, read
 
 VERSION = 4  # raise when any figure changes, so that old rows are probed again
 
@@ -50,7 +50,7 @@ class Probe:
     error: str | None = None
 
 
-def probe(file: str | Spot, max_pixels: int, max_bytes: int) -> Probe:
+def probe(file: File, max_pixels: int, max_bytes: int) -> Probe:
     """Everything about one file; never raises for what the file holds."""
     try:
         data = read(file, max_bytes)
