@@ -12,15 +12,15 @@ from PIL import Image
 from fledged import images
 from fledged.errors import LakeError
 from fledged.places import Changed, TooLarge
-from fledged.reading import NotRegular, read
+from fledged.reading import File, NotRegular, read
 
 SIZES_PX = {"thumb": 320, "large": 1600}  # of the longer side
 _JPEG_QUALITY = {"thumb": 82, "large": 90}
 
 
-def picture(place: str, sha256: str | None, size: str) -> bytes:
+def picture(file: File, sha256: str | None, size: str) -> bytes:
     """JPEG bytes of a photo that still is what was scanned. Raises images.BadPhoto with the reason."""
-    data = _content(place)
+    data = _content(file)
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
         raise images.BadPhoto("changed since the scan")
     side_px = SIZES_PX[size]
@@ -29,9 +29,9 @@ def picture(place: str, sha256: str | None, size: str) -> bytes:
     return images.to_jpeg(image, _JPEG_QUALITY[size])
 
 
-def _content(place: str) -> bytes:
+def _content(file: File) -> bytes:
     try:
-        return read(place, images.MAX_BYTES)
+        return read(file, images.MAX_BYTES)
     except FileNotFoundError as error:
         raise images.BadPhoto("vanished since the scan") from error
     except (NotRegular, Changed) as error:
