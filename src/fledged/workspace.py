@@ -132,9 +132,11 @@ class Workspace:
 
     def share(self, *made: Path) -> None:
         """Files and folders of the working folder that are no products go to where it is."""
-        for path in made if (mirror := self.mirror) is not None else ():
+        if self.mirror is None:
+            return
+        for path in made:
             name = path.relative_to(self.root).as_posix()
-            (mirror.push_folder if path.is_dir() else mirror.push_file)(name)
+            (self.mirror.push_folder if path.is_dir() else self.mirror.push_file)(name)
 
     def fetch(self, path: Path) -> None:
         """A file that another machine has shared comes here."""
