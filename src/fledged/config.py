@@ -18,6 +18,7 @@ from fledged.errors import ConfigError, suggestion
 from fledged.records import Record
 from fledged.settings.deploying import DeployConfig
 from fledged.settings.lake import CollectConfig, PrepareConfig, ReviewConfig, ScanConfig
+from fledged.settings.remote import RemoteConfig
 from fledged.settings.results import EvaluateConfig, ExplainConfig, ExportConfig, GridConfig, ServeConfig
 from fledged.settings.training import FindLrConfig, TrainConfig
 from fledged.settings.tuning import TuneConfig
@@ -38,6 +39,7 @@ SECTIONS: dict[str, type[Record]] = {
     "export": ExportConfig,
     "serve": ServeConfig,
     "deploy": DeployConfig,
+    "remote": RemoteConfig,
 }
 
 

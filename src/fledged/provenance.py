@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import ConfigDict, ValidationError
 
+from fledged import places
 from fledged.errors import LakeError
 from fledged.records import Record
 
@@ -41,14 +42,14 @@ class Provenance(Record):
     group: str | None = None  # photos of one group never go to two splits
 
 
-def read_provenance(lake: Path) -> Iterator[Provenance]:
+def read_provenance(lake: str | Path) -> Iterator[Provenance]:
     """Every line of the lake's `provenance.jsonl`. Raises LakeError naming the first bad line.
 
     A last line without an end is one that a crash cut off, and is left out.
     """
-    log = lake / FILE_NAME
+    log = places.join(str(lake), FILE_NAME)
     try:
-        with log.open("rb") as file:
+        with places.opened(log) as file:
             yield from _lines(file, log)
     except FileNotFoundError:
         return
@@ -56,7 +57,7 @@ def read_provenance(lake: Path) -> Iterator[Provenance]:
         raise LakeError(f"Cannot be read: {error.strerror}", where=log, remedy="Mend or move the file.") from error
 
 
-def _lines(file: Iterable[bytes], log: Path) -> Iterator[Provenance]:
+def _lines(file: Iterable[bytes], log: str) -> Iterator[Provenance]:
     for number, line in enumerate(file, start=1):
         if not line.strip() or line.rstrip(b"\n").endswith(TORN):
             continue

@@ -35,8 +35,10 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
-from fledged import DEFAULT_WORK, leftovers
-from fledged.errors import ProductError, WorkspaceError, naming
+from fledged import DEFAULT_WORK, leftovers, places
+from fledged.buckets import Bucket
+from fledged.errors import FledgedError, LakeError, ProductError, WorkspaceError, naming
+from fledged.mirror import Mirror
 from fledged.products import Product
 
 if TYPE_CHECKING:
@@ -65,7 +67,10 @@ class Workspace:
     """A working folder."""
 
     def __init__(self, root: str | os.PathLike[str] = DEFAULT) -> None:
-        self.root = Path(root)
+        self.place = located(root)  # what a person calls it: a folder or an address
+        # Of an address, everything happens in a copy on this machine, and products are pulled and pushed whole.
+        self.mirror = Mirror(self.place) if places.is_remote(self.place) else None
+        self.root = self.mirror.root if self.mirror else Path(self.place)
 
     def folder(self, kind: str, product_id: str) -> Path:
         """Where a product lies, or will."""
@@ -105,19 +110,53 @@ class Workspace:
                 ) from error
         try:
             leftovers.remove_abandoned(self.root)
-            yield
+            self._sync()
+            try:
+                yield
+            except BaseException:
+                with contextlib.suppress(FledgedError):  # the first error is the one to tell
+                    self._sync()
+                raise
+            self._sync()
         finally:
             lock.release()
 
+    def _sync(self) -> None:
+        """What people and splits have grown here and elsewhere, put together."""
+        if self.mirror is not None:
+            self.mirror.sync_lines(self.decisions.name)
+            self.mirror.sync_folder("splits")
+
+    def sync_decisions(self) -> None:
+        """Decisions that were made here go to where the working folder is, and those of others come here."""
+        if self.mirror is not None:
+            self.mirror.sync_lines(self.decisions.name)
+
+    def share(self, *made: Path) -> None:
+        """Files and folders of the working folder that are no products go to where it is."""
+        if self.mirror is None:
+            return
+        for path in made:
+            name = path.relative_to(self.root).as_posix()
+            (self.mirror.push_folder if path.is_dir() else self.mirror.push_file)(name)
+
+    def fetch(self, path: Path) -> None:
+        """A file that another machine has shared comes here."""
+        if self.mirror is not None:
+            self.mirror.pull_file(path.relative_to(self.root).as_posix())
+
     def find(self, kind: type[AnyProduct], product_id: str) -> AnyProduct | None:
         """The product with this id if it is here, whole and of this format; it becomes the newest of its kind."""
-        folder = self.folder(kind.kind, product_id)
-        if not (folder / f"{kind.kind}.json").exists():
+        is_there = self._pulled(kind, product_id)
+        folder, record = self.folder(kind.kind, product_id), f"{kind.kind}.json"
+        if not (folder / record).exists():
             return None
         try:
-            product = open_product(kind, folder)
+            product = self._opened(kind, product_id)
         except ProductError:
             return None  # damaged or outdated: it is made again
+        if self.mirror is not None and not is_there:  # it could not be pushed when it was made
+            self.mirror.push(self._relative(folder), record, None)
         self._remember(product)
         return product
 
@@ -127,42 +166,85 @@ class Workspace:
         Raises ProductError if there is none, or if its files are not what they were.
         """
         wanted = (product_id or self._latest().get(kind.kind, "")).removeprefix(f"{kind.kind}:")
-        known = sorted(path.parent.name for path in self.root.glob(f"{kind.kind}s/*/{kind.kind}.json"))
+        known = self._ids(kind)
         matches = [name for name in known if wanted and name.startswith(wanted)]
         if len(matches) == 1 or wanted in matches:
-            return open_product(kind, self.folder(kind.kind, wanted if wanted in matches else matches[0]))
+            chosen = wanted if wanted in matches else matches[0]
+            self._pulled(kind, chosen)
+            return self._opened(kind, chosen)
         if product_id is None:
-            elsewhere = "" if self.root == DEFAULT else f" --work {shlex.quote(str(self.root))}"
+            elsewhere = "" if self.root == DEFAULT else f" --work {shlex.quote(self.place)}"
             remedy = f"Run: {MAKERS[kind.kind]}{elsewhere}"
-            raise ProductError(f"There is no {kind.kind} yet", where=self.root, remedy=remedy)
+            raise ProductError(f"There is no {kind.kind} yet", where=self.place, remedy=remedy)
         listed = ", ".join(known) or "none"
         what = "is not unique" if matches else "does not exist"
-        raise ProductError(f"The {kind.kind} `{wanted}` {what}", where=self.root, remedy=f"There are: {listed}.")
+        raise ProductError(f"The {kind.kind} `{wanted}` {what}", where=self.place, remedy=f"There are: {listed}.")
 
     def newest(self, kind: type[AnyProduct]) -> Path | None:
         """Where the newest product of a kind lies, not opened; None if there is none."""
         product_id = self._latest().get(kind.kind)
+        if product_id is not None:
+            self._pulled(kind, product_id)
         return self.folder(kind.kind, product_id) if product_id else None
 
     def all(self, kind: type[AnyProduct]) -> Iterator[AnyProduct]:
         """Every product of a kind, whole and of this format, by id."""
-        for record in sorted(self.root.glob(f"{kind.kind}s/*/{kind.kind}.json")):
+        for product_id in self._ids(kind):
             with contextlib.suppress(ProductError):
-                yield open_product(kind, record.parent)
+                self._pulled(kind, product_id)
+                yield self._opened(kind, product_id)
+
+    def records(self, kind: type[AnyProduct]) -> Iterator[Path]:
+        """The records of all products of a kind, by id, not judged."""
+        for product_id in self._ids(kind):
+            with contextlib.suppress(ProductError):
+                self._pulled(kind, product_id)
+            yield self.folder(kind.kind, product_id) / f"{kind.kind}.json"
 
     def save(self, product: AnyProduct) -> AnyProduct:
-        """Write the record, after all of its files are in place; from now on the product exists."""
+        """Write the record, after all of its files are in place; from now on the product exists.
+
+        In a bucket, where another machine has saved the same product meanwhile, that one stands and is returned.
+        """
         folder = self.folder(product.kind, product.id)
+        record = folder / f"{product.kind}.json"
+        before = record.read_bytes() if self.mirror is not None and record.exists() else None
         named = product.model_copy(update={"files": _hash_files(folder, product.kind)})
         named = named.model_copy(
             update={"seal": _seal_of(named.model_copy(update={"seal": ""}).model_dump_json(indent=2))}
         )
-        write_bytes(folder / f"{product.kind}.json", named.model_dump_json(indent=2).encode())
+        write_bytes(record, named.model_dump_json(indent=2).encode())
         named.at(folder)
+        if self.mirror is not None and not self.mirror.push(self._relative(folder), record.name, before):
+            named = open_product(type(product), folder)
         self._remember(named)
         return named
 
+    def _ids(self, kind: type[Product]) -> list[str]:
+        here = {path.parent.name for path in self.root.glob(f"{kind.kind}s/*/{kind.kind}.json")}
+        return sorted(here | {*(self.mirror.ids(f"{kind.kind}s") if self.mirror is not None else ())})
+
+    def _relative(self, folder: Path) -> str:
+        return folder.relative_to(self.root).as_posix()
+
+    def _pulled(self, kind: type[Product], product_id: str, *, check: bool = False) -> bool:
+        """Whether the bucket has this product, which then is here as well."""
+        if self.mirror is None:
+            return False
+        return self.mirror.pull(self._relative(self.folder(kind.kind, product_id)), f"{kind.kind}.json", check=check)
+
+    def _opened(self, kind: type[AnyProduct], product_id: str) -> AnyProduct:
+        folder = self.folder(kind.kind, product_id)
+        try:
+            return open_product(kind, folder)
+        except ProductError:
+            if not self._pulled(kind, product_id, check=True):  # damaged here, it comes from the bucket again
+                raise
+            return open_product(kind, folder)
+
     def _latest(self) -> dict[str, str]:
+        if self.mirror is not None:
+            return self.mirror.latest()
         try:
             with naming(self.root / "latest.json"):
                 latest = json.loads((self.root / "latest.json").read_bytes())
@@ -173,9 +255,50 @@ class Workspace:
         return {kind: newest for kind, newest in latest.items() if isinstance(newest, str)}
 
     def _remember(self, product: Product) -> None:
+        if self.mirror is not None:
+            self.mirror.latest(product.kind, product.id)
+            return
         latest = self._latest()
         if latest.get(product.kind) != product.id:
             write_bytes(self.root / "latest.json", json.dumps(latest | {product.kind: product.id}).encode())
+
+
+def located(work: str | os.PathLike[str]) -> str:
+    """A working folder as it is told to people: a path as it was given, or an address spelled in one way."""
+    try:
+        return places.resolved(work) if places.looks_remote(work) else os.fspath(work)
+    except LakeError as error:
+        raise WorkspaceError(error.what, where=error.where, remedy="Take s3://BUCKET/FOLDER, or a folder.") from error
+
+
+def is_product(kind: type[Product], place: str | os.PathLike[str]) -> bool:
+    """Whether a product of this kind lies in this very folder or behind this address."""
+    if not places.looks_remote(place):
+        return (Path(place) / f"{kind.kind}.json").exists()
+    url = places.resolved(place)
+    return url.startswith("s3://") and Bucket(url, ProductError).seen(f"{kind.kind}.json") is not None
+
+
+def stamp_of(kind: type[Product], place: str | os.PathLike[str]) -> str:
+    """What changes with the product behind an address; "" if there is none."""
+    seen = Bucket(places.resolved(place), ProductError).seen(f"{kind.kind}.json")
+    return seen.etag if seen else ""
+
+
+def open_place(kind: type[AnyProduct], place: str | os.PathLike[str]) -> AnyProduct:
+    """The product in a folder, or behind the address of one; that is pulled into the cache. Raises ProductError."""
+    if not places.looks_remote(place):
+        return open_product(kind, Path(place))
+    url = places.resolved(place)
+    if not places.is_remote(url):
+        return open_product(kind, Path(url))
+    above, _, name = url.rpartition("/")
+    mirror = Mirror(above, ProductError)
+    if above.endswith("/") or not mirror.pull(name, f"{kind.kind}.json"):
+        raise ProductError(
+            f"There is no {kind.kind} at this address", where=url, remedy=f"It is the folder with a {kind.kind}.json."
+        )
+    return open_product(kind, mirror.root / name)
 
 
 def open_product(kind: type[AnyProduct], folder: Path) -> AnyProduct:

@@ -95,7 +95,7 @@ def test_every_public_name_is_there_and_has_words() -> None:
 
 
 def test_every_section_of_the_settings_is_a_verb() -> None:
-    assert set(SECTIONS) <= set(VERBS)
+    assert set(SECTIONS) - {"remote"} <= set(VERBS)  # which is about this machine, whatever the verb
 
 
 def test_every_error_is_raised_somewhere() -> None:

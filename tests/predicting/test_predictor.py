@@ -220,7 +220,7 @@ def test_find_photos_expands_folders_and_skips_what_is_hidden(tmp_path: Path) ->
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     found = find_photos([tmp_path / "single.png", tmp_path / "b"])
-    names = [path.relative_to(tmp_path).as_posix() for path in found]
+    names = [Path(path).relative_to(tmp_path).as_posix() for path in found]
     assert names == ["single.png", "b/1.jpg", "b/2.jpg", "b/deep/er/0.jpg"]
     with pytest.raises(RequestError, match="no such"):
         find_photos([tmp_path / "nothing"])

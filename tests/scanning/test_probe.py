@@ -112,8 +112,8 @@ def test_a_file_that_may_not_be_read_is_a_row_with_a_reason(tmp_path: Path, monk
     path = tmp_path / "a.jpg"
     path.write_bytes(b"\xff\xd8\xff")
 
-    def refused(_: Path) -> bytes:
+    def refused(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refused)
+    monkeypatch.setattr("fledged.reading.os.open", refused)
     assert probe(str(path), MEGA, MEGA).error == "cannot be read: Permission denied"

@@ -13,6 +13,7 @@ from PIL import Image
 from demo.drawing import Planted
 from fledged import summary
 from fledged.errors import LakeError
+from fledged.reading import Spot
 from fledged.scanning import probe as probing
 from fledged.scanning.scan import scan
 
@@ -53,9 +54,9 @@ def test_only_changed_files_are_read_again(clean_lake: Path, tmp_path: Path, mon
     read: list[str] = []
     original = probing.probe
 
-    def noted(path: str, **limits: int) -> probing.Probe:
-        read.append(path)
-        return original(path, **limits)
+    def noted(file: Spot, **limits: int) -> probing.Probe:
+        read.append(file.place)
+        return original(file, **limits)
 
     monkeypatch.setattr(probing, "probe", noted)
     second = scan(lake, work=tmp_path / "work", workers=1)

@@ -11,7 +11,7 @@ import torch
 
 from fledged import images
 from fledged.measuring.network import Network
-from fledged.measuring.photos import Photo
+from fledged.measuring.photos import Photo, read
 from fledged.networks.inference import load_classifier
 from fledged.products import Dataset, Run
 from fledged.progress import silent
@@ -52,7 +52,7 @@ def test_the_nearest_are_those_of_a_plain_comparison(dataset: Dataset, network: 
 
     known = torch.stack([given(jpeg) for jpeg in train["jpeg"]])
     for key, photo in photos.items():
-        cosines = known @ given(photo.file.read_bytes())
+        cosines = known @ given(read(photo))
         order = cosines.argsort(descending=True)[:3]
         near = found.of[key]
         np.testing.assert_allclose([one.similarity for one in near], cosines[order].numpy(), atol=2e-3)

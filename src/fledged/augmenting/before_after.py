@@ -72,6 +72,7 @@ def show_augmented(
     picture, page = folder / f"{augment.preset}.png", folder / f"{augment.preset}.html"
     write_bytes(picture, _png(_sheet(rows)))
     write_bytes(page, _page(rows, augment, dataset).encode())
+    workspace.share(picture, page)
     return Shown(picture, page, len(rows), N_VIEWS, augment)
 
 

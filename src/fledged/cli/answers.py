@@ -60,7 +60,10 @@ def verify(
 
     bundle, photos = None, words or []
     # What is there and holds no bundle is a photo, or a folder of photos.
-    if photos and ((Path(photos[0]) / "bundle.json").exists() or not Path(photos[0]).exists()):
+    from fledged.products import Bundle
+    from fledged.workspace import is_product
+
+    if photos and (is_product(Bundle, photos[0]) or _is_nowhere(photos[0])):
         bundle, photos = photos[0], photos[1:]
     done = fledged.verify(bundle, photos, work=work)
     _say([done.model_dump_json(indent=2)] if as_json else verification_lines(done))
@@ -135,6 +138,13 @@ def invoke(
 
     told = ask(address, photo, times=times, sign=sign)
     _say([told.model_dump_json()] if as_json else told.lines())
+
+
+def _is_nowhere(word: str) -> bool:
+    """Whether this is no photo nor folder that is there: an id, then, or an address of a zip."""
+    from fledged.places import looks_remote
+
+    return word.endswith(".zip") if looks_remote(word) else not Path(word).exists()
 
 
 def _say(lines: list[str]) -> None:

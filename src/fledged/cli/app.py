@@ -25,7 +25,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 
-Work = Annotated[Path, typer.Option("--work", metavar="DIR", help="Working folder: all products are kept there.")]
+Work = Annotated[
+    Path, typer.Option("--work", metavar="DIR", help="Working folder: all products are kept there; s3://… too.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON.")]
 Assign = Annotated[
     list[str] | None,
@@ -49,7 +51,7 @@ Apply = Annotated[
     Literal["advice"] | None,
     typer.Option(help="advice: drop and relabel what the findings advise, where nobody has decided."),
 ]
-Lake = Annotated[Path, typer.Argument(metavar="PHOTOS", help="A folder with one folder of photos a class.")]
+Lake = Annotated[Path, typer.Argument(metavar="PHOTOS", help="A folder with one folder of photos a class; s3://… too.")]
 
 
 def _version(asked: bool) -> None:
@@ -99,8 +101,14 @@ def tell(product: Product, work: Path, as_json: bool) -> None:
 
     for line in summary.lines(product):
         print(line + (at(work) if line.rpartition(": ")[2].startswith("fledged ") else ""))
+    from fledged.places import looks_remote, resolved
+
+    if looks_remote(work):
+        print(f"Kept  {resolved(work)}/{product.kind}s/{product.id}")
 
 
 def at(work: Path) -> str:
     """The flag that a suggested command needs to find the same working folder."""
-    return "" if work == DEFAULT else f" --work {work}"
+    from fledged.workspace import located
+
+    return "" if work == DEFAULT else f" --work {located(work)}"

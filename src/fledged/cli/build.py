@@ -68,6 +68,6 @@ def build(
     if as_json:
         print(bundle.model_dump_json(indent=2))
     else:
-        report = work / "reports" / bundle.report_id / "report.html"
+        report = bundle.folder.parent.parent / "reports" / bundle.report_id / "report.html"
         print(f"Saved {bundle.folder}\nPage  {report}")
         print(f"Next: fledged predict PHOTO{at(work)}, or: fledged serve{at(work)}")

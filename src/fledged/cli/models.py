@@ -215,7 +215,7 @@ def compare(
     weights: Weights = None,
 ) -> None:
     """Judge models on the same photos, side by side: all runs of a dataset, named ones, or ones trained now."""
-    folders = [word for word in subjects or [] if Path(word).is_dir() and not (Path(word) / "bundle.json").exists()]
+    folders = [word for word in subjects or [] if _is_of_photos(word)]
     if len(folders) > 1:
         raise ConfigError("Give one folder of photos at most", where=" ".join(folders))
     compared = fledged.compare(
@@ -235,12 +235,25 @@ def compare(
         print(line + (at(work) if "Next: " in line else ""))
 
 
+def _is_of_photos(word: str) -> bool:
+    """A folder, here or behind an address, that is no bundle."""
+    from fledged.places import looks_remote
+    from fledged.products import Bundle
+    from fledged.workspace import is_product
+
+    if looks_remote(word):
+        return (
+            not word.startswith(("http://", "https://")) and not word.endswith(".zip") and not is_product(Bundle, word)
+        )
+    return Path(word).is_dir() and not is_product(Bundle, word)
+
+
 def _listed(words: str) -> list[str]:
     return [word.strip() for word in words.split(",") if word.strip()]
 
 
 def _subject_and_folder(words: list[str]) -> tuple[str | None, str | None]:
-    folders = [word for word in words if Path(word).is_dir() and not (Path(word) / "bundle.json").exists()]
+    folders = [word for word in words if _is_of_photos(word)]
     subjects = [word for word in words if word not in folders]
     if len(folders) > 1 or len(subjects) > 1:
         raise ConfigError("Give one run or bundle and one folder at most", where=" ".join(words))

@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from fledged import naming_extras, progress
+from fledged import naming_extras, places, progress
 from fledged.collecting.attempts import Attempts
 from fledged.collecting.intake import Intake
 from fledged.collecting.offers import Link, Photo
@@ -37,6 +37,13 @@ def collect(
     """
     config = resolve(CollectConfig, settings)
     start_s = time.monotonic()
+    for place in (source, lake):
+        if places.looks_remote(place) and places.is_remote(places.resolved(place)):
+            raise LakeError(
+                "Photos are gathered from and into folders of this machine only",
+                where=places.resolved(place),
+                remedy="Fill a folder, and copy it there: aws s3 sync PHOTOS s3://BUCKET/PHOTOS.",
+            )
     origin, root = Path(source).expanduser().resolve(), Path(lake).expanduser().resolve()
     if origin == root or root in origin.parents or (origin.is_dir() and origin in root.parents):
         raise LakeError("Source and photos lie in each other", where=root, remedy="Fill another folder.")

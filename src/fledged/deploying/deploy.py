@@ -20,7 +20,9 @@ from fledged.settings.deploying import DeployConfig
 from fledged.workspace import (
     DEFAULT,
     Workspace,
+    is_product,
     now,
+    open_place,
     open_product,
     product_id,
     sha256_of_file,
@@ -96,8 +98,8 @@ def deploy(
 def _bundle(wanted: Bundle | str | os.PathLike[str] | None, workspace: Workspace) -> Bundle:
     if isinstance(wanted, Bundle):
         return open_product(Bundle, wanted.folder)
-    if wanted is not None and (Path(wanted) / "bundle.json").exists():
-        return open_product(Bundle, Path(wanted))
+    if wanted is not None and is_product(Bundle, wanted):
+        return open_place(Bundle, wanted)
     return workspace.load(Bundle, None if wanted is None else os.fspath(wanted))
 
 

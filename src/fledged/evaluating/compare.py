@@ -82,6 +82,7 @@ def compare(
         page=str(place / "compare.html"),
     )
     _write(compared, flips, judged, place)
+    workspace.share(place)
     return compared
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from fledged import progress
+from fledged import places, progress
 from fledged.config import resolve
 from fledged.errors import LakeError, ProductError
 from fledged.measuring import photos
@@ -35,7 +34,7 @@ class Exam:
     photos: list[Photo]
     source: str
     identity: str  # equal for equal photos
-    where: Path
+    where: str
     dataset: Dataset | None
     folder: str | None = None  # its name; None for the test split
     n_seen: int | None = None
@@ -133,7 +132,7 @@ def _with_self_knowledge(
 
 def exam_of(workspace: Workspace, judged: Subject, folder: str | os.PathLike[str] | None) -> Exam:
     """The test split of the dataset that the model was made of, or a labelled folder."""
-    return _test_split(workspace, judged) if folder is None else _labelled_folder(workspace, judged, Path(folder))
+    return _test_split(workspace, judged) if folder is None else _labelled_folder(workspace, judged, folder)
 
 
 def _test_split(workspace: Workspace, judged: Subject) -> Exam:
@@ -141,11 +140,11 @@ def _test_split(workspace: Workspace, judged: Subject) -> Exam:
     chosen = photos.of_test_split(dataset, judged.classes)
     if not chosen:
         raise LakeError("The test split is empty", where=dataset.folder, remedy="Run: fledged prepare")
-    return Exam(chosen, f"test split of dataset:{dataset.id}", dataset.id, Path(dataset.lake), dataset)
+    return Exam(chosen, f"test split of dataset:{dataset.id}", dataset.id, dataset.lake, dataset)
 
 
-def _labelled_folder(workspace: Workspace, judged: Subject, folder: Path) -> Exam:
-    root = folder.expanduser().resolve()
+def _labelled_folder(workspace: Workspace, judged: Subject, folder: str | os.PathLike[str]) -> Exam:
+    root = places.resolved(folder)
     chosen, strangers = photos.of_folder(root, judged.classes)
     try:
         dataset = workspace.load(Dataset, judged.dataset_id)
@@ -153,11 +152,11 @@ def _labelled_folder(workspace: Workspace, judged: Subject, folder: Path) -> Exa
         dataset = None  # a bundle that came from elsewhere: what it was trained on is not known here
     return Exam(
         photos=chosen,
-        source=f"folder {root.name}",
+        source=f"folder {places.name_of(root)}",
         identity=f"{photos.content_hash(chosen)} {strangers} {dataset is not None}",
         where=root,
         dataset=dataset,
-        folder=root.name,
+        folder=places.name_of(root),
         n_seen=None if dataset is None else photos.n_seen(chosen, dataset),
         folders_without_class=strangers,
     )

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
@@ -90,6 +90,7 @@ def explain(
     for number, photo in enumerate(progress.track(files, "Explaining", len(files), report or progress.default()), 1):
         done.append(_explained(photo, network, config, folder / _name(number, photo)))
     write_bytes(folder / "explain.html", _page(done, judged, network.depths).encode())
+    workspace.share(folder)
     return Explanation(
         subject=judged.name,
         page=str(folder / "explain.html"),
@@ -173,7 +174,7 @@ def _of_map(
 
 def _name(number: int, photo: Photo) -> str:
     """Of the picture: the photo's name may hold anything."""
-    return f"{number:03d}-{re.sub(r'[^0-9A-Za-z_-]+', '_', photo.file.stem)[:60]}.png"
+    return f"{number:03d}-{re.sub(r'[^0-9A-Za-z_-]+', '_', PurePosixPath(photo.path).stem)[:60]}.png"
 
 
 def _page(done: list[tuple[ExplainedPhoto, list[Tile]]], judged: Subject, depths: tuple[Depth, ...]) -> str:

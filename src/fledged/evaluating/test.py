@@ -9,12 +9,11 @@ import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from fledged import progress
+from fledged import places, progress
 from fledged.config import resolve
 from fledged.engine import n_workers
 from fledged.errors import LakeError
@@ -60,13 +59,13 @@ def test(
     `load(…).predict_many`. Raises LakeError where no photo can be read.
     """
     config = resolve(GridConfig, settings)
-    workspace, root = Workspace(work), Path(folder).expanduser().resolve()
+    workspace, root = Workspace(work), places.resolved(folder)
     judged = find_subject(workspace, subject)
-    photos = labelled.unlabelled(find_photos([root]), root if root.is_dir() else root.parent)
+    photos = labelled.unlabelled(found := find_photos([root]), root.rpartition("/")[0] if found == [root] else root)
     answers = answer(photos, judged, resolve(EvaluateConfig, {}), report or progress.default())
     if not len(answers.answered):
         raise LakeError("There is no photo that can be read", where=folder, remedy="Name a folder of photos.")
-    asked = f"{judged.name}\n{config.model_dump_json()}\n{root.name}\n{labelled.content_hash(photos)}"
+    asked = f"{judged.name}\n{config.model_dump_json()}\n{places.name_of(root)}\n{labelled.content_hash(photos)}"
     place = workspace.root / "tests" / hashlib.sha256(asked.encode()).hexdigest()[:12]
     by_confidence = np.argsort(answers.confidence, kind="stable")[: config.gallery].tolist()
     in_picture = (
@@ -79,7 +78,10 @@ def test(
     write_bytes(place / "predictions.csv", table.getvalue())
     on_page = [shown[row] for row in by_confidence]
     address, is_beside = keep((one.thumbnail for one in on_page if one.thumbnail), place)
-    write_bytes(place / "test.html", _page(answers, on_page, judged.name, root.name, (address, is_beside)).encode())
+    write_bytes(
+        place / "test.html", _page(answers, on_page, judged.name, places.name_of(root), (address, is_beside)).encode()
+    )
+    workspace.share(place)
     counts = Counter(answers.classes[index] for index in answers.predicted[answers.accepted])
     return Grid(
         subject=judged.name,

@@ -103,6 +103,7 @@ def export_also(
         written = (*(known for known in earlier if known.format != name), row)
         exports = Exports(bundle_id=bundle.id, run_id=run.id, written=written)
         write_bytes(place / _RECORD, exports.model_dump_json(indent=2).encode())
+        workspace.share(place)
     return exports
 
 

@@ -7,19 +7,19 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fledged import engine, images
+from fledged import engine, images, places
 from fledged.errors import ParityError
 from fledged.exporting.compose import OUTPUT, UNKNOWN
 from fledged.images import UInt8Array
 from fledged.intervals import paired_difference, wilson
 from fledged.products import Dataset, Parity, Preprocess, Report
 from fledged.progress import Report as Progress
+from fledged.reading import File, read, spots
 from fledged.settings.results import ExportConfig
 
 Float32Array = npt.NDArray[np.float32]
@@ -75,7 +75,7 @@ def ask_all(ask: Ask, report: Report, dataset: Dataset, how: Preprocess, n_most:
     """
     answers = report.predictions().filter(pl.col("error").is_null()).head(n_most)
     answers = answers.join(dataset.members().select("path", "sha256"), on="path", how="left", maintain_order="left")
-    kept, said = _asked(ask, answers, Path(dataset.lake), how, progress)
+    kept, said = _asked(ask, answers, dataset.lake, how, progress)
     if not kept:
         raise ParityError(
             "No test photo is left as it was, so the export cannot be compared with the run",
@@ -139,15 +139,16 @@ def _right(asked: Asked, predicted_N: npt.NDArray[np.int64]) -> npt.NDArray[np.b
 
 
 def _asked(
-    ask: Ask, answers: pl.DataFrame, lake: Path, how: Preprocess, progress: Progress
+    ask: Ask, answers: pl.DataFrame, lake: str, how: Preprocess, progress: Progress
 ) -> tuple[list[int], dict[str, Float32Array]]:
     """The rows whose files are as they were, and what the export says of them, by the names of its outputs."""
     kept: list[int] = []
     batches: list[Mapping[str, Float32Array]] = []
-    rows = enumerate(answers.select("path", "sha256").rows())
+    files = spots([places.join(lake, path) for path in answers["path"]])
+    rows = enumerate(zip(files, answers["sha256"], strict=True))
     with ThreadPoolExecutor(engine.n_workers(0)) as pool:
         while chunk := list(islice(rows, _BATCH * 4)):
-            inputs = list(pool.map(lambda row: _input(lake / row[1][0], row[1][1], how), chunk))
+            inputs = list(pool.map(lambda row: _input(row[1][0], row[1][1], how), chunk))
             present = [(index, photo) for (index, _), photo in zip(chunk, inputs, strict=True) if photo is not None]
             for start in range(0, len(present), _BATCH):
                 part = present[start : start + _BATCH]
@@ -158,10 +159,10 @@ def _asked(
     return kept, {name: np.concatenate([batch[name] for batch in batches]) for name in names}
 
 
-def _input(path: Path, sha256: str, how: Preprocess) -> UInt8Array | None:
+def _input(file: File, sha256: str, how: Preprocess) -> UInt8Array | None:
     """The photo as the model sees it, or None if the file is not what was evaluated."""
     try:
-        data = path.read_bytes()
+        data = read(file)
         return images.model_input(data, how) if hashlib.sha256(data).hexdigest() == sha256 else None
     except (OSError, images.BadPhoto):
         return None

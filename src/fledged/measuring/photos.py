@@ -7,15 +7,15 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
+from fledged import places, reading
 from fledged.errors import LakeError, ProductError
 from fledged.images import BadPhoto
 from fledged.products import Dataset
+from fledged.reading import File, spots
 from fledged.scanning.walk import walk
-from fledged.workspace import sha256_of_file
 
 # Photos that lie beside the class folders are counted under this name.
 _TOP = "."
@@ -26,7 +26,7 @@ class Photo:
     """A file with the class that people gave it."""
 
     path: str  # relative to the lake or folder, with /
-    file: Path
+    file: File
     class_index: int  # -1 where nobody has said
     sha256: str  # of the content that was labelled; "" if it could not be read
     group: str = ""  # photos of one group are alike, and right or wrong together; "" is alone
@@ -44,14 +44,15 @@ def of_test_split(dataset: Dataset, classes: Sequence[str]) -> list[Photo]:
             remedy="Train it again on this dataset: fledged train",
         )
     members = dataset.members().filter(pl.col("split") == "test", pl.col("left_out").is_null()).sort("path")
-    lake = Path(dataset.lake)
+    files = spots([places.join(dataset.lake, path) for path in members["path"]])
+    rows = members.select("path", "label", "sha256", "group").iter_rows()
     return [
-        Photo(path, lake / path, index[label], sha256, group)
-        for path, label, sha256, group in members.select("path", "label", "sha256", "group").iter_rows()
+        Photo(path, file, index[label], sha256, group)
+        for file, (path, label, sha256, group) in zip(files, rows, strict=True)
     ]
 
 
-def of_folder(folder: Path, classes: Sequence[str]) -> tuple[list[Photo], dict[str, int]]:
+def of_folder(folder: str, classes: Sequence[str]) -> tuple[list[Photo], dict[str, int]]:
     """The photos in sub-folders named after a class, and how many lie in folders that are not.
 
     A name is the same name however its accents are composed (Unicode NFC); its position never matters.
@@ -69,17 +70,21 @@ def of_folder(folder: Path, classes: Sequence[str]) -> tuple[list[Photo], dict[s
             where=folder,
             remedy=f"Put the photos into folders with the model's class names: {', '.join(classes)}.",
         )
-    hashes = [_sha256(folder / p.path) for p in known]
+    files = spots([places.join(folder, p.path) for p in known], [p.n_bytes for p in known])
+    hashes = [_sha256(file) for file in files]
     photos = [
-        Photo(p.path, folder / p.path, index[_composed(p.label)], sha256, sha256)
-        for p, sha256 in zip(known, hashes, strict=True)
+        Photo(p.path, file, index[_composed(p.label)], sha256, sha256)
+        for p, file, sha256 in zip(known, files, hashes, strict=True)
     ]
     return photos, {name: n for name, n in sorted(strangers.items()) if n}
 
 
-def unlabelled(files: Iterable[Path], root: Path | None = None) -> list[Photo]:
+def unlabelled(files: Sequence[str], root: str | None = None) -> list[Photo]:
     """Photos without a class, by their paths, those under `root` relative to it."""
-    return [Photo((file.relative_to(root) if root else file).as_posix(), file, -1, _sha256(file)) for file in files]
+    return [
+        Photo(place.removeprefix(f"{root}/") if root else place, file, -1, _sha256(file))
+        for place, file in zip(files, spots(files), strict=True)
+    ]
 
 
 def content_hash(photos: Iterable[Photo]) -> str:
@@ -93,9 +98,11 @@ def content_hash(photos: Iterable[Photo]) -> str:
 def read(photo: Photo) -> bytes:
     """The bytes that were labelled. Raises BadPhoto if the file vanished, changed or cannot be read."""
     try:
-        data = photo.file.read_bytes()
+        data = reading.read(photo.file)
     except FileNotFoundError as error:
         raise BadPhoto("vanished since the scan") from error
+    except places.Changed as error:
+        raise BadPhoto("changed since the scan") from error
     except OSError as error:
         raise BadPhoto(f"cannot be read: {error.strerror or error}") from error
     if hashlib.sha256(data).hexdigest() != photo.sha256:
@@ -113,8 +120,8 @@ def _composed(label: str) -> str:
     return unicodedata.normalize("NFC", label)
 
 
-def _sha256(file: Path) -> str:
+def _sha256(file: File) -> str:
     try:
-        return sha256_of_file(file)
+        return hashlib.sha256(reading.read(file)).hexdigest()
     except OSError:
         return ""

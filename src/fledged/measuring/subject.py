@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fledged.images import UInt8Array
+from fledged.places import looks_remote
 from fledged.products import WEIGHTS_FILE, BackboneInfo, Bundle, Calibration, Package, Preprocess, Run, Unknown
-from fledged.workspace import Workspace, open_product
+from fledged.workspace import Workspace, open_place
 
 Float32Array = npt.NDArray[np.float32]
 # uint8 (N, S, S, 3) -> float32 (N, C), rows that add up to 1
@@ -67,8 +68,8 @@ def find_subject(
         return packed_in(workspace.load(Package, name), workspace) if is_packed else served_at(name, sign=sign)
     if name.startswith("bundle:"):
         return of_bundle(workspace.load(Bundle, name))
-    if not isinstance(wanted, str) or Path(name).is_dir() or len(Path(name).parts) > 1:
-        return of_bundle(open_product(Bundle, Path(name)))
+    if looks_remote(wanted) or not isinstance(wanted, str) or Path(name).is_dir() or len(Path(name).parts) > 1:
+        return of_bundle(open_place(Bundle, name))
     return _of_run(workspace.load(Run, name))
 
 

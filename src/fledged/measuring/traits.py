@@ -46,7 +46,7 @@ def of_folder(photos: Sequence[Photo], classes: Sequence[str]) -> Mapping[str, V
     max_pixels, max_bytes = int(limits.max_megapixels * 1e6), int(limits.max_megabytes * 2**20)
 
     def probed(photo: Photo) -> Probe:
-        return probe(str(photo.file), max_pixels, max_bytes)
+        return probe(photo.file, max_pixels, max_bytes)
 
     with ThreadPoolExecutor(n_workers(0)) as pool:
         found = list(pool.map(probed, photos))

@@ -12,12 +12,16 @@ from pathlib import Path
 
 from fledged import naming_extras
 from fledged.errors import ConfigError, RequestError
+from fledged.places import looks_remote, resolved
 from fledged.predicting.files import find_photos, read
 from fledged.predicting.many import Read
+from fledged.reading import spots
 
 Asked = tuple[str, Read]  # how the photo is called in its answer, and its bytes
 
 STDIN = "-"
+# A table may name photos in these: they answer to the user's own credentials only.
+_BUCKETS = ("s3://", "gs://", "abfs://", "abfss://")
 # What people call the column of a table that names the photos.
 COLUMNS = ("image_path", "path", "file", "file_name", "filename", "filepath", "image")
 
@@ -39,7 +43,8 @@ def photos_named(names: Sequence[str], stdin: Callable[[], bytes], fetch: Callab
         elif is_address(name):
             asked.append((name, partial(fetch, name)))
         else:
-            asked += [(str(path), partial(read, path)) for path in find_photos(_matches(name))]
+            found = find_photos(_matches(name))
+            asked += [(spot.place, partial(read, spot)) for spot in spots(found)]
     return asked
 
 
@@ -67,8 +72,10 @@ def photos_listed(source: str, column: str | None, stdin: Callable[[], bytes]) -
     return [(cell or f"row {number}", _reader(cell, folder)) for number, cell in enumerate(cells, start=1)]
 
 
-def _matches(name: str) -> Iterable[Path]:
+def _matches(name: str) -> Iterable[Path | str]:
     """The path itself; where there is none, what it matches as a pattern in which ** is any number of folders."""
+    if looks_remote(name):
+        return [name]
     path = Path(name).expanduser()
     if path.exists() or not glob.has_magic(name):
         return [path]
@@ -84,6 +91,8 @@ def _matches(name: str) -> Iterable[Path]:
 def _reader(cell: str, folder: Path) -> Read:
     if not cell:
         return partial(_refuse, "This row names no photo", "Fill in its path.")
+    if cell.startswith(_BUCKETS):
+        return partial(read, resolved(cell))
     if is_address(cell):
         # A table that somebody sent is no reason to ask servers for things.
         return partial(_refuse, "This is an address", "Give it on the command line, or fetch all with: fledged collect")

@@ -21,12 +21,16 @@ from fledged import images
 from fledged.engine import n_workers
 from fledged.errors import ProductError, RequestError
 from fledged.images import UInt8Array
+from fledged.mirror import cache_folder
+from fledged.places import looks_remote, resolved
 from fledged.predicting.files import read
 from fledged.predicting.many import Read, answer_many
+from fledged.predicting.objects import fetched
 from fledged.predicting.sessions import Session, Sessions
 from fledged.products import Bundle, ClassScore, Failure, Prediction, Preprocess
 from fledged.progress import Report, silent, track
-from fledged.workspace import DEFAULT, Workspace, open_product
+from fledged.reading import spots
+from fledged.workspace import DEFAULT, Workspace, open_place, open_product
 
 Float32Array = npt.NDArray[np.float32]
 Photo = str | os.PathLike[str] | bytes | Image.Image | UInt8Array
@@ -100,15 +104,15 @@ class Predictor:
 
     def predict_many(
         self, paths: Iterable[str | os.PathLike[str]], top_k: int = TOP_K, report: Report = silent
-    ) -> Iterator[tuple[Path, Prediction | Failure]]:
-        """Each path with its answer, in order; a photo that cannot be answered is a Failure, not an exception.
+    ) -> Iterator[tuple[Path | str, Prediction | Failure]]:
+        """Each path or address with its answer, in order; a photo that cannot be answered is a Failure.
 
         A batch a core at a time, with no more than a few in memory; fastest where `load` was given `threads=1`. A
         batch is summed in another order than a single photo, so scores equal those of `predict` to about 1e-6, not bit
         by bit.
         """
-        files = [Path(path) for path in paths]
-        asked = ((file, partial(read, file)) for file in files)
+        files = [os.fspath(path) if looks_remote(path) else Path(path) for path in paths]
+        asked = ((file, partial(read, spot)) for file, spot in zip(files, spots([*map(str, files)]), strict=True))
         report("Predicting", 0, len(files))
         yield from track(answer_many(self, asked, top_k), "Predicting", len(files), report)
 
@@ -146,7 +150,7 @@ class Predictor:
                 raise ValueError(f"an array must be uint8 (height, width, 3), not {photo.dtype} {photo.shape}")
             return images.to_square(Image.fromarray(photo), how)
         where = None if isinstance(photo, bytes) else photo
-        data = photo if isinstance(photo, bytes) else read(Path(photo))
+        data = photo if isinstance(photo, bytes) else read(photo)
         if not data:
             raise RequestError("This file is empty", status=400, where=where, remedy="Send the photo again.")
         try:
@@ -200,6 +204,13 @@ def _open(bundle: Bundle | str | os.PathLike[str] | None, work: str | os.PathLik
         return open_product(Bundle, bundle.folder)
     if bundle is None:
         return Workspace(work).load(Bundle)
+    if looks_remote(bundle):
+        url = resolved(bundle)
+        return (
+            open_product(Bundle, fetched(url, cache_folder() / "zips"))
+            if url.endswith(".zip")
+            else open_place(Bundle, url)
+        )
     folder = Path(bundle)
     is_path = not isinstance(bundle, str) or folder.name != bundle or (folder / "bundle.json").exists()
     return open_product(Bundle, folder) if is_path else Workspace(work).load(Bundle, str(bundle))

@@ -5,10 +5,11 @@ Needs no torch and no lake: a bundle carries drawn photos with its answers, and 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import PurePosixPath
 
 import numpy as np
 import onnxruntime
@@ -20,8 +21,9 @@ from fledged.measured import Figure
 from fledged.predicting.files import find_photos
 from fledged.predicting.predictor import Predictor, load
 from fledged.products import Bundle, Prediction
+from fledged.reading import read
 from fledged.records import Record
-from fledged.workspace import DEFAULT, sha256_of_file
+from fledged.workspace import DEFAULT
 
 
 class Verification(Record):
@@ -64,7 +66,7 @@ def verify(
     given = [photos] if isinstance(photos, str | os.PathLike) else list(photos)
     seen = _Seen(predictor, known)
     if given:
-        seen.look(find_photos([Path(each) for each in given]), report or progress.default())
+        seen.look(find_photos(given), report or progress.default())
     return Verification(
         bundle_id=predictor.bundle.id,
         runtime=f"onnxruntime {onnxruntime.__version__} on {platform.system()} {platform.machine()}",
@@ -131,17 +133,18 @@ class _Seen:
         self.differences: list[float] = []
         self.n_photos = self.n_unreadable = self.n_same_label = self.n_labelled = self.n_right = 0
 
-    def look(self, paths: Sequence[Path], report: progress.Report) -> None:
+    def look(self, paths: Sequence[str], report: progress.Report) -> None:
         classes = self.predictor.bundle.classes
         for path, answer in self.predictor.predict_many(paths, top_k=len(classes), report=report):
             if not isinstance(answer, Prediction):
                 self.n_unreadable += 1
                 continue
             self.n_photos += 1
-            if path.parent.name in classes:
+            label = PurePosixPath(path).parent.name
+            if label in classes:
                 self.n_labelled += 1
-                self.n_right += answer.label == path.parent.name
-            if self.known and (then := self.known.get(sha256_of_file(path))) is not None:
+                self.n_right += answer.label == label
+            if self.known and (then := self.known.get(hashlib.sha256(read(os.fspath(path))).hexdigest())) is not None:
                 self._compare(answer, then, classes[then.class_index])
 
     def _compare(self, answer: Prediction, then: KnownPhoto, label: str) -> None:

@@ -21,9 +21,10 @@ from typing import Literal, get_args
 
 import polars as pl
 
-from fledged import progress
+from fledged import places, progress
 from fledged.errors import ConfigError, LakeError
 from fledged.products import SPLITS, Dataset, Snapshot
+from fledged.reading import read, spots
 from fledged.workspace import DEFAULT, Workspace, disk_errors, write_bytes
 
 Format = Literal["imagefolder", "csv", "parquet"]
@@ -65,10 +66,10 @@ def copy(
         if not isinstance(dataset, Dataset):
             dataset = workspace.load(Dataset, dataset)
         target = Path(to)
-        _check_target(target, Path(dataset.lake))
+        _check_target(target, dataset.lake)
         used = dataset.members().filter(pl.col("split").is_not_null()).sort("split", "label", "path")
         if format == "csv":
-            write_bytes(target, _manifest(used, [str(Path(dataset.lake) / path) for path in used["path"]]))
+            write_bytes(target, _manifest(used, [places.join(dataset.lake, path) for path in used["path"]]))
             return Copied(target, format, used.height)
         part = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}.part")
         try:
@@ -80,7 +81,7 @@ def copy(
                 else:
                     formats = workspace.load(Snapshot, dataset.snapshot_id).photos().select("path", "format")
                     used = used.join(formats, on="path", how="left", maintain_order="left")
-                    left_out = _tree(used, Path(dataset.lake), part, report or progress.default())
+                    left_out = _tree(used, dataset.lake, part, report or progress.default())
                 os.sync()  # once for all files: what has its name is there whole
                 part.rename(target)
         except BaseException:
@@ -89,14 +90,14 @@ def copy(
         return Copied(target, format, used.height - sum(left_out.values()), left_out)
 
 
-def _check_target(target: Path, lake: Path) -> None:
+def _check_target(target: Path, lake: str) -> None:
     if target.exists() or target.is_symlink():
         raise ConfigError("There is something already", where=target, remedy="Name a place that is free.")
-    if target.resolve().is_relative_to(lake.resolve()):
+    if not places.is_remote(lake) and target.resolve().is_relative_to(Path(lake).resolve()):
         raise ConfigError("A copy must not lie in the lake itself", where=target, remedy="Name a place outside of it.")
 
 
-def _tree(used: pl.DataFrame, lake: Path, folder: Path, report: progress.Report) -> dict[str, int]:
+def _tree(used: pl.DataFrame, lake: str, folder: Path, report: progress.Report) -> dict[str, int]:
     """Write the tree; says how many photos were left out, and why."""
     for label in used["label"].unique().sort():
         if not _is_folder_name(label):
@@ -109,9 +110,10 @@ def _tree(used: pl.DataFrame, lake: Path, folder: Path, report: progress.Report)
     taken: set[str] = set()
     report("Copying photos", 0, used.height)
     rows = used.select("path", "sha256", "label", "split", "format").rows()
-    for done, (path, sha256, label, split, kind) in enumerate(rows, start=1):
+    files = spots([places.join(lake, path) for path in used["path"]])
+    for done, (file, (path, sha256, label, split, kind)) in enumerate(zip(files, rows, strict=True), start=1):
         try:
-            data = (lake / path).read_bytes()
+            data = read(file)
         except OSError:
             left_out["vanished since the scan"] += 1
             continue

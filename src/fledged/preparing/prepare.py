@@ -146,7 +146,7 @@ def _write_shards(
     used = members.filter(pl.col("split").is_not_null()).sort("split", "path")
     as_scanned = used.join(snapshot.photos(["path", "n_bytes", "mtime_ns"]), on="path", maintain_order="left")
     size = (config.shorter_side_px, config.jpeg_quality)
-    shrunk = copies_of(as_scanned, Path(snapshot.lake), size, config.workers, workspace, report)
+    shrunk = copies_of(as_scanned, snapshot.lake, size, config.workers, workspace, report)
     errors: dict[str, str] = {}
     for split in sorted(SPLITS):
         part = used.filter(pl.col("split") == split)

@@ -12,8 +12,8 @@ import threading
 import warnings
 import webbrowser
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
+from fledged import places
 from fledged.products import Review, Snapshot
 from fledged.reviewing.decisions import Decision
 from fledged.reviewing.log import DecisionLog, as_shown
@@ -31,10 +31,15 @@ class Desk:
         self._paths: list[str] = self._photos["path"].to_list()
         self._sha256: list[str | None] = self._photos["sha256"].to_list()
         self._row_of = {path: row for row, path in enumerate(self._paths)}
-        self._lake = Path(snapshot.lake)
+        self._lake = snapshot.lake
         self._log = log
         self._reviewer = reviewer
-        facts = {"lake": self._lake.name, "reviewer": reviewer, "review": review.id, "labels": snapshot.labels}
+        facts = {
+            "lake": places.name_of(self._lake),
+            "reviewer": reviewer,
+            "review": review.id,
+            "labels": snapshot.labels,
+        }
         self._record = facts | queue_record(self._photos, review.findings())
 
     @property
@@ -54,7 +59,7 @@ class Desk:
 
     def picture(self, row: int, size: str) -> bytes:
         """JPEG bytes of a photo. Raises images.BadPhoto with the reason why there is none."""
-        return picture(self._lake / self._paths[row], self._sha256[row], size)
+        return picture(places.join(self._lake, self._paths[row]), self._sha256[row], size)
 
     def changes_since(self, version: int) -> dict[str, object]:
         """The state's version, and the decision of each photo that changed since an earlier one."""
@@ -137,7 +142,7 @@ def open_desk(
     snapshot = workspace.load(Snapshot, review.snapshot_id)
     config = ServeConfig(host="127.0.0.1", port=port)
     with listen(config) as listener:
-        log = DecisionLog(workspace.decisions)
+        log = DecisionLog(workspace.decisions, workspace.sync_decisions)
         log.follow()  # a log that cannot be read is told before the page opens
         token = secrets.token_urlsafe(24)
         server = make_server(create_app(Desk(snapshot, review, log, reviewer or login_name()), token), config)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
@@ -44,7 +43,7 @@ def find(snapshot: Snapshot, config: ReviewConfig, eyes: Eyes, workspace: Worksp
     if distinct.is_empty():
         return together([quality_findings(photos, config), gps_findings(photos)])
     embedding = eyes_of(eyes.source, eyes.train, workspace)
-    seen, looks = look_at(distinct, Path(snapshot.lake), embedding, eyes.copies, workspace, report)
+    seen, looks = look_at(distinct, snapshot.lake, embedding, eyes.copies, workspace, report)
     near = near_duplicates(seen, looks, config.near_duplicate, report)
     conflicting, agreeing = pl.col("same_label").not_(), pl.col("same_label")
     score, threshold = pl.col("score"), config.near_duplicate

@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from fledged.reviewing.decisions import Decision, Tally, is_cut_off
 from fledged.workspace import disk_errors
 
 _LOCK_TIMEOUT_S = 30.0
+_LOOK_EVERY_S = 5.0  # for decisions that were made on other machines
 
 # No log begins so: it makes the next look read everything.
 _SPOILT = b"\0"
@@ -29,8 +31,10 @@ Signature = tuple[int, int, int]
 class DecisionLog:
     """A log that is followed and appended to; safe to use from several threads."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sync: Callable[[], None] = lambda: None) -> None:
         self.path = path
+        self._sync = sync  # with the logs of others, where the working folder is not of this machine alone
+        self._synced_s = float("-inf")
         self._thread_lock = threading.Lock()
         # Held for a write only, unlike the workspace's lock, which a training run holds for minutes.
         self._file_lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=_LOCK_TIMEOUT_S)
@@ -41,12 +45,14 @@ class DecisionLog:
 
     def follow(self) -> dict[str, Decision]:
         """What stands now, by path, `undecide` among it. Raises ProductError if the file was spoilt."""
+        self._look_elsewhere()
         with self._thread_lock:
             self._refresh()
             return dict(self._tally.standing)
 
     def changes_since(self, version: int) -> tuple[int, dict[str, Decision | None]]:
         """The version now, which grows with each change, and what stands of each path that changed after `version`."""
+        self._look_elsewhere()
         with self._thread_lock:
             self._refresh()
             return len(self._changes), {path: self._tally.standing.get(path) for path in self._changes[version:]}
@@ -56,6 +62,12 @@ class DecisionLog:
 
         `seen` is what the reviewer saw to stand for each. Nothing is written in part: all of them, or none.
         """
+        written = self._append(decisions, seen)
+        if written:
+            self._sync()
+        return written
+
+    def _append(self, decisions: Sequence[Decision], seen: Sequence[Decision | None]) -> list[Decision] | None:
         with self._thread_lock, disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self._file_lock:
@@ -67,6 +79,11 @@ class DecisionLog:
                 self._write(b"".join(decision.line() for decision in written))
                 self._refresh()
                 return written
+
+    def _look_elsewhere(self) -> None:
+        if time.monotonic() - self._synced_s > _LOOK_EVERY_S:
+            self._synced_s = time.monotonic()
+            self._sync()
 
     def _time(self, path: str) -> str:
         """Now, but never before the decision that stands: a clock that is behind must not lose what is decided."""

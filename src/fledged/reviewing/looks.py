@@ -8,19 +8,19 @@ from __future__ import annotations
 import functools
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fledged import engine
+from fledged import engine, places
 from fledged.copies import kept_copies
 from fledged.networks import backbones
 from fledged.networks.weights import Source
 from fledged.parts import Parts
 from fledged.products import Preprocess
 from fledged.progress import Report, silent
+from fledged.reading import spots
 from fledged.reviewing.outlines import OUTLINE_PX, Look, look
 from fledged.settings.lake import PrepareConfig
 from fledged.settings.training import TrainConfig
@@ -53,7 +53,7 @@ def eyes_of(source: Source, train: TrainConfig, workspace: Workspace) -> Embeddi
 
 
 def look_at(
-    photos: pl.DataFrame, lake: Path, eyes: Embedding, copies: PrepareConfig, workspace: Workspace, report: Report
+    photos: pl.DataFrame, lake: str, eyes: Embedding, copies: PrepareConfig, workspace: Workspace, report: Report
 ) -> tuple[pl.DataFrame, Looks]:
     """Those of the photos (distinct by sha256) that can be seen, and their looks. `copies` says how they are shrunk."""
     size = (copies.shorter_side_px, copies.jpeg_quality)
@@ -63,12 +63,13 @@ def look_at(
     missing = photos.join(known, on="sha256", how="anti", maintain_order="left")
     done = photos.height - missing.height
     step = "Looking at photos"
-    files = [(str(lake / path), sha256) for path, sha256 in missing.select("path", "sha256").iter_rows()]
+    there = spots([places.join(lake, path) for path in missing["path"]], missing["n_bytes"].to_list())
+    files = list(zip(there, missing["sha256"].to_list(), strict=True))
     looks = engine.map_photos(
         functools.partial(look, shorter_side_px=size[0], jpeg_quality=size[1]),
         files,
         on_crash=lambda _: Look(),
-        workers=copies.workers,
+        workers=places.n_workers(lake, copies.workers),
         step=step,
         report=silent,
     )

@@ -8,6 +8,7 @@ from PIL import Image
 
 from fledged import images
 from fledged.copies import Gone, shrunk_image
+from fledged.reading import File
 
 OUTLINE_PX = 64
 
@@ -20,10 +21,10 @@ class Look:
     outline: bytes | None = None
 
 
-def look(path_and_sha256: tuple[str, str], shorter_side_px: int, jpeg_quality: int) -> Look:
+def look(file_and_sha256: tuple[File, str], shorter_side_px: int, jpeg_quality: int) -> Look:
     """A photo's shrunk copy and outline."""
     try:
-        image = shrunk_image(*path_and_sha256, shorter_side_px)
+        image = shrunk_image(*file_and_sha256, shorter_side_px)
     except Gone:
         return Look()
     outline = image.convert("L").resize((OUTLINE_PX, OUTLINE_PX), Image.Resampling.BOX)

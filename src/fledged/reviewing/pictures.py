@@ -6,21 +6,21 @@ So no hostile file, no script in a drawing and no place of a shot reaches the pa
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
-from pathlib import Path
 
 from PIL import Image
 
 from fledged import images
+from fledged.errors import LakeError
+from fledged.places import Changed, TooLarge
+from fledged.reading import File, NotRegular, read
 
 SIZES_PX = {"thumb": 320, "large": 1600}  # of the longer side
 _JPEG_QUALITY = {"thumb": 82, "large": 90}
 
 
-def picture(path: Path, sha256: str | None, size: str) -> bytes:
+def picture(file: File, sha256: str | None, size: str) -> bytes:
     """JPEG bytes of a photo that still is what was scanned. Raises images.BadPhoto with the reason."""
-    data = _content(path)
+    data = _content(file)
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
         raise images.BadPhoto("changed since the scan")
     side_px = SIZES_PX[size]
@@ -29,22 +29,16 @@ def picture(path: Path, sha256: str | None, size: str) -> bytes:
     return images.to_jpeg(image, _JPEG_QUALITY[size])
 
 
-def _content(path: Path) -> bytes:
+def _content(file: File) -> bytes:
     try:
-        # A pipe that took the photo's place must not be waited for.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError as error:
-        gone = isinstance(error, FileNotFoundError)
-        raise images.BadPhoto("vanished since the scan" if gone else f"cannot be read: {error.strerror}") from error
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise images.BadPhoto("changed since the scan")
-        if status.st_size > images.MAX_BYTES:
-            raise images.BadPhoto(f"larger than {images.MAX_BYTES / 2**20:.0f} MB")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read()
+        return read(file, images.MAX_BYTES)
+    except FileNotFoundError as error:
+        raise images.BadPhoto("vanished since the scan") from error
+    except (NotRegular, Changed) as error:
+        raise images.BadPhoto("changed since the scan") from error
+    except TooLarge as error:
+        raise images.BadPhoto(f"larger than {images.MAX_BYTES / 2**20:.0f} MB") from error
     except OSError as error:
         raise images.BadPhoto(f"cannot be read: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
+    except LakeError as error:  # a bucket that does not answer; the page stays
+        raise images.BadPhoto(error.what) from error

@@ -54,7 +54,7 @@ def review(
         photos = snapshot.photos()
         if apply:
             found = _findings_of(snapshot, config, eyes, workspace, report)
-            apply_advice(DecisionLog(workspace.decisions), photos, found)
+            apply_advice(DecisionLog(workspace.decisions, workspace.sync_decisions), photos, found)
         log_sha256 = workspace.decisions_sha256()
         standing = standing_decisions(workspace.decisions, photos)
         decisions = standing.decisions

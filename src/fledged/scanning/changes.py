@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
+from fledged import places
 from fledged.errors import LakeError, ProductError, naming
 from fledged.products import Snapshot
 from fledged.scanning.walk import walk
@@ -42,8 +42,10 @@ def since(snapshot: Snapshot) -> Since:
     """
     before = {path: (n, at) for path, n, at in snapshot.photos(["path", "n_bytes", "mtime_ns"]).iter_rows()}
     try:
-        found = walk(Path(snapshot.lake)).found
+        found = walk(snapshot.lake).found
     except LakeError:
+        if places.is_remote(snapshot.lake):
+            raise  # a bucket that does not answer is no empty one
         return Since(0, 0, len(before))
     added = changed = 0
     for file in found:
@@ -60,15 +62,15 @@ def warn_of_changes(snapshot: Snapshot) -> None:
         _LOG.warning("Since snapshot %s: %s; fledged scan %s sees them", snapshot.id, seen, snapshot.lake)
 
 
-def newest(workspace: Workspace, lake: Path) -> Snapshot | None:
+def newest(workspace: Workspace, lake: str) -> Snapshot | None:
     """The last snapshot that was taken of this lake and can still be read."""
     records = []
     last = workspace.newest(Snapshot)  # also where the clock has jumped back since
-    for path in workspace.root.glob("snapshots/*/snapshot.json"):
+    for path in workspace.records(Snapshot):
         try:
             with naming(path):
                 record = json.loads(path.read_bytes())
-            if (record["lake"], record["version"]) == (str(lake), Snapshot.format_version):
+            if (record["lake"], record["version"]) == (lake, Snapshot.format_version):
                 # Records tell seconds; the file's time decides between scans within one.
                 when = (str(record["created_at"]), path.stat().st_mtime_ns)
                 records.append((path.parent == last, *when, path.parent))

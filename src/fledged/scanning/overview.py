@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 from markupsafe import Markup
 
+from fledged import places
 from fledged.pages import words
 from fledged.pages.axes import Axis, axis, log_axis
 from fledged.pages.template import environment
@@ -64,7 +65,7 @@ def write_overview(
     readable = tables.photos.filter(pl.col("error").is_null())
     parts = _parts(readable, record)
     chosen = choose(readable, [part.label for part in parts if part.label is not None], clusterings)
-    shown = thumbnails(chosen, Path(record.lake), report)
+    shown = thumbnails(chosen, record.lake, report)
     write_bytes(path, _render(record, tables, clusterings, parts, chosen, shown).encode())
 
 
@@ -84,7 +85,7 @@ def _render(
     with_gps = photos.filter(pl.col("has_gps").fill_null(False))["path"].to_list()
     return pages.get_template("overview.html.jinja").render(
         record=record,
-        name_of_lake=Path(record.lake).name or record.lake,
+        name_of_lake=places.name_of(record.lake),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         whole=whole,

@@ -7,15 +7,15 @@ their median ("pHash", C. Zauner, Implementation and Benchmarking of Perceptual 
 from __future__ import annotations
 
 import hashlib
-import stat
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from fledged import images
+from fledged.places import Changed, TooLarge
+from fledged.reading import File, NotRegular, read
 
 VERSION = 4  # raise when any figure changes, so that old rows are probed again
 
@@ -53,18 +53,18 @@ class Probe:
     error: str | None = None
 
 
-def probe(path: str, max_pixels: int, max_bytes: int) -> Probe:
+def probe(file: File, max_pixels: int, max_bytes: int) -> Probe:
     """Everything about one file; never raises for what the file holds."""
-    file = Path(path)
     try:
-        status = file.stat()
-        if not stat.S_ISREG(status.st_mode):
-            return Probe(error="no longer a regular file")  # reading a pipe would wait for ever
-        if (n_bytes := status.st_size) > max_bytes:
-            return Probe(error=f"{n_bytes / 2**20:.0f} MB, over the limit of {max_bytes / 2**20:.0f} MB")
-        data = file.read_bytes()
+        data = read(file, max_bytes)
     except FileNotFoundError:
         return Probe(error="vanished while it was scanned")
+    except NotRegular:
+        return Probe(error="no longer a regular file")
+    except Changed:
+        return Probe(error="changed while it was scanned")
+    except TooLarge as error:
+        return Probe(error=f"{error.n_bytes / 2**20:.0f} MB, over the limit of {max_bytes / 2**20:.0f} MB")
     except OSError as error:
         return Probe(error=f"cannot be read: {error.strerror}")
     sha256 = hashlib.sha256(data).hexdigest()

@@ -6,14 +6,14 @@ The choice is by the order of sha256: as good as drawn by lot, the same each tim
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
-from fledged import engine
+from fledged import engine, places
 from fledged.images import BadPhoto
 from fledged.pages.thumbnails import Thumbnail, shrunk
 from fledged.progress import Report
+from fledged.reading import Spot, read, spots
 from fledged.scanning.clusters import Clustering
 
 # Bounds of the page: each shared by all classes, and at least two photos a class.
@@ -62,27 +62,27 @@ def choose(readable: pl.DataFrame, labels: list[str], clusterings: tuple[Cluster
     )
 
 
-def thumbnails(chosen: Chosen, lake: Path, report: Report) -> dict[str, Thumbnail]:
+def thumbnails(chosen: Chosen, lake: str, report: Report) -> dict[str, Thumbnail]:
     """By path; a photo that meanwhile vanished has none."""
     paths = {path for paths in (*chosen.grid.values(), *chosen.clusters.values(), chosen.pointed) for path in paths}
     ordered = sorted(paths)
     made = engine.map_photos(
         _thumbnail,
-        [str(lake / path) for path in ordered],
+        spots([places.join(lake, path) for path in ordered]),
         on_crash=_none,
-        workers=0,
+        workers=places.n_workers(lake, 0),
         step="Drawing the overview",
         report=report,
     )
     return {path: thumbnail for path, thumbnail in zip(ordered, made, strict=True) if thumbnail is not None}
 
 
-def _thumbnail(path: str) -> Thumbnail | None:
+def _thumbnail(file: Spot) -> Thumbnail | None:
     try:
-        return shrunk(Path(path).read_bytes(), _THUMBNAIL_PX, _JPEG_QUALITY)
+        return shrunk(read(file), _THUMBNAIL_PX, _JPEG_QUALITY)
     except (OSError, BadPhoto):
         return None
 
 
-def _none(path: str) -> None:
+def _none(file: Spot) -> None:
     """No thumbnail."""

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import polars as pl
 
-from fledged import engine, progress
+from fledged import engine, places, progress
 from fledged.config import resolve
 from fledged.errors import LakeError
 from fledged.products import Snapshot
 from fledged.provenance import read_provenance
+from fledged.reading import Spot, spots
 from fledged.scanning import probe as probing
 from fledged.scanning.census import Tables
 from fledged.scanning.changes import counted, difference, newest, no_changes
@@ -25,6 +26,7 @@ from fledged.scanning.walk import Found, Listing, walk
 from fledged.settings.lake import ScanConfig
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
 
+_UNSETTLED_NS = 3 * 10**9  # clocks of buckets and of this machine differ by some seconds at most
 _LOG = logging.getLogger(__name__)
 
 _PROBE_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -73,7 +75,7 @@ def scan(
     """
     config = resolve(ScanConfig, settings)
     workspace = Workspace(work)
-    root = Path(lake).expanduser().resolve()
+    root = places.resolved(lake)
     report = report or progress.default()
     start_s = time.monotonic()
     listing = walk(root)
@@ -103,7 +105,7 @@ def scan(
             id=snapshot_id,
             version=Snapshot.format_version,
             created_at=now(),
-            lake=str(root),
+            lake=root,
             n_photos=photos.height,
             n_unreadable=photos.height - photos["error"].null_count(),
             n_skipped=skipped.height,
@@ -115,10 +117,10 @@ def scan(
         return workspace.save(record.model_copy(update={"seconds": time.monotonic() - start_s}))
 
 
-def _id(root: Path, config: ScanConfig, photos: pl.DataFrame, labels: list[str]) -> str:
+def _id(root: str, config: ScanConfig, photos: pl.DataFrame, labels: list[str]) -> str:
     """Made of what the lake holds and of the settings that take part in the product; history and times do not."""
     limits = (config.max_megapixels, config.max_megabytes, config.size_clusters, config.shape_clusters)
-    return product_id(Snapshot, str(root), probing.VERSION, *limits, _content(photos), labels)
+    return product_id(Snapshot, root, probing.VERSION, *limits, _content(photos), labels)
 
 
 def _skipped(listing: Listing) -> pl.DataFrame:
@@ -152,26 +154,34 @@ def _write(record: Snapshot, tables: Tables, workspace: Workspace, config: ScanC
 
 
 def _probe_all(
-    root: Path, found: list[Found], workspace: Workspace, config: ScanConfig, report: progress.Report
+    root: str, found: list[Found], workspace: Workspace, config: ScanConfig, report: progress.Report
 ) -> pl.DataFrame:
     """A row a file: as remembered where path, size and time are the same, else probed now."""
+    start_ns = time.time_ns()
     listed = pl.DataFrame([asdict(file) for file in found], schema=_FOUND_TYPES)
     max_pixels, max_bytes = int(config.max_megapixels * 1e6), int(config.max_megabytes * 2**20)
     key = f"{root}\n{probing.VERSION}\n{max_pixels}\n{max_bytes}"
     memory = workspace.cache(f"probes/{hashlib.sha256(key.encode()).hexdigest()[:16]}.parquet")
     same = ["path", "n_bytes", "mtime_ns"]
+    workspace.fetch(memory)
     remembered = _remembered(memory)
     new = listed.join(remembered, on=same, how="anti")
     probes = list(
         engine.map_photos(
             functools.partial(probing.probe, max_pixels=max_pixels, max_bytes=max_bytes),
-            [str(root / path) for path in new["path"]],
+            spots([places.join(root, path) for path in new["path"]], new["n_bytes"].to_list()),
             on_crash=_crashed,
-            workers=config.workers,
+            workers=places.n_workers(root, config.workers),
             step="Scanning photos",
             report=report,
         )
     )
+    if places.is_remote(root) and probes and all((p.error or "").startswith("cannot be read") for p in probes):
+        raise LakeError(
+            f"None of these photos can be read: {(probes[0].error or '').partition(': ')[2]}",
+            where=root,
+            remedy="The credentials need s3:GetObject as well as s3:ListBucket.",
+        )
     columns = {
         field.name: pl.Series(field.name, [getattr(p, field.name) for p in probes], _PROBE_TYPES[field.name])
         for field in fields(probing.Probe)
@@ -179,9 +189,23 @@ def _probe_all(
     probed = new.select(same).with_columns(**columns)
     known = pl.concat([remembered, probed])
     if not new.is_empty():
-        lasting = ~pl.any_horizontal(*(pl.col("error").fill_null("").str.starts_with(w) for w in probing.PASSING))
-        write_table(memory, known.join(listed.select(same), on=same, how="semi").filter(lasting))
+        write_table(memory, _to_remember(known.join(listed.select(same), on=same, how="semi"), root, start_ns))
+        workspace.share(memory)
     return listed.join(known, on=same, how="left", maintain_order="left")
+
+
+def _to_remember(known: pl.DataFrame, root: str, start_ns: int) -> pl.DataFrame:
+    """Without what may be another file the next time that looks the same, and what could not be read just now.
+
+    Buckets tell seconds: an object that was written just now could be written again within the same one. And what could
+    not be read from a bucket, for want of a permission or since it changed meanwhile, may be readable soon.
+    """
+    if not places.is_remote(root):
+        return known.filter(
+            ~pl.any_horizontal(*(pl.col("error").fill_null("").str.starts_with(w) for w in probing.PASSING))
+        )
+    settled = pl.col("mtime_ns") < start_ns - _UNSETTLED_NS
+    return known.filter(settled & (pl.col("sha256").is_not_null() | pl.col("error").str.contains("over the limit")))
 
 
 def _remembered(memory: Path) -> pl.DataFrame:
@@ -192,7 +216,7 @@ def _remembered(memory: Path) -> pl.DataFrame:
         return pl.DataFrame(schema=types)  # a memory that cannot be read costs time, not correctness
 
 
-def _crashed(path: str) -> probing.Probe:
+def _crashed(file: Spot) -> probing.Probe:
     return probing.Probe(error="its decoder crashed")
 
 

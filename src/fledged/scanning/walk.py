@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fledged import provenance
+from fledged import listing, places, provenance
 from fledged.errors import LakeError
 from fledged.products import SPLIT_FOLDERS, Split
 
@@ -16,6 +16,7 @@ _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 _NETPBM = (".ppm", ".pgm", ".pbm", ".pnm")
 _HEIF = (".heic", ".heif", ".hif", ".avif")
 PHOTO_EXTENSIONS = {*_JPEG, *_NETPBM, *_HEIF, ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"}
+_Times = tuple[int, int]  # bytes; nanoseconds
 _DEEPEST = 200  # folders; far more than people make, and Python's own limit is not far above
 # First bytes of the formats in `images.FORMATS`, to recognise a photo with a strange extension.
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"BM", b"P5", b"P6", b"P4", b"II*\0", b"MM\0*")
@@ -49,19 +50,22 @@ class Listing:
     labels: list[str]  # also those of folders without photos
 
 
-def walk(lake: Path) -> Listing:
-    """All files of the lake.
+def walk(lake: str | Path) -> Listing:
+    """All files of the lake, a resolved place.
 
     The folder right under the lake is the label, whatever lies deeper; where all of those folders are called train,
-    val (or valid) and test, the label is one level below.
+    val (or valid) and test, the label is one level below. Raises LakeError where it cannot be listed.
     """
-    if not lake.is_dir():
+    lake = str(lake)
+    is_remote = places.is_remote(lake)
+    if not is_remote and not Path(lake).is_dir():
         raise LakeError("There is no such folder", where=lake, remedy="Give the folder that holds one folder a class.")
-    tops = _folders(lake)
+    folders_of = listing.folders if is_remote else _folders
+    tops = folders_of(lake)
     is_split = bool(tops) and all(name.lower() in SPLIT_FOLDERS for name in tops)
     found: list[Found] = []
     skipped: list[Skipped] = []
-    for path, entry in _entries(lake, "", set()):
+    for path, entry in _remote_entries(lake) if is_remote else _entries(Path(lake), "", set()):
         if path in (provenance.FILE_NAME, provenance.STATE_FOLDER):
             continue  # about photos, not one
         if isinstance(entry, str):
@@ -69,7 +73,7 @@ def walk(lake: Path) -> Listing:
         else:
             result = _judge(lake, path, entry, is_split)
             (found if isinstance(result, Found) else skipped).append(result)  # type: ignore[arg-type]
-    folders = [child for top in tops for child in _folders(lake / top)] if is_split else tops
+    folders = [child for top in tops for child in folders_of(places.join(lake, top))] if is_split else tops
     return Listing(
         sorted(found, key=lambda f: f.path),
         sorted(skipped, key=lambda s: s.path),
@@ -77,7 +81,7 @@ def walk(lake: Path) -> Listing:
     )
 
 
-def _folders(folder: Path) -> list[str]:
+def _folders(folder: str) -> list[str]:
     try:
         return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
     except OSError:
@@ -92,8 +96,13 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _entries(folder: Path, prefix: str, above: set[tuple[int, int]]) -> Iterator[tuple[str, os.stat_result | str]]:
-    """(relative path, its stat or the reason to skip it), depth first; folders that loop back are not entered twice."""
+def _remote_entries(lake: str) -> Iterator[tuple[str, _Times | str]]:
+    for file in listing.files(lake):
+        yield file.path, file.reason or (file.n_bytes, file.mtime_ns)
+
+
+def _entries(folder: Path, prefix: str, above: set[tuple[int, int]]) -> Iterator[tuple[str, _Times | str]]:
+    """(relative path, size and time or the reason to skip it), depth first; no folder is entered twice."""
     try:
         status = folder.stat()
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -119,29 +128,28 @@ def _entries(folder: Path, prefix: str, above: set[tuple[int, int]]) -> Iterator
             if entry.is_dir():
                 yield from _entries(folder / entry.name, f"{path}/", above | {identity})
             else:
-                yield path, entry.stat()
+                seen = entry.stat()
+                is_regular = stat.S_ISREG(seen.st_mode)
+                yield path, (seen.st_size, seen.st_mtime_ns) if is_regular else "not a regular file"
         except OSError as error:
             yield path, f"cannot be read: {error.strerror}"
 
 
-def _judge(lake: Path, path: str, status: os.stat_result, is_split: bool) -> Found | Skipped:
-    if not stat.S_ISREG(status.st_mode):
-        return Skipped(path, "not a regular file")
+def _judge(lake: str, path: str, times: _Times, is_split: bool) -> Found | Skipped:
     *folders, name = path.split("/")  # pathlib would take as long as the rest of the walk
     suffix = os.path.splitext(name)[1].lower().rstrip(".")  # noqa: PTH122
-    if suffix not in PHOTO_EXTENSIONS and not _has_photo_magic(lake / path):
+    if suffix not in PHOTO_EXTENSIONS and not _has_photo_magic(places.join(lake, path)):
         return Skipped(path, f"not a photo ({suffix or 'no extension'})")
     lake_split = SPLIT_FOLDERS[folders[0].lower()] if is_split and folders else None
     labels = folders[1:] if is_split else folders
     if not labels:
         return Skipped(path, "not in a class folder")
-    return Found(path, labels[0], lake_split, status.st_size, status.st_mtime_ns)
+    return Found(path, labels[0], lake_split, *times)
 
 
-def _has_photo_magic(path: Path) -> bool:
+def _has_photo_magic(place: str) -> bool:
     try:
-        with path.open("rb") as file:
-            head = file.read(12)
+        head = places.head(place, 12)
     except OSError:
         return False
     if head.startswith(b"RIFF"):

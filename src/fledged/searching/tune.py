@@ -103,6 +103,7 @@ def tune(
         best = overlaid(asked, nested(done.best.settings))
         head = f"# The best of {len(done.trials)} trials. With this file: fledged train {done.dataset_id}\n\n"
         write_bytes(folder / "fledged.toml", (head + tomli_w.dumps({"train": best})).encode())
+        workspace.share(folder)
         return done
 
 

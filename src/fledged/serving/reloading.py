@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Literal
 
 from fledged.errors import FledgedError
+from fledged.places import looks_remote
 from fledged.predicting.predictor import MODEL, Predictor
 from fledged.products import Bundle
 from fledged.serving.metrics import Metrics
 from fledged.serving.observing import Tell
 from fledged.serving.switch import Switch
-from fledged.workspace import Workspace
+from fledged.workspace import Workspace, stamp_of
 
 _LOOK_EVERY_S = 1.0
 Order = Literal["reload", "go back", "stop"]
@@ -107,9 +108,18 @@ def reloading(reloader: Reloader, mark: Callable[[], object] | None) -> Iterator
 def marker(bundle: Bundle | str | os.PathLike[str] | None, work: str | os.PathLike[str]) -> Callable[[], object]:
     """A function whose result changes with what `load(bundle, work=work)` would open: a pointer, a link or files."""
 
+    last: list[object] = [None]
+
     def mark() -> object:
+        with contextlib.suppress(FledgedError):  # a bucket that does not answer for a while is no new bundle
+            last[0] = seen()
+        return last[0]
+
+    def seen() -> object:
         if bundle is None:
             folder = Workspace(work).newest(Bundle)
+        elif not isinstance(bundle, Bundle) and looks_remote(bundle):
+            return stamp_of(Bundle, bundle)
         else:
             folder = Path(bundle.folder if isinstance(bundle, Bundle) else bundle)
         if folder is None:

@@ -22,6 +22,7 @@ from fledged.measuring.figures import Figures
 from fledged.measuring.subject import Subject
 from fledged.pages import words
 from fledged.pages.template import environment
+from fledged.places import name_of
 from fledged.products import Dataset
 from fledged.showing import drawings
 from fledged.showing.album import Address
@@ -92,7 +93,7 @@ def render(story: Story) -> str:
             },
             reliability=diagram(figures.calibration),
             curves=drawings.curves(run.history(), run.best_epoch) if run else [],
-            lake=Path(story.dataset.lake).name if story.dataset else "",
+            lake=name_of(story.dataset.lake) if story.dataset else "",
         )
     )
 

@@ -1,0 +1,306 @@
+"""A working folder in a bucket, and the copy of it in which this machine works.
+
+    s3://BUCKET/WORK/runs/<id>/…    the same layout as on a disk: `aws s3 sync` makes a working folder of it
+    <cache>/<hash of the address>/  the copy: all products in use, and what is not shared (checkpoints, most of cache/)
+
+Products are pulled whole when they are asked for, and pushed when they are saved: their files first, the record last
+and under a condition. The id says what a product was made of, so of two machines that save the same one at a time, the
+first record stands, and the other takes it over. Files that people or splits grow (decisions.jsonl, splits/) are merged
+line by line, latest.json kind by kind, and they are written only over what was read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+
+from filelock import FileLock
+
+from fledged.buckets import Bucket, Conflict, Held
+from fledged.config import resolve
+from fledged.errors import FledgedError, ProductError, WorkspaceError
+from fledged.settings.remote import RemoteConfig
+
+_TRIES = 20
+_MARK = ".shared"  # in the copy of a product: the bucket has all of it
+_KEEP_S = 3600.0  # a product that was used so lately may be in use by another process
+_LOCK_TIMEOUT_S = 60.0
+_PLAIN = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
+
+
+class Mirror:
+    """The copy of a working folder. `names` and `folder`s are relative to the working folder, with /."""
+
+    def __init__(self, url: str, error: type[FledgedError] = WorkspaceError) -> None:
+        if not url.startswith("s3://"):
+            raise error(
+                "Only a bucket of S3 can hold this: others are not written under conditions here",
+                where=url,
+                remedy="Take s3://BUCKET/FOLDER, or a folder of this machine.",
+            )
+        self.url = url
+        self.bucket = Bucket(url, error)
+        self.root = cache_folder() / hashlib.sha256(url.encode()).hexdigest()[:16]
+
+    # Products
+
+    def ids(self, folder: str) -> list[str]:
+        """The products that may be there: their folders."""
+        names = (name.removesuffix("/") for name in self.bucket.names(folder) if name.endswith("/"))
+        return [name for name in names if _PLAIN.fullmatch(name)]
+
+    def pull(self, folder: str, record: str, *, check: bool = False) -> bool:
+        """Make the copy of a product what the bucket holds; False if it holds none.
+
+        Files are verified as they come; with `check`, those that are here already too. Raises ProductError where they
+        are not what the record says, after several looks.
+        """
+        name = f"{folder}/{record}"
+        for _ in range(3):
+            held = self.bucket.get(name)
+            if held is None:
+                return False
+            files = _files_of(held.data, f"{self.url}/{name}")
+            is_same = not check and _bytes_of(self.root / name) == held.data and (self.root / folder / _MARK).exists()
+            if is_same or self._pull_files(folder, files):
+                if _bytes_of(self.root / name) != held.data:
+                    _write(self.root / name, held.data)
+                self._shared(folder)
+                return True
+            # It is being saved again this very moment, perhaps: look once more.
+        raise ProductError(
+            "Files of this product are not what was written (sha256 differs), or are missing",
+            where=f"{self.url}/{folder}",
+            remedy="Restore them from a copy, or delete this folder of the bucket and make the product again.",
+        )
+
+    def _pull_files(self, folder: str, files: Mapping[str, str]) -> bool:
+        for file, sha256 in files.items():
+            path = self.root / folder / file
+            if path.is_file() and _sha256(path) == sha256:
+                continue
+            if self.bucket.download(f"{folder}/{file}", path) != sha256:
+                path.unlink(missing_ok=True)
+                return False
+        return True
+
+    def push(self, folder: str, record: str, before: bytes | None) -> bool:
+        """Put a product that was saved here into the bucket; False if another stands there, which is pulled then.
+
+        `before` is the record that it replaces here. After each try the files are looked at again, since somebody else
+        may have written to the same names in between: only one record can have been first, and who wrote it mends them.
+        """
+        name = f"{folder}/{record}"
+        ours = (self.root / name).read_bytes()
+        files = _files_of(ours, name)
+        for _ in range(_TRIES):
+            held = self.bucket.get(name)
+            if held is not None and held.data not in (ours, before):
+                theirs = _files_of(held.data, f"{self.url}/{name}")
+                if self._is_whole(folder, theirs):
+                    self.pull(folder, record)
+                    return False
+                # Our files have come between theirs, and they may be gone: ours make it whole again.
+            try:
+                for file, sha256 in files.items():
+                    self._push_file(f"{folder}/{file}", self.root / folder / file, sha256)
+                if held is None or held.data != ours:
+                    digest = hashlib.sha256(ours).hexdigest()
+                    self.bucket.put(name, ours, digest, held.etag if held else None)
+            except Conflict:
+                continue
+            if self._is_whole(folder, files):
+                self._shared(folder)
+                return True
+        raise self._busy(name)
+
+    def _push_file(self, name: str, path: Path, sha256: str) -> None:
+        seen = self.bucket.seen(name)
+        if seen is None or seen.sha256 != sha256:
+            self.bucket.put(name, path, sha256, seen.etag if seen else None)
+
+    def _is_whole(self, folder: str, files: Mapping[str, str]) -> bool:
+        looks = ((self.bucket.seen(f"{folder}/{file}"), sha256) for file, sha256 in files.items())
+        return all(seen is not None and seen.sha256 == sha256 for seen, sha256 in looks)
+
+    # Files that grow
+
+    def latest(self, kind: str | None = None, product_id: str = "") -> dict[str, str]:
+        """The newest product of each kind; with `kind`, this one becomes it."""
+
+        def with_this(held: Held | None) -> bytes:
+            known = _names_in(held.data if held else b"")
+            return json.dumps(known | ({kind: product_id} if kind else {})).encode()
+
+        if kind is None:
+            held = self.bucket.get("latest.json")
+            return _names_in(held.data if held else b"")
+        return _names_in(self._rewrite("latest.json", with_this))
+
+    def sync_lines(self, name: str) -> None:
+        """Lines that were added here and there since they were last put together, in both places.
+
+        A line that was taken out there stays out, as long as nobody has added it here since.
+        """
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The lock that who appends to the file takes as well: what is added meanwhile must not be written over.
+        with FileLock(path.with_name(f".{path.name}.lock"), timeout=_LOCK_TIMEOUT_S):
+            self._sync_lines(name, path)
+
+    def _sync_lines(self, name: str, path: Path) -> None:
+        local = _bytes_of(path) or b""
+        mark = path.with_name(f".{path.name}{_MARK}")
+        sha256, _, n_bytes = (_bytes_of(mark) or b"").decode().partition(" ")
+        base = local[: int(n_bytes or 0)]
+        added = local[len(base) :] if hashlib.sha256(base).hexdigest() == sha256 else local
+
+        def merged(held: Held | None) -> bytes:
+            there = held.data if held else b""
+            if there and not there.endswith(b"\n"):
+                there += b"\n"
+            known = set(there.splitlines())
+            return there + b"".join(line + b"\n" for line in added.splitlines() if line and line not in known)
+
+        data = self._rewrite(name, merged)
+        if data != local:
+            _write(path, data)
+        _write(mark, f"{hashlib.sha256(data).hexdigest()} {len(data)}".encode())
+
+    def sync_folder(self, folder: str) -> None:
+        """The same of every file in a folder, here and there."""
+        here = [path.name for path in (self.root / folder).glob("*") if path.is_file() and path.name[0] != "."]
+        there = [name for name in self.bucket.names(folder) if not name.endswith("/")]
+        for name in sorted({*here, *there}):
+            if _PLAIN.fullmatch(name):
+                self.sync_lines(f"{folder}/{name}")
+
+    def _rewrite(self, name: str, change: Callable[[Held | None], bytes]) -> bytes:
+        """What a file holds after `change`, whoever else changes it at the same time."""
+        for _ in range(_TRIES):
+            held = self.bucket.get(name)
+            data = change(held)
+            if data == (held.data if held else b""):
+                return data
+            try:
+                self.bucket.put(name, data, hashlib.sha256(data).hexdigest(), held.etag if held else None)
+            except Conflict:
+                continue
+            return data
+        raise self._busy(name)
+
+    # Files beside products
+
+    def push_folder(self, folder: str) -> None:
+        """Put every file of a folder that is no product into the bucket, over what is there."""
+        for path in sorted((self.root / folder).rglob("*")):
+            if path.is_file() and not path.name.startswith("."):
+                self.push_file(path.relative_to(self.root).as_posix())
+
+    def push_file(self, name: str) -> None:
+        """Put one file there, over what is there; the last one wins."""
+        for _ in range(_TRIES):
+            try:
+                return self._push_file(name, self.root / name, _sha256(self.root / name))
+            except Conflict:
+                continue
+        raise self._busy(name)
+
+    def pull_file(self, name: str) -> None:
+        """Get one file, if it is there and another than here."""
+        seen, path = self.bucket.seen(name), self.root / name
+        if seen is not None and not (path.is_file() and _sha256(path) == seen.sha256):
+            self.bucket.download(name, path)
+
+    # The copy
+
+    def _shared(self, folder: str) -> None:
+        """The bucket has all of this product, which is used just now; others may have to make room for it."""
+        (self.root / folder / _MARK).touch()
+        os.utime(self.root / folder)
+        evict()
+
+    def _busy(self, name: str) -> FledgedError:
+        return WorkspaceError(
+            f"Others have written this at the same time, {_TRIES} times in a row",
+            where=f"{self.url}/{name}",
+            remedy="Run the same command again.",
+        )
+
+
+def cache_folder() -> Path:
+    """Where copies of what lies in buckets are kept on this machine."""
+    chosen = resolve(RemoteConfig, {}).cache
+    base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    return Path(chosen).expanduser().absolute() if chosen else Path(base) / "fledged"
+
+
+def evict() -> list[Path]:
+    """Remove the products that were not used for longest until the cache is within its limit; what was removed.
+
+    Only products of which the bucket is known to have all: those that were pulled or pushed. Those used within the last
+    hour stay, whatever the limit.
+    """
+    base = cache_folder()
+    found = []
+    for mark in [*base.glob(f"*/*/{_MARK}"), *base.glob(f"*/*/*/{_MARK}")]:
+        folder = mark.parent
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        found.append((folder.stat().st_mtime, size, folder))
+    total, removed = sum(size for _, size, _ in found), []
+    for used_s, size, folder in sorted(found):
+        if total <= resolve(RemoteConfig, {}).cache_gb * 1e9 or used_s > time.time() - _KEEP_S:
+            break
+        (folder / _MARK).unlink()  # first: of what is half removed, the bucket is asked for all
+        shutil.rmtree(folder, ignore_errors=True)
+        total -= size
+        removed.append(folder)
+    return removed
+
+
+def _names_in(data: bytes) -> dict[str, str]:
+    try:
+        known = json.loads(data)
+    except ValueError:
+        return {}
+    if not isinstance(known, dict):
+        return {}
+    return {str(kind): name for kind, name in known.items() if isinstance(name, str)}
+
+
+def _files_of(record: bytes, where: str) -> dict[str, str]:
+    """The files that a record names, with their sha256. Raises ProductError where it names what it must not."""
+    try:
+        files = json.loads(record)["files"]
+        named = {str(name): str(sha256) for name, sha256 in files.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ProductError("This record is damaged", where=where, remedy="Make the product again.") from error
+    for name in named:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or not name:
+            raise ProductError("This record names a file outside of its folder", where=where, remedy="Delete it.")
+    return named
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _bytes_of(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name[:80]}.{os.getpid()}.part")
+    part.write_bytes(data)
+    part.replace(path)

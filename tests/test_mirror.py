@@ -1,0 +1,321 @@
+"""Two machines and one bucket: what they save, decide and remove at the same time."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fledged import mirror as mirroring
+from fledged.buckets import Bucket, Conflict
+from fledged.errors import ProductError, WorkspaceError
+from fledged.mirror import Mirror, evict
+from fledged.products import RangeTest, Snapshot
+from fledged.reviewing.decisions import Decision
+from fledged.reviewing.log import DecisionLog
+from fledged.workspace import Workspace, is_product, now, open_place, stamp_of, write_bytes
+from tests.aws import between, buckets
+
+Machine = Callable[[str], Workspace]
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with buckets(tmp_path_factory.mktemp("cache"), "work") as client:
+        yield client
+
+
+_names = itertools.count()
+
+
+@pytest.fixture
+def work(client: Any) -> str:
+    """The address of an empty working folder."""
+    return f"s3://work/w{next(_names)}"
+
+
+@pytest.fixture
+def machine(work: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A workspace of that folder as another machine has it: with a cache of its own."""
+
+    def made(name: str) -> Workspace:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name))
+        return Workspace(work)
+
+    return made
+
+
+def snapshot(name: str = "abc", previous: str | None = None) -> Snapshot:
+    return Snapshot(
+        id=name,
+        version=Snapshot.format_version,
+        created_at=now(),
+        lake="s3://lake",
+        n_photos=1,
+        n_unreadable=0,
+        n_skipped=0,
+        labels={"owl": 1},
+        previous_id=previous,
+        changes_by_kind={},
+    )
+
+
+def save(workspace: Workspace, content: bytes = b"table", name: str = "abc", previous: str | None = None) -> Snapshot:
+    for file in ("photos.parquet", "skipped.parquet"):
+        write_bytes(workspace.folder("snapshot", name) / file, content)
+    return workspace.save(snapshot(name, previous))
+
+
+def test_what_one_machine_saves_another_finds_whole(machine: Machine, work: str) -> None:
+    saved = save(first := machine("a"))
+    second = machine("b")
+    assert second.root != first.root
+    found = second.find(Snapshot, "abc")
+    assert found is not None
+    assert (found.files, found.labels) == (saved.files, saved.labels)
+    assert (found.folder / "photos.parquet").read_bytes() == b"table"
+    third = machine("c")
+    assert third.load(Snapshot).id == third.load(Snapshot, "ab").id == "abc"
+    assert [each.id for each in third.all(Snapshot)] == ["abc"]
+    assert third.newest(Snapshot) == third.folder("snapshot", "abc")
+    with pytest.raises(ProductError, match=rf"There is no range_test yet \({work}\).*fledged find-lr --work {work}"):
+        third.load(RangeTest)
+    with pytest.raises(ProductError, match="does not exist"):
+        third.load(Snapshot, "zzz")
+
+
+def test_a_product_that_is_here_is_not_fetched_again(machine: Machine) -> None:
+    save(machine("a"))
+    second = machine("b")
+    second.find(Snapshot, "abc")
+    with between() as told:
+        second.find(Snapshot, "abc")
+        assert [path.rpartition("/")[2] for _, path in told.seen] == ["snapshot.json", "latest.json"]
+
+
+def test_a_copy_that_is_damaged_comes_again(machine: Machine) -> None:
+    save(first := machine("a"))
+    path = first.folder("snapshot", "abc") / "photos.parquet"
+    path.write_bytes(b"spoilt")
+    assert first.load(Snapshot).id == "abc"
+    assert path.read_bytes() == b"table"
+
+
+def test_a_bucket_that_is_damaged_is_told(machine: Machine, client: Any, work: str) -> None:
+    save(machine("a"))
+    folder = f"{work.removeprefix('s3://work/')}/snapshots/abc"
+    client.put_object(Bucket="work", Key=f"{folder}/photos.parquet", Body=b"spoilt")
+    with pytest.raises(ProductError, match="not what was written"):
+        machine("b").load(Snapshot)
+    client.put_object(Bucket="work", Key=f"{folder}/snapshot.json", Body=b'{"files": {"../../x": "00"}}')
+    with pytest.raises(ProductError, match="outside of its folder"):
+        machine("c").load(Snapshot)
+
+
+def test_of_two_that_save_the_same_the_first_stands(machine: Machine) -> None:
+    first, second = machine("a"), machine("b")
+    save(first, b"first")
+    kept = save(second, b"second")
+    assert (second.folder("snapshot", "abc") / "photos.parquet").read_bytes() == b"first"
+    assert kept.files == first.load(Snapshot).files
+
+
+def test_a_product_that_is_saved_again_replaces_its_own_and_reaches_others(machine: Machine) -> None:
+    first, second = machine("a"), machine("b")
+    save(first, b"first")
+    second.load(Snapshot)
+    save(first, b"other times", previous="older")
+    again = second.find(Snapshot, "abc")
+    assert again is not None
+    assert again.previous_id == "older"
+    assert (second.folder("snapshot", "abc") / "photos.parquet").read_bytes() == b"other times"
+
+
+def test_many_that_save_at_the_same_time_leave_one_whole_product(machine: Machine, work: str) -> None:
+    several = [machine(name) for name in "abcd"]
+    start = threading.Barrier(len(several))
+
+    def saved(number: int) -> Snapshot:
+        start.wait()
+        return save(several[number], b"content %d" % number)
+
+    with ThreadPoolExecutor(len(several)) as pool:
+        records = list(pool.map(saved, range(len(several))))
+    found = machine("reader").load(Snapshot)  # its files were verified
+    assert found.id == "abc"
+    assert all(each.load(Snapshot).files == found.files for each in several)
+    assert len(records) == 4
+
+
+def test_files_that_somebody_else_wrote_in_between_are_mended(machine: Machine, client: Any, work: str) -> None:
+    first = machine("a")
+    key = f"{work.removeprefix('s3://work/')}/snapshots/abc/photos.parquet"
+    plain_put = Bucket.put
+    intrusions = iter([b"a dead attempt", b"a slow one"])
+
+    def intruded(self: Bucket, name: str, *rest: Any) -> str:
+        if name.endswith("snapshot.json") and (body := next(intrusions, None)):
+            client.put_object(Bucket="work", Key=key, Body=body)
+        return plain_put(self, name, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Bucket, "put", intruded)
+        save(first)
+    machine("b").load(Snapshot)
+
+
+def test_what_could_not_be_pushed_is_pushed_when_it_is_found(machine: Machine) -> None:
+    first = machine("a")
+    with between() as told:
+        told.spoil = lambda method, path: 403 if method == "PUT" else None
+        with pytest.raises(WorkspaceError, match="You may not do this"):
+            save(first)
+    assert first.find(Snapshot, "abc") is not None
+    assert machine("b").load(Snapshot).id == "abc"
+
+
+def test_latest_of_two_kinds_at_once(work: str, client: Any) -> None:
+    several = [Mirror(work) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda each: each[1].latest(f"kind{each[0]}", "x"), enumerate(several)))
+    assert several[0].latest() == {f"kind{number}": "x" for number in range(4)}
+
+
+def test_nobody_loses_a_decision(machine: Machine) -> None:
+    several = [machine(name) for name in "abc"]
+    logs = [DecisionLog(each.decisions, each.sync_decisions) for each in several]
+
+    def decide(number: int) -> None:
+        for turn in range(3):
+            logs[number].append([Decision(path=f"owl/{number}-{turn}.jpg", action="drop", reviewer="me")], [None])
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(decide, range(3)))
+    fresh = machine("reader")
+    fresh.sync_decisions()
+    expected = {f"owl/{number}-{turn}.jpg" for number in range(3) for turn in range(3)}
+    assert set(DecisionLog(fresh.decisions).follow()) == expected
+    assert set(logs[0].follow()) >= {f"owl/0-{turn}.jpg" for turn in range(3)}
+
+
+def test_lines_that_were_taken_out_there_stay_out(machine: Machine, client: Any, work: str) -> None:
+    workspace, key = machine("a"), f"{work.removeprefix('s3://work/')}/splits/seed42.csv"
+    write_bytes(workspace.splits("seed42"), b"sha256,part\n00,train\n01,val\n")
+    with workspace.lock():
+        pass
+    client.put_object(Bucket="work", Key=key, Body=b"sha256,part\n00,train\n")
+    with workspace.lock():
+        assert workspace.splits("seed42").read_bytes() == b"sha256,part\n00,train\n"
+        with workspace.splits("seed42").open("ab") as file:
+            file.write(b"02,test\n")
+    assert client.get_object(Bucket="work", Key=key)["Body"].read() == b"sha256,part\n00,train\n02,test\n"
+    client.delete_object(Bucket="work", Key=key)
+    with workspace.lock():
+        assert workspace.splits("seed42").read_bytes() == b""
+
+
+def test_a_write_under_a_condition_is_refused_when_it_does_not_hold(work: str, client: Any) -> None:
+    bucket, digest = Bucket(work), "0" * 64
+    with between():
+        etag = bucket.put("x", b"1", digest, None)
+        with pytest.raises(Conflict):
+            bucket.put("x", b"2", digest, None)
+        bucket.put("x", b"3", digest, etag)
+        with pytest.raises(Conflict):
+            bucket.put("x", b"4", digest, etag)
+        with pytest.raises(Conflict):
+            bucket.put("nothing", b"4", digest, etag)
+    held = bucket.get("x")
+    assert held is not None
+    assert held.data == b"3"
+
+
+def test_what_was_not_used_for_longest_makes_room(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = machine("a")
+    for name in ("old", "newer", "newest", "inuse"):
+        save(workspace, b"x" * 1000, name)
+        os.utime(
+            workspace.folder("snapshot", name),
+            (0, time.time() - {"old": 9e4, "newer": 9e3, "newest": 8e3}.get(name, 0)),
+        )
+    write_bytes(workspace.folder("snapshot", "unpushed") / "photos.parquet", b"x" * 10_000)
+    Path("fledged.toml").write_text("[remote]\ncache_gb = 6e-6\n")
+    try:
+        removed = [folder.name for folder in evict()]
+        assert removed == ["old", "newer"]
+        assert (workspace.folder("snapshot", "unpushed") / "photos.parquet").exists()
+        assert workspace.load(Snapshot, "old").id == "old"  # it comes again
+    finally:
+        Path("fledged.toml").unlink()
+
+
+def test_other_services_and_bad_addresses_are_refused_in_one_line(client: Any) -> None:
+    with pytest.raises(WorkspaceError, match="Only a bucket of S3"):
+        Workspace("gs://box/work")
+    with pytest.raises(WorkspaceError, match="folder of photos"):
+        Workspace("https://example.org/work")
+    with pytest.raises(WorkspaceError, match="There is no such bucket"):
+        Workspace("s3://nosuch/work").load(Snapshot)
+
+
+def test_without_credentials(client: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    with pytest.raises(WorkspaceError, match="There are no credentials"):
+        Workspace("s3://work/w").load(Snapshot)
+
+
+def test_a_product_by_its_address(machine: Machine, work: str, tmp_path: Path) -> None:
+    saved = save(machine("a"))
+    address = f"{work}/snapshots/abc"
+    machine("b")
+    assert is_product(Snapshot, address)
+    assert open_place(Snapshot, address).files == saved.files
+    assert open_place(Snapshot, Path(address)).files == saved.files
+    before = stamp_of(Snapshot, address)
+    assert before
+    save(machine("a"), b"other", previous="older")
+    assert stamp_of(Snapshot, address) != before
+    assert not is_product(Snapshot, work)
+    with pytest.raises(ProductError, match="There is no snapshot at this address"):
+        open_place(Snapshot, work)
+    with pytest.raises(ProductError, match="There is no snapshot here"):
+        open_place(Snapshot, f"file://{tmp_path}")
+
+
+def test_the_folder_of_a_bucket_is_laid_out_as_on_a_disk(machine: Machine, client: Any, work: str) -> None:
+    workspace = machine("a")
+    save(workspace)
+    write_bytes(workspace.root / "tests" / "x" / "grid.png", b"1")
+    workspace.share(workspace.root / "tests" / "x")
+    listed = client.list_objects_v2(Bucket="work", Prefix=f"{work.removeprefix('s3://work/')}/")["Contents"]
+    prefix = work.removeprefix("s3://work/")
+    assert [each["Key"].removeprefix(f"{prefix}/") for each in listed] == [
+        "latest.json",
+        "snapshots/abc/photos.parquet",
+        "snapshots/abc/skipped.parquet",
+        "snapshots/abc/snapshot.json",
+        "tests/x/grid.png",
+    ]
+    assert json.loads(client.get_object(Bucket="work", Key=f"{prefix}/latest.json")["Body"].read()) == {
+        "snapshot": "abc"
+    }
+
+
+def test_the_cache_is_where_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert mirroring.cache_folder() == tmp_path / "fledged"
+    Path("fledged.toml").write_text(f'[remote]\ncache = "{tmp_path}/here"\n')
+    try:
+        assert mirroring.cache_folder() == tmp_path / "here"
+    finally:
+        Path("fledged.toml").unlink()
