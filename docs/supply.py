@@ -49,12 +49,12 @@ def needed(root: str = "fledged") -> list[Package]:
 
 def licence_of(told: metadata.PackageMetadata) -> str:
     """The licence's name: the SPDX expression, or the classifiers, or the first line of the text."""
-    if expression := told.get("License-Expression"):
-        return str(expression)
+    if "License-Expression" in told:
+        return told["License-Expression"]
     classified = [line.rpartition("::")[2].strip() for line in told.get_all("Classifier") or () if "License ::" in line]
     if classified:
         return " and ".join(classified)
-    text = str(told.get("License") or "").strip()
+    text = told["License"].strip() if "License" in told else ""
     return text.splitlines()[0][:80] if text else "not said"
 
 

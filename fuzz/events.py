@@ -21,7 +21,7 @@ os.environ["FLEDGED_BUNDLE"] = str(make_tiny_bundle(Path(_FOLDER.name)).folder)
 with atheris.instrument_imports(include=["fledged.serving", "mangum"]):
     _function = importlib.import_module("fledged.serving.function")
 
-_VALUES = (None, 0, -1, 1.5, True, "", "\0", "é" * 9, [], ["a"], {}, {"a": None}, "=", "====", "%%%")
+_VALUES: tuple[Any, ...] = (None, 0, -1, 1.5, True, "", "\0", "é" * 9, [], ["a"], {}, {"a": None}, "=", "====", "%%%")
 
 
 def one_input(data: bytes) -> None:

@@ -19,6 +19,7 @@ from demo.drawing import draw_photo
 from fledged.products import Snapshot
 from fledged.progress import silent
 from fledged.scanning import scan as door
+from fledged.scanning import walk as walking
 from fledged.scanning.scan import scan
 from fledged.workspace import Workspace, now, sha256_of_file
 
@@ -51,7 +52,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 def test_a_lake_that_changes_while_it_is_scanned(
     lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    walk = door.walk
+    walk = walking.walk
 
     def walk_then_change(root: Path) -> Any:
         listing = walk(root)
