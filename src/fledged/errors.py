@@ -25,6 +25,8 @@ from collections.abc import Mapping
 class FledgedError(Exception):
     """One line: what is wrong, where, and how to mend it."""
 
+    is_told = False  # by another process, which this one trains with: the words are that one's to print
+
     def __init__(self, what: str, *, where: object = None, remedy: str = "") -> None:
         self.what = what
         self.where = None if where is None else str(where)

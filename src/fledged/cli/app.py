@@ -10,6 +10,7 @@ import typer
 import fledged
 from fledged import DEFAULT_WORK as DEFAULT
 from fledged.errors import ConfigError
+from fledged.progress import is_first_process
 
 if TYPE_CHECKING:
     from fledged.products import Product
@@ -91,7 +92,9 @@ def settings_of_two(
 
 
 def tell(product: Product, work: Path, as_json: bool) -> None:
-    """Print what was made: its record, or a few lines with the next step."""
+    """Print what was made: its record, or a few lines with the next step; of several processes one prints."""
+    if not is_first_process():
+        return
     if as_json:
         print(product.model_dump_json(indent=2))
         return

@@ -65,6 +65,11 @@ class LossConfig(Record):
     mixup: float = Field(0.0, ge=0, le=10, description="Alpha of mixup: photos are blended in pairs; 0 is none.")
     cutmix: float = Field(0.0, ge=0, le=10, description="Alpha of CutMix: parts of photos change places; 0 is none.")
 
+    @property
+    def mixes(self) -> bool:
+        """Whether photos of a batch are mixed with each other."""
+        return bool(self.mixup or self.cutmix)
+
 
 class BatchNormConfig(Record):
     """What BatchNorm does in layers that are trained; in frozen ones it is frozen."""

@@ -57,7 +57,7 @@ def save(job: Job, model: Classifier, backbone: Backbone, so_far: Progress, inte
         val_accuracy=best.val_accuracy,
         val_loss=best.val_loss,
         interrupted=interrupted,
-        environment=environment(),
+        environment=environment(job.group),
         calibration=known.calibration,
         unknown=known.unknown,
     )
