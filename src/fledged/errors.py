@@ -41,6 +41,15 @@ class FledgedError(Exception):
         return " ".join(f"{sentence} {self.remedy}".split())
 
 
+def rebuilt(parts: Mapping[str, str | None]) -> FledgedError:
+    """An error of another process, from its `kind` (a name in here), `what`, `where` and `remedy`; it is told there."""
+    kind = globals().get(str(parts["kind"]))
+    error = FledgedError.__new__(kind if isinstance(kind, type) and issubclass(kind, FledgedError) else TrainingError)
+    # Some kinds are made of other words than these.
+    FledgedError.__init__(error, str(parts["what"]), where=parts["where"], remedy=str(parts["remedy"]))
+    return error
+
+
 class LakeError(FledgedError):
     """The folder of photos cannot be used as it is."""
 

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,8 +20,7 @@ from datetime import timedelta
 import torch
 from torch import distributed
 
-from fledged import errors
-from fledged.errors import FledgedError, TrainingError
+from fledged.errors import FledgedError, TrainingError, rebuilt
 from fledged.training.stopping import Terminated
 from fledged.workspace import AnyProduct, Workspace
 
@@ -32,6 +32,10 @@ TIMEOUT = timedelta(hours=1)
 
 _LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _LOST = ("closed by peer", "reset by peer", "broken pipe", "timed out", "timeout", "connection refused", "gloo", "nccl")
+
+
+class LostProcess(TrainingError):
+    """A process of the group is gone: what it and the others did since the last whole epoch is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,10 @@ def joined() -> Iterator[Group]:
     try:
         if not group.is_first:
             _LOG.setLevel(logging.ERROR)
-        yield group
+        with warnings.catch_warnings():
+            # Of 1 × 1 convolutions in channels_last, whose strides may be written in two ways: it costs a copy.
+            warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+            yield group
     finally:
         _LOG.setLevel(level)
         distributed.destroy_process_group()
@@ -135,8 +142,8 @@ def losses_told(group: Group) -> Iterator[None]:
         raise _stopped(f"Another of the {group.size} processes of this training is gone") from error
 
 
-def _stopped(what: str) -> TrainingError:
-    return TrainingError(
+def _stopped(what: str) -> LostProcess:
+    return LostProcess(
         what, remedy="Whole epochs are kept: run the same command with --resume, on as many processes or fewer."
     )
 
@@ -166,8 +173,6 @@ def _heard(text: bytes) -> str:
     answer = json.loads(text)
     if "told" in answer:
         return str(answer["told"])
-    kind = getattr(errors, answer["kind"], TrainingError)
-    error = FledgedError.__new__(kind)  # some kinds take other words than these
-    FledgedError.__init__(error, answer["what"], where=answer["where"], remedy=answer["remedy"])
+    error = rebuilt(answer)
     error.is_told = True
     raise error

@@ -7,35 +7,31 @@ import contextlib
 import functools
 import logging
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from time import monotonic
 
 from fledged import progress
 from fledged.config import resolve
-from fledged.errors import ConfigError, ProductError
+from fledged.errors import ConfigError
 from fledged.metering import Meter
-from fledged.networks.weights import locate
 from fledged.products import Dataset, Run
-from fledged.records import Record
 from fledged.settings.training import TrainConfig
 from fledged.training import checkpoints, run_files, tracking
+from fledged.training.beginning import Asked, begin
 from fledged.training.budget import LAST_SHARE, Clock, seconds_of
 from fledged.training.checkpoints import Checkpoint
 from fledged.training.gradual import run_stages
-from fledged.training.job import Job, job_of, pupil_of, untrained
+from fledged.training.job import Job, pupil_of, untrained
 from fledged.training.loop import Progress, fit
 from fledged.training.probe import SAVE_S
 from fledged.training.processes import Group, joined, losses_told
 from fledged.training.stopping import Terminated, terminable, undisturbed
-from fledged.training.timed import timed_job
 from fledged.workspace import DEFAULT, Workspace
 
 _LOG = logging.getLogger("fledged")
 
 _CHECKPOINT_EVERY_S = 10.0
 _NO_TIME = "Take several processes without it, and say --epochs."
-_RESUME = "To go on for as long: fledged train --resume --time T, and nothing else."
 
 
 def train(
@@ -45,6 +41,7 @@ def train(
     report: progress.Report | None = None,
     resume: bool = False,
     time: str | None = None,
+    engine: Mapping[str, object] | None = None,
     **settings: object,
 ) -> Run:
     """A classifier for the dataset's classes, of the epoch with the lowest validation loss; test is not touched.
@@ -52,114 +49,68 @@ def train(
     Ctrl-C keeps the best epoch so far; so does SIGTERM, which then ends the process with exit code 0. `resume` goes on
     from the last checkpoint; without settings, with those of then. `time`, such as 90s, 10m or 1h30m, is kept to:
     what was not said of blocks, views and epochs is chosen to fit, and an epoch that would be too many is not begun.
-    `settings` are the fields of `config.TrainConfig`.
+    In a process that torchrun, accelerate or Ray started with others, it is trained in all of them together, and each
+    returns the run. With `engine`, {"name": "ray", "address": …}, and `processes.workers`, Ray starts them.
+    `settings` are the fields of `config.TrainConfig`. Raises LostProcess where another process is gone.
     """
-    clock = Clock(seconds_of(time)) if time else None
-    workspace = Workspace(work)
     given = {name: value for name, value in settings.items() if value is not None}
-    asked = resolve(TrainConfig, given)
-    tracking.require(asked.track)
+    asked = Asked(
+        dataset,
+        resolve(TrainConfig, given),
+        Workspace(work),
+        report or progress.default(),
+        resume,
+        is_latest=resume and not given and dataset is None,
+        clock=Clock(seconds_of(time)) if time else None,
+    )
+    tracking.require(asked.config.track)
     with joined() as group:
-        if clock is not None and group.size > 1:
+        if asked.clock is not None and group.size > 1:
             raise ConfigError("What fits into a time is measured on one process", where="--time", remedy=_NO_TIME)
-        if asked.mode == "gradual" and clock is None:
+        if group.engine == "local" and (on := _for_ray(asked, engine)) is not None:
+            from fledged.training.on_ray import train_on_ray
+
+            return train_on_ray(on, str((engine or {}).get("address") or ""))
+        if asked.config.mode == "gradual" and asked.clock is None:
             # Stages that are there already are found, and one that was stopped goes on where it was.
             stage = functools.partial(train, resume=True)
-            told = run_stages(stage, dataset, given, asked.gradual, work, report)
-            return group.product(Run, workspace, lambda: run_files.tell_stages(told, workspace))
-
-        def begin() -> _Beginning:
-            latest = resume and not given and dataset is None
-            last = checkpoints.latest(workspace) if latest else None
-            if latest and last is None:
-                raise ProductError(
-                    "There is no checkpoint to resume from", where=workspace.root, remedy="Run: fledged train"
-                )
-            if last is not None or clock is None:
-                config = last.settings if last else asked
-                job = job_of(last.dataset_id if last else dataset, config, workspace, report or progress.default())
-            elif resume:
-                raise ConfigError("What is resumed was planned before", where="--time", remedy=_RESUME)
-            else:
-                job = timed_job(dataset, asked, clock, workspace, report or progress.default())
-            earlier = workspace.find(Run, job.run_id)
-            is_done = earlier is not None and not earlier.interrupted
-            checkpoint = checkpoints.find(job.run_id, workspace) if resume and not is_done else None
-            return _Beginning(replace(job, group=group), is_done, checkpoint)
-
-        with workspace.lock() if group.is_first else contextlib.nullcontext():
-            return _together(group, workspace, begin, resume, clock)
+            told = run_stages(stage, dataset, given, asked.config.gradual, work, report)
+            return group.product(Run, asked.workspace, lambda: run_files.tell_stages(told, asked.workspace))
+        with asked.workspace.lock() if group.is_first else contextlib.nullcontext():
+            return _together(asked, group)
 
 
-@dataclass(frozen=True, slots=True)
-class _Beginning:
-    """What is to be trained, and from where on."""
-
-    job: Job
-    is_done: bool  # the run is there already
-    checkpoint: Checkpoint | None
-
-
-class _Order(Record):
-    """The same, as the first process tells it to the others."""
-
-    run_id: str
-    dataset_id: str
-    settings: TrainConfig
-    weights_sha256: str
-    is_done: bool
-    is_resumed: bool
+def _for_ray(asked: Asked, engine: Mapping[str, object] | None) -> Asked | None:
+    """What several processes are to be started for; None where it is this process alone."""
+    if (engine or {}).get("name") != "ray":
+        if asked.config.processes.workers > 1:
+            raise ConfigError(
+                "Somebody has to start the other processes",
+                where="train.processes.workers",
+                remedy="Add --engine ray, or start fledged with torchrun.",
+            )
+        return None
+    settled = asked.settled()
+    if settled.config.processes.workers == 1:
+        return None
+    if asked.clock is not None:
+        raise ConfigError("What fits into a time is measured on one process", where="--time", remedy=_NO_TIME)
+    return settled
 
 
-def _together(
-    group: Group, workspace: Workspace, begin: Callable[[], _Beginning], is_resumed: bool, clock: Clock | None
-) -> Run:
-    """The run, in every process of the group; the first one decides by `begin` what it is."""
+def _together(asked: Asked, group: Group) -> Run:
+    """The run, in every process of the group."""
     with terminable(), losses_told(group):
-        begun: list[_Beginning] = []
-
-        def order() -> str:
-            begun.append(begin())
-            return _order_of(begun[0]).model_dump_json()
-
-        ordered = group.from_first(order)
-        beginning = begun[0] if begun else _joining(_Order.model_validate_json(ordered), workspace, group)
-        if beginning.is_done:
-            return workspace.load(Run, beginning.job.run_id)
-        if is_resumed and beginning.checkpoint is None:
-            _warn_of_another(workspace)
-        so_far = checkpoints.load(beginning.checkpoint, workspace, group) if beginning.checkpoint else Progress()
+        begun = begin(asked, group)
+        job = begun.job
+        if begun.is_done:
+            return job.workspace.load(Run, job.run_id)
+        so_far = checkpoints.load(begun.checkpoint, job.workspace, group) if begun.checkpoint else Progress()
         group.wait()  # until all have read what the first may soon replace
         if not group.is_first:
-            return _help(beginning.job, so_far)
-        job = beginning.job
-        checkpoint = beginning.checkpoint or checkpoints.begin(job.run_id, job.dataset.id, job.config, workspace, group)
-        return _train(job, checkpoint, so_far, clock)
-
-
-def _order_of(begun: _Beginning) -> _Order:
-    job = begun.job
-    return _Order(
-        run_id=job.run_id,
-        dataset_id=job.dataset.id,
-        settings=job.config,
-        weights_sha256=job.source.sha256,
-        is_done=begun.is_done,
-        is_resumed=begun.checkpoint is not None,
-    )
-
-
-def _joining(order: _Order, workspace: Workspace, group: Group) -> _Beginning:
-    """As in the first process. Raises ProductError where this one has other weights or no such dataset."""
-    dataset, source = workspace.load(Dataset, order.dataset_id), locate(order.settings)
-    if source.sha256 != order.weights_sha256:
-        raise ProductError(
-            f"Process {group.rank} would begin with other weights than the first",
-            where=source.path,
-            remedy="Put the same file on every machine.",
-        )
-    job = Job(order.run_id, dataset, order.settings, source, workspace, progress.silent, group)
-    return _Beginning(job, order.is_done, checkpoints.find(order.run_id, workspace) if order.is_resumed else None)
+            return _help(job, so_far)
+        checkpoint = begun.checkpoint or checkpoints.begin(job.run_id, job.dataset.id, job.config, job.workspace, group)
+        return _train(job, checkpoint, so_far, asked.clock)
 
 
 def _help(job: Job, so_far: Progress) -> Run:
@@ -169,15 +120,6 @@ def _help(job: Job, so_far: Progress) -> Run:
     if job.config.mode != "transfer":
         collections.deque(fit(pupil.module, *pupil.batches, job.plan, so_far, pupil.accelerator), maxlen=0)
     return job.group.product(Run, job.workspace)
-
-
-def _warn_of_another(workspace: Workspace) -> None:
-    if (other := checkpoints.latest(workspace)) is not None:
-        _LOG.warning(
-            "The last checkpoint is of a training with other settings, run %s: this one begins from the start. "
-            "To go on with that one: fledged train --resume, and nothing else",
-            other.run_id,
-        )
 
 
 def _train(job: Job, checkpoint: Checkpoint, so_far: Progress, clock: Clock | None) -> Run:
