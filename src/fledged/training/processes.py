@@ -7,6 +7,7 @@ need to see the same working folder. What is told is JSON and tensors, by torch.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import logging
@@ -103,16 +104,16 @@ ALONE = Group()
 def joined() -> Iterator[Group]:
     """The group that this process was started in, or is in already; alone where nothing started several.
 
-    In here the other processes than the first log nothing but errors.
+    In here the other processes than the first log nothing but errors. The group stays until the process ends.
     """
-    if distributed.is_available() and distributed.is_initialized():
-        yield _group("ray" if "ray.train" in sys.modules else "launcher")
-        return
-    if not all(name in os.environ for name in _LAUNCHED):
-        yield ALONE
-        return
-    distributed.init_process_group("cuda:nccl,cpu:gloo" if torch.cuda.is_available() else "gloo", timeout=TIMEOUT)
-    level, group = _LOG.level, _group("launcher")
+    if not (distributed.is_available() and distributed.is_initialized()):
+        if not all(name in os.environ for name in _LAUNCHED):
+            yield ALONE
+            return
+        distributed.init_process_group("cuda:nccl,cpu:gloo" if torch.cuda.is_available() else "gloo", timeout=TIMEOUT)
+        atexit.register(distributed.destroy_process_group)
+    engine = "ray" if "ray.train" in sys.modules else "launcher"
+    group, level = Group(distributed.get_rank(), distributed.get_world_size(), engine), _LOG.level
     try:
         if not group.is_first:
             _LOG.setLevel(logging.ERROR)
@@ -122,7 +123,6 @@ def joined() -> Iterator[Group]:
             yield group
     finally:
         _LOG.setLevel(level)
-        distributed.destroy_process_group()
 
 
 @contextlib.contextmanager
@@ -154,10 +154,6 @@ def gathered(rows: torch.Tensor) -> torch.Tensor:
     of_each = [torch.empty_like(own) for _ in range(distributed.get_world_size())]
     distributed.all_gather(of_each, own)
     return torch.stack(of_each).sum(0)
-
-
-def _group(engine: str) -> Group:
-    return Group(distributed.get_rank(), distributed.get_world_size(), engine)
 
 
 def _broadcast(text: bytes) -> bytes:
