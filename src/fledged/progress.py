@@ -41,6 +41,11 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0" or "WORLD_SIZE" not in os.environ
 
 
+def n_processes() -> int:
+    """That a launcher such as torchrun started together with this one, itself included."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+
+
 def default() -> Report:
     """Bars where a person looks on (stderr is a terminal), else a line every 10 s; of several processes one speaks."""
     if not is_first_process():

@@ -28,17 +28,18 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 SETTINGS: dict[str, Any] = {
-    "mode": "finetune",
-    "unfreeze": 1,
+    "mode": "scratch",
     "epochs": 3,
-    "batch_size": 9,  # of 28 photos: the last batch is one that only one process can take
-    "views": 2,
-    "backbone": "efficientnet_lite0",
+    "batch_size": 8,
+    "learning_rate": 0.05,
+    "backbone": "timm:test_resnet",
     "input": {"size_px": 64},
     "head": {"dropout": 0.2},
+    "optimize": {"optimizer": "sgd", "precision": "fp32"},
 }
-FLAGS = [f"--{name.replace('_', '-')}={SETTINGS[name]}" for name in list(SETTINGS)[:6]]
-FLAGS += ["--set", "train.input.size_px=64", "--set", "train.head.dropout=0.2"]
+FLAGS = [f"--{name.replace('_', '-')}={SETTINGS[name]}" for name in list(SETTINGS)[:5]]
+ASSIGNED = ("input.size_px=64", "head.dropout=0.2", "optimize.optimizer=sgd", "optimize.precision=fp32")
+FLAGS += [f"--set=train.{name}" for name in ASSIGNED]
 
 
 def torchrun(*command: str | Path) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,7 @@ import typer
 import fledged
 from fledged import DEFAULT_WORK as DEFAULT
 from fledged.errors import ConfigError
-from fledged.progress import is_first_process
+from fledged.progress import is_first_process, n_processes
 
 if TYPE_CHECKING:
     from fledged.products import Product
@@ -60,6 +60,10 @@ Address = Annotated[
 Lake = Annotated[Path, typer.Argument(metavar="PHOTOS", help="A folder with one folder of photos a class.")]
 
 
+# What several processes do together, where a launcher started them.
+_TOGETHER = ("train", "find-lr")
+
+
 def _version(asked: bool) -> None:
     if asked:
         print(f"fledged {fledged.__version__}")
@@ -73,6 +77,13 @@ def _root(
 ) -> None:
     if context.invoked_subcommand is None:
         print(context.get_help())
+    elif context.invoked_subcommand not in _TOGETHER and n_processes() > 1:
+        error = ConfigError(
+            f"`fledged {context.invoked_subcommand}` is not for several processes: only a training is",
+            remedy="Run it without torchrun or accelerate launch.",
+        )
+        error.is_told = not is_first_process()
+        raise error
 
 
 def engine_of(engine: str | None, address: str | None) -> dict[str, object]:
