@@ -59,9 +59,12 @@ def main(work: Path, settings: dict[str, Any]) -> None:
         while (kept := epochs_kept(work)) < 2:
             time.sleep(0.05)
         told["kept_when_killed"] = kept
+        print(f"killing a node after epoch {kept}", file=sys.stderr, flush=True)
         here = ray.get_runtime_context().get_node_id()  # a node that this program is connected to must stay
         cluster.remove_node(next(node for node in nodes if node.node_id != here), allow_graceful=False)
+        print("killed", file=sys.stderr, flush=True)
         cluster.add_node(num_cpus=1, object_store_memory=MEMORY)
+        print("replaced", file=sys.stderr, flush=True)
 
     threading.Thread(target=kill, daemon=True).start()
     on_ray._work = often

@@ -64,7 +64,7 @@ def train(
         clock=Clock(seconds_of(time)) if time else None,
     )
     tracking.require(asked.config.track)
-    with joined() as group:
+    with joined() as group, losses_told(group):
         if asked.clock is not None and group.size > 1:
             raise ConfigError("What fits into a time is measured on one process", where="--time", remedy=_NO_TIME)
         if group.engine == "local" and (on := _for_ray(asked, engine)) is not None:
@@ -100,17 +100,17 @@ def _for_ray(asked: Asked, engine: Mapping[str, object] | None) -> Asked | None:
 
 def _together(asked: Asked, group: Group) -> Run:
     """The run, in every process of the group."""
+    begun = begin(asked, group)
+    job = begun.job
+    if begun.is_done:
+        return job.workspace.load(Run, job.run_id)
+    so_far = checkpoints.load(begun.checkpoint, job.workspace, group) if begun.checkpoint else Progress()
+    group.wait()  # until all have read what the first may soon replace
     with terminable(), losses_told(group):
-        begun = begin(asked, group)
-        job = begun.job
-        if begun.is_done:
-            return job.workspace.load(Run, job.run_id)
-        so_far = checkpoints.load(begun.checkpoint, job.workspace, group) if begun.checkpoint else Progress()
-        group.wait()  # until all have read what the first may soon replace
         if not group.is_first:
             return _help(job, so_far)
-        checkpoint = begun.checkpoint or checkpoints.begin(job.run_id, job.dataset.id, job.config, job.workspace, group)
-        return _train(job, checkpoint, so_far, asked.clock)
+        named = (job.run_id, job.dataset.id, job.config, job.workspace, group)
+        return _train(job, begun.checkpoint or checkpoints.begin(*named), so_far, asked.clock)
 
 
 def _help(job: Job, so_far: Progress) -> Run:
