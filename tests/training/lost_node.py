@@ -1,8 +1,9 @@
-"""Run by itself: a training on two local nodes of a Ray cluster, one of which is killed midway and replaced."""
+"""Run by itself: a training on two of three local nodes of a Ray cluster, one of which is killed midway."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import threading
@@ -29,6 +30,7 @@ def often(order: dict[str, Any]) -> None:
     from fledged.training import train as door
 
     door._CHECKPOINT_EVERY_S = 0.0
+    (Path(order["work"]) / f"node-of-{os.environ['RANK']}").write_text(ray.get_runtime_context().get_node_id())
     from fledged.training.on_ray import _work
 
     _work(order)
@@ -51,20 +53,17 @@ def refusal(work: Path, settings: dict[str, Any]) -> str:
 
 def main(work: Path, settings: dict[str, Any]) -> None:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": MEMORY})
-    nodes = [cluster.add_node(num_cpus=1, object_store_memory=MEMORY) for _ in range(2)]
-    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    nodes = [cluster.add_node(num_cpus=1, object_store_memory=MEMORY) for _ in range(3)]
+    ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
     told: dict[str, Any] = {"refusal": refusal(work, settings), "kept_when_killed": 0}
 
     def kill() -> None:
         while (kept := epochs_kept(work)) < 2:
             time.sleep(0.05)
         told["kept_when_killed"] = kept
-        print(f"killing a node after epoch {kept}", file=sys.stderr, flush=True)
         here = ray.get_runtime_context().get_node_id()  # a node that this program is connected to must stay
-        cluster.remove_node(next(node for node in nodes if node.node_id != here), allow_graceful=False)
-        print("killed", file=sys.stderr, flush=True)
-        cluster.add_node(num_cpus=1, object_store_memory=MEMORY)
-        print("replaced", file=sys.stderr, flush=True)
+        used = {(work / f"node-of-{rank}").read_text() for rank in range(2)} - {here}
+        cluster.remove_node(next(node for node in nodes if node.node_id in used), allow_graceful=False)
 
     threading.Thread(target=kill, daemon=True).start()
     on_ray._work = often
@@ -73,7 +72,7 @@ def main(work: Path, settings: dict[str, Any]) -> None:
         told |= {"run": run.id, "environment": run.environment.model_dump(), "n_epochs": run.n_epochs}
         print(json.dumps(told))
     finally:
-        ray.shutdown()
+        ray.shutdown()  # type: ignore[no-untyped-call]
         cluster.shutdown()
 
 

@@ -18,7 +18,7 @@ from fledged.networks.backbones import Backbone
 from fledged.networks.blocks import chain, cut
 from fledged.networks.model import Classifier, Head, Tail
 from fledged.networks.weights import Source, locate
-from fledged.products import WEIGHTS_FILE, Dataset, Preprocess, Run
+from fledged.products import WEIGHTS_FILE, Dataset, Preprocess, Run, Split
 from fledged.settings.training import AugmentConfig, BatchNormConfig, LossConfig, OptimizeConfig, TrainConfig
 from fledged.training import optimizers, precision
 from fledged.training.activations import Store, shape_of
@@ -172,7 +172,8 @@ def _fill(job: Job, plan: Plan, embedding: Embedding, n_views: int) -> None:
     """Each of several processes computes the features of a part of the photos, so that all find them in the cache."""
     if job.group.size == 1:
         return
-    for split, views in (("train", n_views), (plan.judged_on, 1)):
+    wanted: tuple[tuple[Split, int], ...] = (("train", n_views), (plan.judged_on, 1))
+    for split, views in wanted:
         photos = read_split(job.dataset, split)[job.group.rank :: job.group.size]
         for number in range(views):
             add_features(photos, embedding, number, job.workspace, job.report, job.config.augment.recipe)

@@ -216,10 +216,10 @@ def _averaged(model: nn.Module, now: bool) -> contextlib.AbstractContextManager[
 
 def _of_all(taken: Sequence[tuple[list[Tally], float]]) -> list[tuple[list[Tally], float]]:
     """The figures of each step over all processes."""
-    own = [
-        Tally(*(torch.stack([getattr(t, name) for t in of]).sum() for name in _FIGURES), sum(t.n_photos for t in of))
-        for of, _ in taken
-    ]
+    own = []
+    for of_step, _ in taken:
+        loss, right, weight = (torch.stack([getattr(tally, name) for tally in of_step]).sum() for name in _FIGURES)
+        own.append(Tally(loss, right, weight, sum(tally.n_photos for tally in of_step)))
     return [([tally], rate) for tally, (_, rate) in zip(_summed(own), taken, strict=True)]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -73,7 +74,7 @@ def _fit(order: dict[str, Any], config: TrainConfig, folder: Path) -> None:
     from ray.train.torch import TorchConfig, TorchTrainer
 
     wanted = config.processes
-    on_gpu = ray.cluster_resources().get("GPU", 0) >= wanted.workers
+    on_gpu = _resources().get("GPU", 0) >= wanted.workers
     trainer = TorchTrainer(
         _work,
         train_loop_config=order,
@@ -116,6 +117,14 @@ def _work(order: dict[str, Any]) -> None:
             write_bytes(Path(order["outcome"]), json.dumps({"kind": type(error).__name__, **parts}).encode())
 
 
+def _resources() -> Mapping[str, float]:
+    """Of the cluster, all together."""
+    import ray
+
+    there: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return there
+
+
 def _raise_outcome(path: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         raise errors.rebuilt(json.loads(path.read_bytes()))
@@ -132,7 +141,7 @@ def _cluster(address: str, config: TrainConfig) -> Iterator[None]:
     if is_new:
         where: Mapping[str, Any] = {"address": address} if address else {"include_dashboard": False}
         try:
-            ray.init(**where, log_to_driver=False, logging_level="ERROR")
+            ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
             words = " ".join(str(error).split())[:200]
             raise ConfigError(
@@ -142,7 +151,7 @@ def _cluster(address: str, config: TrainConfig) -> Iterator[None]:
             ) from error
     try:
         needed = config.processes.workers * config.processes.cpus
-        if (there := int(ray.cluster_resources().get("CPU", 0))) < needed:
+        if (there := int(_resources().get("CPU", 0))) < needed:
             raise ConfigError(
                 f"The cluster has {there} CPUs, and {config.processes.workers} workers need {needed}",
                 where="train.processes.workers",

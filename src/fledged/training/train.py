@@ -143,7 +143,7 @@ def _train(job: Job, checkpoint: Checkpoint, so_far: Progress, clock: Clock | No
         if so_far.history and (group.size > 1 or not is_lost):
             with undisturbed():
                 checkpoints.save(so_far, checkpoint, job.workspace, group)
-        if is_lost or not so_far.history:
+        if is_lost or not so_far.history or not isinstance(interrupt, KeyboardInterrupt):
             raise
         stopped = interrupt
     pupil.module.load_state_dict(so_far.best)  # which shares its weights with the model

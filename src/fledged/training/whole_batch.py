@@ -63,14 +63,16 @@ class _Whole(TorchFunctionMode):
         **others: Any,
     ) -> torch.Tensor:
         if not training:
-            return nn.functional.batch_norm(input, running_mean, running_var, training=False, **others)
+            given = (input, running_mean, running_var)
+            kept: torch.Tensor = nn.functional.batch_norm(*given, training=False, **others)
+            return kept
         axes, column = [0, *range(2, input.ndim)], (1, -1, *[1] * (input.ndim - 2))
         values = input.float()
         n_values = self._n_whole * values[0, 0].numel()
         own = values[: self._n_own]  # a process without a photo in the batch sends one through that does not count
         mean_C: torch.Tensor = _Sum.apply(own.sum(axes)) / n_values
         variance_C: torch.Tensor = _Sum.apply((own - mean_C.view(column)).square().sum(axes)) / n_values
-        made = (values - mean_C.view(column)) * (variance_C + others["eps"]).rsqrt().view(column)
+        made: torch.Tensor = (values - mean_C.view(column)) * (variance_C + others["eps"]).rsqrt().view(column)
         if (weight_C := others.get("weight")) is not None:
             made = made * weight_C.view(column) + others["bias"].view(column)
         if running_mean is not None and running_var is not None:
