@@ -69,7 +69,6 @@ def train_on_ray(asked: Asked, address: str) -> Run:
 
 
 def _fit(order: dict[str, Any], config: TrainConfig, folder: Path) -> None:
-    import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
