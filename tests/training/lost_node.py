@@ -72,8 +72,8 @@ def main(work: Path, settings: dict[str, Any]) -> None:
         told |= {"run": run.id, "environment": run.environment.model_dump(), "n_epochs": run.n_epochs}
         print(json.dumps(told))
     finally:
-        ray.shutdown()  # type: ignore[no-untyped-call]
-        cluster.shutdown()
+        ray.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":
