@@ -57,8 +57,10 @@ class Environment(Record):
     python: str
     torch: str
     cpu: str
-    n_threads: int
+    n_threads: int  # of each process
     device: str
+    n_processes: int = 1  # that trained together; each took its part of every batch
+    engine: str = "local"  # what started them: local (there was one), launcher (torchrun and the like) or ray
 
 
 class DrawnPhoto(Record):

@@ -27,6 +27,8 @@ from collections.abc import Iterator, Mapping
 class FledgedError(Exception):
     """One line: what is wrong, where, and how to mend it."""
 
+    is_told = False  # by another process, which this one trains with: the words are that one's to print
+
     def __init__(self, what: str, *, where: object = None, remedy: str = "") -> None:
         self.what = what
         self.where = None if where is None else str(where)
@@ -39,6 +41,15 @@ class FledgedError(Exception):
         sentence += "" if sentence.endswith("?") else "."
         # A path may hold a newline; the promise is one line.
         return " ".join(f"{sentence} {self.remedy}".split())
+
+
+def rebuilt(parts: Mapping[str, str | None]) -> FledgedError:
+    """An error of another process, from its `kind` (a name in here), `what`, `where` and `remedy`; it is told there."""
+    kind = globals().get(str(parts["kind"]))
+    error = FledgedError.__new__(kind if isinstance(kind, type) and issubclass(kind, FledgedError) else TrainingError)
+    # Some kinds are made of other words than these.
+    FledgedError.__init__(error, str(parts["what"]), where=parts["where"], remedy=str(parts["remedy"]))
+    return error
 
 
 class LakeError(FledgedError):

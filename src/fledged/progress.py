@@ -5,6 +5,7 @@ Verbs call it; a terminal draws bars from it, a log prints lines, a notebook or 
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -35,8 +36,20 @@ def track(items: Iterable[Item], step: str, total: int, report: Report) -> Itera
         report(step, done, total)
 
 
+def is_first_process() -> bool:
+    """Whether this process speaks for those that a launcher started together; True where it was started alone."""
+    return os.environ.get("RANK", "0") == "0" or "WORLD_SIZE" not in os.environ
+
+
+def n_processes() -> int:
+    """That a launcher such as torchrun started together with this one, itself included."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+
+
 def default() -> Report:
-    """Bars where a person looks on (stderr is a terminal), else a line every 10 s."""
+    """Bars where a person looks on (stderr is a terminal), else a line every 10 s; of several processes one speaks."""
+    if not is_first_process():
+        return silent
     return Bars() if sys.stderr.isatty() else Lines()
 
 

@@ -57,8 +57,8 @@ FLAGS = {
     "scan": "--json --set --work",
     "serve": "--feedback --host --port --set --watch --work",
     "test": "--json --model --set --work",
-    "train": "--backbone --batch-size --epochs --json --learning-rate --mode --resume --seed --set --show-augmented "
-    "--time --track --unfreeze --views --weights --work",
+    "train": "--address --backbone --batch-size --engine --epochs --json --learning-rate --mode --resume --seed --set "
+    "--show-augmented --time --track --unfreeze --views --weights --work",
     "tune": "--backbone --batch-size --epochs --folds --json --mode --seed --set --time --trials --unfreeze "
     "--views --weights --work",
     "verify": "--json --work",

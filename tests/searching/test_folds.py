@@ -47,7 +47,7 @@ def test_more_folds_than_groups(dataset: Dataset, work: Path) -> None:
 def test_another_fold_or_seed_computes_nothing_anew(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = {"unfreeze": 1}  # features for the head that it begins with, and activations
+    settings: dict[str, Any] = {"unfreeze": 1}  # features for the head that it begins with, and activations
     own_work = tmp_path / "work"
     shutil.copytree(work, own_work)
     computed: list[Any] = []

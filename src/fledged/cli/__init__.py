@@ -33,7 +33,8 @@ def main() -> None:
         print(f"error: {' '.join(str(error.format_message()).split())} Help: fledged --help", file=sys.stderr)
         sys.exit(2)
     except FledgedError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if not error.is_told:
+            print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:
         # The reader of our output went away (`| head`): not an error of ours.

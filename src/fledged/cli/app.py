@@ -10,6 +10,7 @@ import typer
 import fledged
 from fledged import DEFAULT_WORK as DEFAULT
 from fledged.errors import ConfigError
+from fledged.progress import is_first_process, n_processes
 
 if TYPE_CHECKING:
     from fledged.products import Product
@@ -51,7 +52,18 @@ Apply = Annotated[
     Literal["advice"] | None,
     typer.Option(help="advice: drop and relabel what the findings advise, where nobody has decided."),
 ]
+Engine = Annotated[
+    Literal["local", "ray"] | None, typer.Option("--engine", help="Who works on the photos: this machine, or Ray's.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", metavar="auto|HOST:PORT", help="The Ray cluster; without, one is started here."),
+]
 Lake = Annotated[Path, typer.Argument(metavar="PHOTOS", help="A folder with one folder of photos a class; s3://… too.")]
+
+
+# What several processes do together, where a launcher started them.
+_TOGETHER = ("train", "find-lr")
 
 
 def _version(asked: bool) -> None:
@@ -67,6 +79,18 @@ def _root(
 ) -> None:
     if context.invoked_subcommand is None:
         print(context.get_help())
+    elif context.invoked_subcommand not in _TOGETHER and n_processes() > 1:
+        error = ConfigError(
+            f"`fledged {context.invoked_subcommand}` is not for several processes: only a training is",
+            remedy="Run it without torchrun or accelerate launch.",
+        )
+        error.is_told = not is_first_process()
+        raise error
+
+
+def engine_of(engine: str | None, address: str | None) -> dict[str, object]:
+    """The flags of the engine, as verbs take them."""
+    return {"name": engine, "address": address}
 
 
 def settings_of(section: str, assign: list[str] | None, **flags: object) -> dict[str, Any]:
@@ -93,7 +117,9 @@ def settings_of_two(
 
 
 def tell(product: Product, work: Path, as_json: bool) -> None:
-    """Print what was made: its record, or a few lines with the next step."""
+    """Print what was made: its record, or a few lines with the next step; of several processes one prints."""
+    if not is_first_process():
+        return
     if as_json:
         print(product.model_dump_json(indent=2))
         return

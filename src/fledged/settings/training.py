@@ -65,6 +65,11 @@ class LossConfig(Record):
     mixup: float = Field(0.0, ge=0, le=10, description="Alpha of mixup: photos are blended in pairs; 0 is none.")
     cutmix: float = Field(0.0, ge=0, le=10, description="Alpha of CutMix: parts of photos change places; 0 is none.")
 
+    @property
+    def mixes(self) -> bool:
+        """Whether photos of a batch are mixed with each other."""
+        return bool(self.mixup or self.cutmix)
+
 
 class BatchNormConfig(Record):
     """What BatchNorm does in layers that are trained; in frozen ones it is frozen."""
@@ -103,6 +108,18 @@ class TrackConfig(Record):
     @classmethod
     def _one_by_name(cls, given: object) -> object:
         return (given,) if isinstance(given, str) else given
+
+
+class ProcessesConfig(Record):
+    """Of a training on several machines, `--engine ray`; no part of what a run is."""
+
+    workers: int = Field(
+        1, ge=1, le=4096, description="Processes that train together with --engine ray; 1 trains in this one."
+    )
+    cpus: int = Field(1, ge=1, le=1024, description="Cores of each; with a GPU for each where the cluster has as many.")
+    restarts: int = Field(
+        3, ge=0, le=1000, description="How often lost processes are started again, from the last checkpoint."
+    )
 
 
 class GradualConfig(Record):
@@ -256,6 +273,7 @@ class TrainConfig(Record):
     gradual: GradualConfig = Field(GradualConfig(), description="The stages of gradual unfreezing.")
     augment: AugmentConfig = Field(AugmentConfig(), description="How training photos are varied.")
     unknown: UnknownConfig = Field(UnknownConfig(), description="When a photo is refused as none of the classes.")
+    processes: ProcessesConfig = Field(ProcessesConfig(), description="On several machines; no part of what a run is.")
     track: TrackConfig = Field(TrackConfig(), description="Where figures go as well; no part of what a run is.")
 
     @field_validator("backbone")

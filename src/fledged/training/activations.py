@@ -154,18 +154,26 @@ def _known(folder: Path) -> dict[str, tuple[Path, int]]:
 def _make_room(needed: Sequence[Path], wanted: int, limit_bytes: int) -> None:
     """Remove the folders that were used least recently, but for the needed ones, until the wanted bytes fit."""
     root = needed[0].parent
-    sizes = {folder: sum(file.stat().st_size for file in folder.iterdir()) for folder in root.iterdir()}
+    sizes = {folder: sum(map(_size_of, folder.iterdir())) for folder in root.iterdir()}
     oldest_first = sorted((folder for folder in sizes if folder not in needed), key=lambda f: f.stat().st_mtime_ns)
     room = limit_bytes - sum(sizes.values())
     for folder in oldest_first:
         if wanted <= room:
             break
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)  # another process may be at it as well
         room += sizes[folder]
     if wanted > room:
         raise NoRoom(f"{wanted / 2**20:,.0f} MB are more than the limit of {limit_bytes / 2**20:,.0f} MB allows")
     if wanted > (free := shutil.disk_usage(root).free - _SPARE_BYTES):
         raise NoRoom(f"the disk has no room for {wanted / 2**20:,.0f} MB, only for {max(0, free) / 2**20:,.0f} MB")
+
+
+def _size_of(file: Path) -> int:
+    """Bytes; 0 for one that another process has finished, and renamed, or removed meanwhile."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def shape_of(frozen: Embedding) -> tuple[int, ...]:

@@ -19,12 +19,42 @@ from fledged.errors import naming
 from fledged.products import Dataset, Preprocess, Split
 from fledged.recipes import Recipe
 
-Batch = tuple[torch.Tensor, torch.Tensor]
+Batch = tuple[torch.Tensor, torch.Tensor]  # the inputs of a process's part, and the labels of the whole batch
 IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which photos of each batch a process takes; one process takes all of them."""
+
+    rank: int = 0
+    of: int = 1
+    reads_all: bool = False  # where photos are mixed with any other of the batch
+
+    def own(self, n_photos: int) -> slice:
+        """Those of a batch of so many that are learned from, or judged, here; none where others have them all."""
+        return slice(n_photos * self.rank // self.of, n_photos * (self.rank + 1) // self.of)
+
+    def run(self, n_photos: int) -> slice:
+        """Those that go through the network here: at least one, since all processes wait for each other there."""
+        own = self.own(n_photos)
+        return own if own.stop > own.start else slice(0, 1)
+
+    def read(self, n_photos: int) -> slice:
+        """Those that a batch holds here."""
+        return slice(0, n_photos) if self.reads_all else self.run(n_photos)
+
+
+WHOLE = Part()
 
 
 class Batches(Protocol):
     """Batches of each epoch."""
+
+    @property
+    def part(self) -> Part:
+        """What of each batch this process takes."""
+        ...
 
     @property
     def per_epoch(self) -> int:
@@ -73,6 +103,7 @@ class FeatureBatches:
     seed: int
     shuffle: bool
     balanced: bool = False
+    part: Part = WHOLE
 
     @property
     def per_epoch(self) -> int:
@@ -86,7 +117,8 @@ class FeatureBatches:
         order, view = torch.from_numpy(photos), torch.from_numpy(views_)
         for start in range(0, n_photos, self.batch_size):
             chosen = slice(start, start + self.batch_size)
-            yield self.features_KNF[view[chosen], order[chosen]], self.labels_N[order[chosen]]
+            read = self.part.read(len(order[chosen]))
+            yield self.features_KNF[view[chosen][read], order[chosen][read]], self.labels_N[order[chosen]]
 
 
 def epoch_of(
@@ -109,6 +141,7 @@ class PhotoBatches:
     augment: bool
     balanced: bool = False
     recipe: Recipe = ()
+    part: Part = WHOLE
 
     @property
     def per_epoch(self) -> int:
@@ -132,7 +165,7 @@ class PhotoBatches:
                 yield ahead.popleft().result()
 
     def _batch(self, positions: IntArray, epoch: int) -> Batch:
-        rows = self.photos[positions].select("jpeg", "sha256", "label").rows()
+        rows = self.photos[positions[self.part.read(len(positions))]].select("jpeg", "sha256").rows()
         number = epoch if self.augment else 0
-        photos_NHWC = np.stack([views.view(jpeg, sha256, self.how, number, self.recipe) for jpeg, sha256, _ in rows])
-        return torch.from_numpy(photos_NHWC), torch.tensor([label for _, _, label in rows])
+        photos_NHWC = np.stack([views.view(jpeg, sha256, self.how, number, self.recipe) for jpeg, sha256 in rows])
+        return torch.from_numpy(photos_NHWC), torch.tensor(self.photos["label"][positions].to_list())

@@ -17,6 +17,7 @@ from fledged.records import Record
 from fledged.settings.training import TrainConfig
 from fledged.training.environment import differences, environment
 from fledged.training.loop import Epoch, Progress
+from fledged.training.processes import ALONE, Group
 from fledged.training.steps import NO_STEPS
 from fledged.workspace import Workspace, sha256_of_file, write_bytes
 
@@ -38,13 +39,15 @@ class Checkpoint(Record):
     sha256: str
 
 
-def begin(run_id: str, dataset_id: str, settings: TrainConfig, workspace: Workspace) -> Checkpoint:
+def begin(
+    run_id: str, dataset_id: str, settings: TrainConfig, workspace: Workspace, group: Group = ALONE
+) -> Checkpoint:
     """The record of a run before its first epoch: from now on `--resume` knows what was asked for."""
     checkpoint = Checkpoint(
         run_id=run_id,
         dataset_id=dataset_id,
         settings=settings,
-        environment=environment(),
+        environment=environment(group),
         history=(),
         file="",
         sha256="",
@@ -53,7 +56,7 @@ def begin(run_id: str, dataset_id: str, settings: TrainConfig, workspace: Worksp
     return checkpoint
 
 
-def save(progress: Progress, checkpoint: Checkpoint, workspace: Workspace) -> None:
+def save(progress: Progress, checkpoint: Checkpoint, workspace: Workspace, group: Group = ALONE) -> None:
     """Write the tensors, then the record that names them, then remove the earlier tensors: whatever is killed
     whenever, the record that is there names tensors that are there."""
     tensors = {
@@ -69,7 +72,7 @@ def save(progress: Progress, checkpoint: Checkpoint, workspace: Workspace) -> No
     _write(
         checkpoint.model_copy(
             # A run that went on elsewhere is of the place where it went on.
-            update={"environment": environment(), "history": progress.history, "file": name, "sha256": sha256}
+            update={"environment": environment(group), "history": progress.history, "file": name, "sha256": sha256}
         ),
         workspace,
     )
@@ -108,15 +111,15 @@ def find(run_id: str, workspace: Workspace) -> Checkpoint | None:
         raise _damaged(path, "or of another version of fledged") from error
 
 
-def load(checkpoint: Checkpoint, workspace: Workspace) -> Progress:
+def load(checkpoint: Checkpoint, workspace: Workspace, group: Group = ALONE) -> Progress:
     """Where training stood. Raises ProductError if the file is not what was written.
 
-    Where this is another machine, or another number of threads, a line says that the weights will not be those of an
-    uninterrupted run to the last bit.
+    Where this is another machine, or another number of threads or processes, a line says that the weights will not
+    be those of an uninterrupted run to the last bit.
     """
     if not checkpoint.file:
         return Progress()
-    if changed := differences(checkpoint.environment, environment()):
+    if changed := differences(checkpoint.environment, environment(group)):
         _LOG.warning("Resuming where not all is as it was (%s): the last bits will differ.", "; ".join(changed))
     path = _folder(workspace) / checkpoint.file
     try:

@@ -9,10 +9,11 @@ import torch
 
 import fledged
 from fledged.products import Environment
+from fledged.training.processes import ALONE, Group
 
 
-def environment() -> Environment:
-    """Of this process."""
+def environment(group: Group = ALONE) -> Environment:
+    """Of this process, and those that work with it."""
     return Environment(
         fledged=fledged.__version__,
         python=platform.python_version(),
@@ -20,12 +21,15 @@ def environment() -> Environment:
         cpu=cpu_name(),
         n_threads=torch.get_num_threads(),
         device="cuda" if torch.cuda.is_available() else "cpu",
+        n_processes=group.size,
+        engine=group.engine,
     )
 
 
 def differences(then: Environment, now: Environment) -> list[str]:
     """What is not as it was, in words."""
     fields = [
+        ("n_processes", "processes"),
         ("n_threads", "threads"),
         ("cpu", "CPU"),
         ("device", "device"),

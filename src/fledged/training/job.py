@@ -18,14 +18,15 @@ from fledged.networks.backbones import Backbone
 from fledged.networks.blocks import chain, cut
 from fledged.networks.model import Classifier, Head, Tail
 from fledged.networks.weights import Source, locate
-from fledged.products import WEIGHTS_FILE, Dataset, Preprocess, Run
+from fledged.products import WEIGHTS_FILE, Dataset, Preprocess, Run, Split
 from fledged.settings.training import AugmentConfig, BatchNormConfig, LossConfig, OptimizeConfig, TrainConfig
 from fledged.training import optimizers, precision
 from fledged.training.activations import Store, shape_of
-from fledged.training.batches import Batches, PhotoBatches, read_split
+from fledged.training.batches import Batches, Part, PhotoBatches, read_split
 from fledged.training.colours import colours_of
-from fledged.training.features import Embedding
+from fledged.training.features import Embedding, add_features
 from fledged.training.loop import Plan, Progress, class_weights, fit
+from fledged.training.processes import ALONE, Group
 from fledged.training.tail import tail_batches
 from fledged.training.transfer import embedding_of, feature_batches, onward
 from fledged.workspace import Workspace, product_id
@@ -37,7 +38,7 @@ _MAX_VIEWS = 4
 _VIEWED_PHOTOS = 600
 
 # Settings that change no weights, or are known by what they name: they take no part in what a run is.
-NO_PART = {"weights", "track"}
+NO_PART = {"weights", "track", "processes"}
 
 # What 0 in the settings stands for.
 _EPOCHS = {"transfer": 60, "finetune": 10, "scratch": 50}
@@ -54,6 +55,7 @@ class Job:
     source: Source
     workspace: Workspace
     report: progress.Report
+    group: Group = ALONE  # of processes that work on it
 
     @property
     def mode(self) -> Literal["transfer", "finetune", "scratch"]:
@@ -112,10 +114,16 @@ def untrained(job: Job) -> tuple[Backbone, Classifier]:
 
 
 def pupil_of(job: Job, plan: Plan, backbone: Backbone, model: Classifier, *, has_begun: bool) -> Pupil:
-    """What of the model is trained, and its batches; before fine-tuning begins, its head is fitted."""
-    dataset, how = job.dataset, model.embed.how
+    """What of the model is trained, and its batches; before fine-tuning begins, its head is fitted.
+
+    Of several processes each computes a part of what is computed once. Heads on features are the first one's alone:
+    that takes seconds.
+    """
+    dataset, how, group = job.dataset, model.embed.how, job.group
     if job.config.mode == "transfer":
-        embedding = embedding_of(backbone.name, backbone.module, how, job.workspace)
+        with group.first_first():
+            embedding = embedding_of(backbone.name, backbone.module, how, job.workspace)
+        _fill(job, plan, embedding, job.config.views)
         batches = feature_batches(dataset, embedding, plan, job.config, job.workspace, job.report)
         model.head.standardise_by(batches[0].features_KNF[0])
         # Features of thousands of photos fit a CPU; moving them to an accelerator costs more than it saves.
@@ -126,12 +134,16 @@ def pupil_of(job: Job, plan: Plan, backbone: Backbone, model: Classifier, *, has
         frozen, trained = cut(chain(backbone.name, backbone.module), job.config.unfreeze, backbone.name)
         if len(frozen):
             store = Store(job.workspace, int(job.config.cache.limit_gigabytes * 1e9), job.report)
-            of_tail = tail_batches(dataset, frozen_part(job, frozen, backbone.name, how), plan, job.config, store)
+            with group.first_first():
+                embedding = frozen_part(job, frozen, backbone.name, how)
+            of_tail = tail_batches(dataset, embedding, plan, job.config, store, group)
             return Pupil(Tail(trained, model.head), of_tail, precision.accelerator(plan.optimize.precision))
     balanced = plan.balance == "sampling"
     photos, recipe = read_split(dataset, "train"), job.config.augment.recipe
-    train = PhotoBatches(photos, how, plan.batch_size, plan.seed, True, balanced, recipe)
-    judge = PhotoBatches(read_split(dataset, plan.judged_on), how, plan.batch_size, plan.seed, augment=False)
+    part = Part(group.rank, group.size, reads_all=plan.loss.mixes)
+    train = PhotoBatches(photos, how, plan.batch_size, plan.seed, True, balanced, recipe, part)
+    judged, part = read_split(dataset, plan.judged_on), replace(part, reads_all=False)
+    judge = PhotoBatches(judged, how, plan.batch_size, plan.seed, augment=False, part=part)
     model.to(memory_format=torch.channels_last)
     return Pupil(model, (train, judge), precision.accelerator(plan.optimize.precision))
 
@@ -156,6 +168,18 @@ def frozen_part(job: Job, frozen: nn.Sequential, name: str, how: Preprocess) -> 
     return onward(base, f"{name}[-{n_kept}:-{n_trained}]", between, shape_of(base), job.workspace)
 
 
+def _fill(job: Job, plan: Plan, embedding: Embedding, n_views: int) -> None:
+    """Each of several processes computes the features of a part of the photos, so that all find them in the cache."""
+    if job.group.size == 1:
+        return
+    wanted: tuple[tuple[Split, int], ...] = (("train", n_views), (plan.judged_on, 1))
+    for split, views in wanted:
+        photos = read_split(job.dataset, split)[job.group.rank :: job.group.size]
+        for number in range(views):
+            add_features(photos, embedding, number, job.workspace, job.report, job.config.augment.recipe)
+    job.group.wait()
+
+
 def _fit_head_first(job: Job, plan: Plan, backbone: Backbone, model: Classifier) -> None:
     """A head that already fits keeps fine-tuning from tearing up the features.
 
@@ -164,7 +188,11 @@ def _fit_head_first(job: Job, plan: Plan, backbone: Backbone, model: Classifier)
     usual = {"mode": "transfer", "epochs": 0, "batch_size": 0, "learning_rate": 0.0}
     config = job.config.model_copy(update=usual | {"optimize": OptimizeConfig(), "loss": LossConfig()})
     head_plan = replace(plan_of(config, job.dataset), judged_on=plan.judged_on)
-    embedding = embedding_of(backbone.name, backbone.module, model.embed.how, job.workspace)
+    with job.group.first_first():
+        embedding = embedding_of(backbone.name, backbone.module, model.embed.how, job.workspace)
+    _fill(job, plan, embedding, n_views=1)
+    if not job.group.is_first:
+        return  # what the first process fits comes with its weights, when the network is shared
     train, judge = feature_batches(job.dataset, embedding, head_plan, job.config, job.workspace, job.report)
     model.head.standardise_by(train.features_KNF[0])
     for so_far in fit(model.head, train, judge, head_plan, Progress(), precision.accelerator("fp32", on_cpu=True)):

@@ -12,7 +12,8 @@ from typing import Literal
 
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from fledged.errors import ConfigError, TrainingError
 from fledged.networks.model import BATCH_NORMS, to_training
@@ -22,10 +23,14 @@ from fledged.settings.training import LossConfig, OptimizeConfig
 from fledged.training import ema, losses, optimizers, schedules
 from fledged.training.batches import Batches
 from fledged.training.losses import Mix, Tally
+from fledged.training.processes import gathered
 from fledged.training.schedules import Length
 from fledged.training.steps import NO_STEPS, steps_of
+from fledged.training.whole_batch import seen_whole
 
 StateDict = dict[str, torch.Tensor]
+
+_FIGURES = ("loss", "right", "weight")  # of a tally, beside the number of its photos
 
 
 class Epoch(Record):
@@ -91,7 +96,9 @@ def fit(
     on as if it had not been. Raises TrainingError when the loss is no longer a number, or when memory runs out.
     """
     settings = plan.optimize
-    model = accelerator.prepare(model)
+    is_part = train.part.of > 1
+    # Without DistributedDataParallel where one process has it all, even if others wait for it.
+    model = accelerator.prepare_model(model, evaluation_mode=not is_part)
     bare = accelerator.unwrap_model(model)
     # Not prepared: accelerate's wrapper scales for fp16, which is not on offer, and costs a tenth of a head's time.
     optimizer = optimizers.make(bare, settings, plan.learning_rate, plan.backbone_rate)
@@ -115,6 +122,7 @@ def fit(
             taken.append((step(model, optimizer, batches, plan, accelerator), rate))
             if settings.ema_decay:
                 ema.update(average, bare.state_dict(), settings.ema_decay, number)
+        taken = _of_all(taken) if is_part else taken
         train_loss, train_accuracy = Tally.total([tally for tallies, _ in taken for tally in tallies])
         val_loss, val_accuracy = validate(bare, average, val, val_weights_C, accelerator)
         if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
@@ -140,15 +148,18 @@ def step(
     Raises TrainingError when memory runs out.
     """
     weights_C = torch.tensor(plan.class_weights, device=accelerator.device) if plan.balance == "weights" else None
-    n_photos = sum(len(batch.labels_N) for batch in batches)
-    weight = losses.weight_of(torch.cat([batch.labels_N for batch in batches]), weights_C)
+    n_photos = sum(len(batch.all_N) for batch in batches)
+    # The gradients of several processes are averaged, where those of their photos are to be added up.
+    weight = losses.weight_of(torch.cat([batch.all_N for batch in batches]), weights_C) / _n_processes(model)
     tallies = []
-    for batch in batches:
-        with _memory(plan):
-            logits_NC = model(batch.inputs)
+    for number, batch in enumerate(batches, start=1):
+        with _memory(plan), _averaged(model, number == len(batches)):
+            with seen_whole(batch):
+                logits_NC = model(batch.inputs)
+            logits_NC = logits_NC if batch.whole_N is None else logits_NC[: len(batch.labels_N)]
             loss = losses.loss_of(logits_NC, batch, plan.loss, weights_C) / weight
             if plan.optimize.l1:
-                share = plan.optimize.l1 * len(batch.labels_N) / n_photos
+                share = plan.optimize.l1 * len(batch.labels_N) / n_photos * _n_processes(model)
                 loss = loss + share * losses.l1_penalty(model.parameters())
             accelerator.backward(loss)
         tallies.append(losses.tally(logits_NC.detach(), batch, weights_C))
@@ -174,7 +185,7 @@ def batches_of(
             if standardises and len(labels) == 1 and number:
                 continue  # a last one that is left over; the next epoch's order brings it in
             inputs, labels = inputs.to(accelerator.device), labels.to(accelerator.device)
-            yield losses.mixed(inputs, labels, plan.loss, (plan.seed, epoch, number))
+            yield losses.mixed(inputs, labels, plan.loss, (plan.seed, epoch, number)).part_of(train.part)
 
     batches = mixed()
     while together := tuple(itertools.islice(batches, plan.optimize.accumulate)):
@@ -189,10 +200,37 @@ def validate(
     bare.eval()
     tallies = []
     for inputs, labels in val(1):
-        batch = Mix(inputs.to(accelerator.device), labels.to(accelerator.device))
+        batch = Mix(inputs.to(accelerator.device), labels.to(accelerator.device)).part_of(val.part)
         logits_NC = torch.func.functional_call(bare, average, batch.inputs) if average else bare(batch.inputs)
-        tallies.append(losses.tally(logits_NC, batch, weights_C))
-    return Tally.total(tallies)
+        tallies.append(losses.tally(logits_NC[: len(batch.labels_N)], batch, weights_C))
+    return Tally.total(tallies if val.part.of == 1 else _summed(tallies))
+
+
+def _n_processes(model: nn.Module) -> int:
+    """That train this network together."""
+    return distributed.get_world_size() if isinstance(model, DistributedDataParallel) else 1
+
+
+def _averaged(model: nn.Module, now: bool) -> contextlib.AbstractContextManager[object]:
+    """In here gradients are averaged over processes, or not yet: once a step is enough."""
+    return contextlib.nullcontext() if now or not isinstance(model, DistributedDataParallel) else model.no_sync()
+
+
+def _of_all(taken: Sequence[tuple[list[Tally], float]]) -> list[tuple[list[Tally], float]]:
+    """The figures of each step over all processes."""
+    own = []
+    for of_step, _ in taken:
+        loss, right, weight = (torch.stack([getattr(tally, name) for tally in of_step]).sum() for name in _FIGURES)
+        own.append(Tally(loss, right, weight, sum(tally.n_photos for tally in of_step)))
+    return [([tally], rate) for tally, (_, rate) in zip(_summed(own), taken, strict=True)]
+
+
+def _summed(tallies: Sequence[Tally]) -> list[Tally]:
+    """Each over all processes, which have as many of them; the same bits in each process."""
+    rows = torch.stack([torch.stack([getattr(tally, name).double() for name in _FIGURES]) for tally in tallies])
+    counts = torch.tensor([[tally.n_photos] for tally in tallies])
+    total = gathered(torch.cat([rows.cpu(), counts], 1))
+    return [Tally(loss, right, weight, int(n)) for loss, right, weight, n in total]
 
 
 def class_weights(n_photos_C: Sequence[int]) -> tuple[float, ...]:

@@ -11,6 +11,7 @@ from torch import nn
 
 from fledged.errors import ConfigError
 from fledged.settings.training import LossConfig
+from fledged.training.batches import Part
 
 # 1 - p in float32 is 0 for a photo that is learned, and its power below 1 would have no derivative there.
 _SMALLEST = 1e-12
@@ -24,6 +25,28 @@ class Mix:
     labels_N: torch.Tensor
     others_N: torch.Tensor | None = None  # None: nothing was mixed, and share is 1
     share: float = 1.0
+    whole_N: torch.Tensor | None = None  # labels of the whole batch, where other processes have the rest of it
+    start: int = 0  # where in the whole batch the inputs begin
+
+    @property
+    def all_N(self) -> torch.Tensor:
+        """The labels of the whole batch."""
+        return self.labels_N if self.whole_N is None else self.whole_N
+
+    def part_of(self, part: Part) -> Mix:
+        """What of it this process takes; a photo that has no label here goes through the network and counts nothing."""
+        if part.of == 1:
+            return self
+        n_photos = len(self.labels_N)
+        own, run = part.own(n_photos), part.run(n_photos)
+        return Mix(
+            inputs=self.inputs[run] if part.reads_all else self.inputs,
+            labels_N=self.labels_N[own],
+            others_N=None if self.others_N is None else self.others_N[own],
+            share=self.share,
+            whole_N=self.labels_N,
+            start=run.start,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +136,7 @@ def mixed(inputs: torch.Tensor, labels_N: torch.Tensor, settings: LossConfig, se
     `seed` alone decides what is mixed with what: give it the run's seed, the epoch and the batch's number.
     Raises ConfigError where CutMix is asked for and the inputs have no height and width.
     """
-    if not (settings.mixup or settings.cutmix):
+    if not settings.mixes:
         return Mix(inputs, labels_N)
     random = np.random.default_rng([*seed, 1])
     if settings.cutmix and (not settings.mixup or random.random() < 0.5):

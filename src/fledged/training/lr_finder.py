@@ -30,6 +30,7 @@ from fledged.training import optimizers
 from fledged.training.job import NO_PART, Job, Pupil, job_of, pupil_of, untrained
 from fledged.training.loop import Plan, batches_of, step
 from fledged.training.losses import Tally
+from fledged.training.processes import joined
 from fledged.training.range_page import PAGE, render
 from fledged.workspace import DEFAULT, Workspace, now, product_id, write_bytes
 
@@ -59,34 +60,43 @@ def find_lr(
     Only training photos are used, also to fit the head that fine-tuning starts from: neither val nor test takes part.
     `settings` are the fields of `config.FindLrConfig`. Raises TrainingError if the loss runs away at once.
     """
-    start_s = time.monotonic()
     workspace = Workspace(work)
-    tried = resolve(FindLrConfig, settings)
-    with workspace.lock():
-        job = job_of(dataset, resolve(TrainConfig, train or {}), workspace, report or progress.default())
-        made_from = job.config.model_dump(mode="json", exclude={*NO_PART, "learning_rate", "epochs"})
-        made_id = product_id(RangeTest, job.dataset.id, made_from, job.source.sha256, tried)
-        earlier = workspace.find(RangeTest, made_id)
-        if earlier is not None:
-            return earlier
-        curve = _curve(job, tried)
-        made = RangeTest(
-            id=made_id,
-            version=RangeTest.format_version,
-            created_at=now(),
-            seconds=time.monotonic() - start_s,
-            dataset_id=job.dataset.id,
-            settings=job.config,
-            tried=tried,
-            rates=curve.rates,
-            losses=curve.losses,
-            smoothed=curve.smoothed,
-            ran_away=curve.ran_away,
-            valley=valley(curve.rates, curve.smoothed),
-            steepest=steepest(curve.rates, curve.smoothed),
-        )
-        write_bytes(workspace.folder(RangeTest.kind, made_id) / PAGE, render(made, job.dataset).encode())
-        return workspace.save(made)
+    asked, tried = resolve(TrainConfig, train or {}), resolve(FindLrConfig, settings)
+
+    def make() -> RangeTest:
+        with workspace.lock():
+            return _range_test(job_of(dataset, asked, workspace, report or progress.default()), tried)
+
+    with joined() as group:
+        return group.product(RangeTest, workspace, make)
+
+
+def _range_test(job: Job, tried: FindLrConfig) -> RangeTest:
+    """The one that is there already, or one that is made now."""
+    start_s, workspace = time.monotonic(), job.workspace
+    made_from = job.config.model_dump(mode="json", exclude={*NO_PART, "learning_rate", "epochs"})
+    made_id = product_id(RangeTest, job.dataset.id, made_from, job.source.sha256, tried)
+    earlier = workspace.find(RangeTest, made_id)
+    if earlier is not None:
+        return earlier
+    curve = _curve(job, tried)
+    made = RangeTest(
+        id=made_id,
+        version=RangeTest.format_version,
+        created_at=now(),
+        seconds=time.monotonic() - start_s,
+        dataset_id=job.dataset.id,
+        settings=job.config,
+        tried=tried,
+        rates=curve.rates,
+        losses=curve.losses,
+        smoothed=curve.smoothed,
+        ran_away=curve.ran_away,
+        valley=valley(curve.rates, curve.smoothed),
+        steepest=steepest(curve.rates, curve.smoothed),
+    )
+    write_bytes(workspace.folder(RangeTest.kind, made_id) / PAGE, render(made, job.dataset).encode())
+    return workspace.save(made)
 
 
 def _curve(job: Job, tried: FindLrConfig) -> Curve:
@@ -110,7 +120,7 @@ def range_test(
     ran_away = False
     with _put_back(pupil.module, optimizer):
         torch.manual_seed(plan.seed)
-        module = pupil.accelerator.prepare(pupil.module)
+        module = pupil.accelerator.prepare_model(pupil.module, evaluation_mode=True)
         to_training(module, plan.keeps_statistics)
         epochs = (batches_of(pupil.batches[0], n, module, plan, pupil.accelerator) for n in itertools.count(1))
         mean = 0.0

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState, GradientState
+from torch import distributed
 
 _CPU_FLAGS = re.compile(r"^(?:flags|Features)\s*:.*\b(?:avx512_bf16|amx_bf16|bf16)\b", re.MULTILINE)
 
@@ -37,4 +38,10 @@ def accelerator(precision: Precision, *, on_cpu: bool = False) -> Accelerator:
     # The first Accelerator of a process decides for all later ones, which may want another device or precision.
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
-    return Accelerator(cpu=on_cpu, mixed_precision="bf16" if resolved(precision) == "bf16" else "no")
+    # accelerate joins several processes on CPUs only where it is told that they are to be CPUs.
+    on_cpu = on_cpu or (distributed.is_initialized() and not torch.cuda.is_available())
+    return Accelerator(
+        cpu=on_cpu,
+        mixed_precision="bf16" if resolved(precision) == "bf16" else "no",
+        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
+    )

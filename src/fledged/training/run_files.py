@@ -57,7 +57,7 @@ def save(job: Job, model: Classifier, backbone: Backbone, so_far: Progress, inte
         val_accuracy=best.val_accuracy,
         val_loss=best.val_loss,
         interrupted=interrupted,
-        environment=environment(),
+        environment=environment(job.group),
         calibration=known.calibration,
         unknown=known.unknown,
     )
@@ -79,7 +79,7 @@ def weights_of(model: Classifier) -> bytes:
 
 def as_toml(config: TrainConfig, run_id: str, dataset_id: str) -> str:
     """The settings of a run as a `fledged.toml` that asks for the same run."""
-    settings = config.model_dump(mode="json", exclude={"track"}, exclude_none=True)
+    settings = config.model_dump(mode="json", exclude={"track", "processes"}, exclude_none=True)
     if config.weights:
         settings["weights"] = str(Path(config.weights).expanduser().resolve())
     head = (

@@ -17,6 +17,19 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """SIGTERM does nothing in here: what is being saved is saved. For a process's main thread, like the other one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
 def terminable() -> Iterator[None]:
     """The first SIGTERM in here raises Terminated, which leaves here as the end of the process, with exit code 0.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Iterator
@@ -19,9 +20,10 @@ from fledged.products import Dataset, Preprocess
 from fledged.recipes import Recipe
 from fledged.settings.training import TrainConfig
 from fledged.training.activations import Activations, NoRoom, Store, activations_of, anew, open_sessions
-from fledged.training.batches import Batch, Batches, IntArray, epoch_of, read_split
+from fledged.training.batches import WHOLE, Batch, Batches, IntArray, Part, epoch_of, read_split
 from fledged.training.features import Embedding
 from fledged.training.loop import Plan
+from fledged.training.processes import ALONE, Group
 
 _LOG = logging.getLogger("fledged")
 
@@ -39,6 +41,7 @@ class TailBatches:
     seed: int
     shuffle: bool
     balanced: bool = False
+    part: Part = WHOLE
 
     @property
     def per_epoch(self) -> int:
@@ -60,7 +63,8 @@ class TailBatches:
                 yield ahead.popleft().result()
 
     def _batch(self, view_B: IntArray, photo_B: IntArray) -> Batch:
-        return torch.from_numpy(self.take.take(view_B, photo_B)), torch.from_numpy(self.labels_N[photo_B])
+        read = self.part.read(len(photo_B))
+        return torch.from_numpy(self.take.take(view_B[read], photo_B[read])), torch.from_numpy(self.labels_N[photo_B])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +85,21 @@ class Frozen:
 
 
 def tail_batches(
-    dataset: Dataset, frozen: Embedding, plan: Plan, config: TrainConfig, store: Store
+    dataset: Dataset, frozen: Embedding, plan: Plan, config: TrainConfig, store: Store, group: Group = ALONE
 ) -> tuple[Batches, Batches]:
-    """Batches of train (some views each) and of what judges it (as served), cached where there is room."""
+    """Batches of train (some views each) and of what judges it (as served), cached where there is room.
+
+    Of several processes each computes a part of what the cache lacks, and takes its part of each batch.
+    """
 
     recipe = config.augment.recipe
 
     def batches(photos: pl.DataFrame, n_views: int, shuffle: bool) -> TailBatches:
         try:
+            if group.size > 1:
+                with contextlib.suppress(NoRoom):  # decided below, where all of the photos are asked for
+                    activations_of(photos[group.rank :: group.size], frozen, n_views, recipe, store)
+                group.wait()
             take: Activations | Frozen = activations_of(photos, frozen, n_views, recipe, store)
         except NoRoom as reason:
             _LOG.warning("Activations are not kept, but computed in each epoch: %s", reason)
@@ -96,7 +107,8 @@ def tail_batches(
             take = Frozen(open_sessions(frozen), frozen.how, rows, recipe)
         labels_N = photos["label"].to_numpy().astype(np.int64)
         balanced = shuffle and plan.balance == "sampling"
-        return TailBatches(take, labels_N, n_views, plan.batch_size, plan.seed, shuffle, balanced)
+        part = Part(group.rank, group.size, reads_all=shuffle and plan.loss.mixes)
+        return TailBatches(take, labels_N, n_views, plan.batch_size, plan.seed, shuffle, balanced, part)
 
     train, judge = read_split(dataset, "train"), read_split(dataset, plan.judged_on)
     return batches(train, config.views, True), batches(judge, 1, False)

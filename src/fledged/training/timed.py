@@ -180,7 +180,7 @@ def _settled(job: Job, cost: Cost) -> Cost:
     pupil = pupil_of(job, job.plan, backbone, model, has_begun=False)
     ready_s = time.monotonic() - start_s + SAVE_S
     plan, accelerator = job.plan, pupil.accelerator
-    module = accelerator.prepare(pupil.module)
+    module = accelerator.prepare_model(pupil.module, evaluation_mode=True)
     optimizer = optimizers.make(module, plan.optimize, plan.learning_rate, plan.backbone_rate)
     to_training(module, plan.keeps_statistics)
     taken: list[float] = []

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import functools
 import logging
 import os
+from collections.abc import Mapping
 from time import monotonic
 
 from fledged import progress
 from fledged.config import resolve
-from fledged.errors import ConfigError, ProductError
+from fledged.errors import ConfigError
 from fledged.metering import Meter
 from fledged.products import Dataset, Run
 from fledged.settings.training import TrainConfig
 from fledged.training import checkpoints, run_files, tracking
+from fledged.training.beginning import Asked, begin
 from fledged.training.budget import LAST_SHARE, Clock, seconds_of
 from fledged.training.checkpoints import Checkpoint
 from fledged.training.gradual import run_stages
-from fledged.training.job import Job, job_of, pupil_of, untrained
+from fledged.training.job import Job, pupil_of, untrained
 from fledged.training.loop import Progress, fit
 from fledged.training.probe import SAVE_S
-from fledged.training.stopping import Terminated, terminable
-from fledged.training.timed import timed_job
+from fledged.training.processes import Group, joined, losses_told
+from fledged.training.stopping import Terminated, terminable, undisturbed
 from fledged.workspace import DEFAULT, Workspace
 
 _LOG = logging.getLogger("fledged")
 
 _CHECKPOINT_EVERY_S = 10.0
-_RESUME = "To go on for as long: fledged train --resume --time T, and nothing else."
+_NO_TIME = "Take several processes without it, and say --epochs."
 
 
 def train(
@@ -37,6 +41,7 @@ def train(
     report: progress.Report | None = None,
     resume: bool = False,
     time: str | None = None,
+    engine: Mapping[str, object] | None = None,
     **settings: object,
 ) -> Run:
     """A classifier for the dataset's classes, of the epoch with the lowest validation loss; test is not touched.
@@ -44,49 +49,81 @@ def train(
     Ctrl-C keeps the best epoch so far; so does SIGTERM, which then ends the process with exit code 0. `resume` goes on
     from the last checkpoint; without settings, with those of then. `time`, such as 90s, 10m or 1h30m, is kept to:
     what was not said of blocks, views and epochs is chosen to fit, and an epoch that would be too many is not begun.
-    `settings` are the fields of `config.TrainConfig`.
+    In a process that torchrun, accelerate or Ray started with others, it is trained in all of them together, and each
+    returns the run. With `engine`, {"name": "ray", "address": …}, and `processes.workers`, Ray starts them.
+    `settings` are the fields of `config.TrainConfig`. Raises LostProcess where another process is gone.
     """
-    clock = Clock(seconds_of(time)) if time else None
-    workspace = Workspace(work)
     given = {name: value for name, value in settings.items() if value is not None}
-    asked = resolve(TrainConfig, given)
-    tracking.require(asked.track)
-    if asked.mode == "gradual" and clock is None:
-        # Stages that are there already are found, and one that was stopped goes on where it was.
-        stage = functools.partial(train, resume=True)
-        return run_files.tell_stages(run_stages(stage, dataset, given, asked.gradual, work, report), workspace)
-    with workspace.lock():
-        last = checkpoints.latest(workspace) if resume and not given and dataset is None else None
-        if resume and not given and dataset is None and last is None:
-            raise ProductError(
-                "There is no checkpoint to resume from", where=workspace.root, remedy="Run: fledged train"
+    asked = Asked(
+        dataset,
+        resolve(TrainConfig, given),
+        Workspace(work),
+        report or progress.default(),
+        resume,
+        is_latest=resume and not given and dataset is None,
+        clock=Clock(seconds_of(time)) if time else None,
+    )
+    tracking.require(asked.config.track)
+    with joined() as group, losses_told(group):
+        if asked.clock is not None and group.size > 1:
+            raise ConfigError("What fits into a time is measured on one process", where="--time", remedy=_NO_TIME)
+        if group.engine == "local" and (on := _for_ray(asked, engine)) is not None:
+            from fledged.training.on_ray import train_on_ray
+
+            return train_on_ray(on, str((engine or {}).get("address") or ""))
+        if asked.config.mode == "gradual" and asked.clock is None:
+            # Stages that are there already are found, and one that was stopped goes on where it was.
+            stage = functools.partial(train, resume=True)
+            told = run_stages(stage, dataset, given, asked.config.gradual, work, report)
+            return group.product(Run, asked.workspace, lambda: run_files.tell_stages(told, asked.workspace))
+        with asked.workspace.lock() if group.is_first else contextlib.nullcontext():
+            return _together(asked, group)
+
+
+def _for_ray(asked: Asked, engine: Mapping[str, object] | None) -> Asked | None:
+    """What several processes are to be started for; None where it is this process alone."""
+    if (engine or {}).get("name") != "ray":
+        if asked.config.processes.workers > 1:
+            raise ConfigError(
+                "Somebody has to start the other processes",
+                where="train.processes.workers",
+                remedy="Add --engine ray, or start fledged with torchrun.",
             )
-        if last is not None or clock is None:
-            config = last.settings if last else asked
-            job = job_of(last.dataset_id if last else dataset, config, workspace, report or progress.default())
-        elif resume:
-            raise ConfigError("What is resumed was planned before", where="--time", remedy=_RESUME)
-        else:
-            job = timed_job(dataset, asked, clock, workspace, report or progress.default())
-        earlier = workspace.find(Run, job.run_id)
-        if earlier is not None and not earlier.interrupted:
-            checkpoints.remove(job.run_id, workspace)  # of a process that was killed between the run and this
-            return earlier
-        checkpoint = checkpoints.find(job.run_id, workspace) if resume else None
-        if resume and checkpoint is None and (other := checkpoints.latest(workspace)) is not None:
-            _LOG.warning(
-                "The last checkpoint is of a training with other settings, run %s: this one begins from the start. "
-                "To go on with that one: fledged train --resume, and nothing else",
-                other.run_id,
-            )
-        so_far = checkpoints.load(checkpoint, workspace) if checkpoint else Progress()
-        with terminable():
-            checkpoint = checkpoint or checkpoints.begin(job.run_id, job.dataset.id, job.config, workspace)
-            return _train(job, checkpoint, so_far, clock)
+        return None
+    settled = asked.settled()
+    if settled.config.processes.workers == 1:
+        return None
+    if asked.clock is not None:
+        raise ConfigError("What fits into a time is measured on one process", where="--time", remedy=_NO_TIME)
+    return settled
+
+
+def _together(asked: Asked, group: Group) -> Run:
+    """The run, in every process of the group."""
+    begun = begin(asked, group)
+    job = begun.job
+    if begun.is_done:
+        return job.workspace.load(Run, job.run_id)
+    so_far = checkpoints.load(begun.checkpoint, job.workspace, group) if begun.checkpoint else Progress()
+    group.wait()  # until all have read what the first may soon replace
+    with terminable(), losses_told(group):
+        if not group.is_first:
+            return _help(job, so_far)
+        named = (job.run_id, job.dataset.id, job.config, job.workspace, group)
+        return _train(job, begun.checkpoint or checkpoints.begin(*named), so_far, asked.clock)
+
+
+def _help(job: Job, so_far: Progress) -> Run:
+    """What the other processes do: their part of what is computed once, and of every batch."""
+    backbone, model = untrained(job)
+    pupil = pupil_of(job, job.plan, backbone, model, has_begun=bool(so_far.history))
+    if job.config.mode != "transfer":
+        collections.deque(fit(pupil.module, *pupil.batches, job.plan, so_far, pupil.accelerator), maxlen=0)
+    return job.group.product(Run, job.workspace)
 
 
 def _train(job: Job, checkpoint: Checkpoint, so_far: Progress, clock: Clock | None) -> Run:
-    meter, saved_s = Meter(), monotonic()
+    meter, saved_s, group = Meter(), monotonic(), job.group
     backbone, model = untrained(job)
     pupil = pupil_of(job, job.plan, backbone, model, has_begun=bool(so_far.history))
     stopped: KeyboardInterrupt | None = None
@@ -97,22 +134,27 @@ def _train(job: Job, checkpoint: Checkpoint, so_far: Progress, clock: Clock | No
                 track(so_far)
                 job.report("Training epochs", len(so_far.history), job.config.epochs)
                 if monotonic() - saved_s > _CHECKPOINT_EVERY_S and len(so_far.history) < job.config.epochs:
-                    checkpoints.save(so_far, checkpoint, job.workspace)
+                    checkpoints.save(so_far, checkpoint, job.workspace, group)
                     saved_s = monotonic()
                 if clock is not None and _is_time_up(clock, so_far, job.config.epochs):
                     raise KeyboardInterrupt
-    except KeyboardInterrupt as interrupt:
-        if not so_far.history:
+    except (KeyboardInterrupt, RuntimeError) as interrupt:
+        is_lost = isinstance(interrupt, RuntimeError) or (group.size > 1 and isinstance(interrupt, Terminated))
+        if so_far.history and (group.size > 1 or not is_lost):
+            with undisturbed():
+                checkpoints.save(so_far, checkpoint, job.workspace, group)
+        if is_lost or not so_far.history or not isinstance(interrupt, KeyboardInterrupt):
             raise
-        checkpoints.save(so_far, checkpoint, job.workspace)
         stopped = interrupt
     pupil.module.load_state_dict(so_far.best)  # which shares its weights with the model
-    run = run_files.save(job, model, backbone, so_far, stopped is not None, meter)
-    if isinstance(stopped, Terminated):
-        raise stopped
-    if stopped is None:
-        job.report("Training epochs", run.n_epochs, run.n_epochs)  # also where it was over early
-        checkpoints.remove(job.run_id, job.workspace)
+    if stopped is not None:
+        run = run_files.save(job, model, backbone, so_far, True, meter)
+        if isinstance(stopped, Terminated):
+            raise stopped
+        return run
+    run = group.product(Run, job.workspace, lambda: run_files.save(job, model, backbone, so_far, False, meter))
+    job.report("Training epochs", run.n_epochs, run.n_epochs)  # also where it was over early
+    checkpoints.remove(job.run_id, job.workspace)
     return run
 
 

@@ -1,0 +1,126 @@
+"""What is asked for, and from where on it is trained: decided in one process, and told to those that train with it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+from fledged import progress
+from fledged.errors import ConfigError, ProductError
+from fledged.networks.weights import locate
+from fledged.products import Dataset, Run
+from fledged.records import Record
+from fledged.settings.training import TrainConfig
+from fledged.training import checkpoints
+from fledged.training.budget import Clock
+from fledged.training.checkpoints import Checkpoint
+from fledged.training.job import Job, job_of
+from fledged.training.processes import Group
+from fledged.training.timed import timed_job
+from fledged.workspace import Workspace
+
+_LOG = logging.getLogger("fledged")
+
+_RESUME = "To go on for as long: fledged train --resume --time T, and nothing else."
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The words of the caller."""
+
+    dataset: Dataset | str | None
+    config: TrainConfig
+    workspace: Workspace
+    report: progress.Report
+    resume: bool
+    is_latest: bool  # nothing was said but to go on with the last training
+    clock: Clock | None
+
+    def settled(self) -> Asked:
+        """The same, with the dataset and the settings of the last training where that is what was asked for."""
+        if not self.is_latest:
+            return self
+        last = checkpoints.latest(self.workspace)
+        if last is None:
+            raise ProductError(
+                "There is no checkpoint to resume from", where=self.workspace.root, remedy="Run: fledged train"
+            )
+        return replace(self, dataset=last.dataset_id, config=last.settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What is to be trained, and from where on."""
+
+    job: Job
+    is_done: bool  # the run is there already
+    checkpoint: Checkpoint | None
+
+
+class _Order(Record):
+    """The same, as the first process tells it to the others."""
+
+    run_id: str
+    dataset_id: str
+    settings: TrainConfig
+    weights_sha256: str
+    is_done: bool
+    is_resumed: bool
+
+
+def begin(asked: Asked, group: Group) -> Beginning:
+    """In every process of the group; the first one decides.
+
+    Raises ProductError where another process has other starting weights, or no such dataset.
+    """
+    decided: list[Beginning] = []
+
+    def order() -> str:
+        decided.append(_decide(asked, group))
+        job = decided[0].job
+        return _Order(
+            run_id=job.run_id,
+            dataset_id=job.dataset.id,
+            settings=job.config,
+            weights_sha256=job.source.sha256,
+            is_done=decided[0].is_done,
+            is_resumed=decided[0].checkpoint is not None,
+        ).model_dump_json()
+
+    told = group.from_first(order)
+    return decided[0] if decided else _joining(_Order.model_validate_json(told), asked.workspace, group)
+
+
+def _decide(asked: Asked, group: Group) -> Beginning:
+    workspace, settled = asked.workspace, asked.settled()
+    if settled is not asked or asked.clock is None:
+        job = job_of(settled.dataset, settled.config, workspace, asked.report)
+    elif asked.resume:
+        raise ConfigError("What is resumed was planned before", where="--time", remedy=_RESUME)
+    else:
+        job = timed_job(asked.dataset, asked.config, asked.clock, workspace, asked.report)
+    earlier = workspace.find(Run, job.run_id)
+    is_done = earlier is not None and not earlier.interrupted
+    if is_done:
+        checkpoints.remove(job.run_id, workspace)  # of a process that was killed between the run and this
+    checkpoint = checkpoints.find(job.run_id, workspace) if asked.resume and not is_done else None
+    if asked.resume and not is_done and checkpoint is None and (other := checkpoints.latest(workspace)) is not None:
+        _LOG.warning(
+            "The last checkpoint is of a training with other settings, run %s: this one begins from the start. "
+            "To go on with that one: fledged train --resume, and nothing else",
+            other.run_id,
+        )
+    return Beginning(replace(job, group=group), is_done, checkpoint)
+
+
+def _joining(order: _Order, workspace: Workspace, group: Group) -> Beginning:
+    """As in the first process."""
+    dataset, source = workspace.load(Dataset, order.dataset_id), locate(order.settings)
+    if source.sha256 != order.weights_sha256:
+        raise ProductError(
+            f"Process {group.rank} would begin with other weights than the first",
+            where=source.path,
+            remedy="Put the same file on every machine.",
+        )
+    job = Job(order.run_id, dataset, order.settings, source, workspace, progress.silent, group)
+    return Beginning(job, order.is_done, checkpoints.find(order.run_id, workspace) if order.is_resumed else None)
