@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from fledged.errors import ConfigError, suggestion
 from fledged.records import Record
 from fledged.settings.deploying import DeployConfig
+from fledged.settings.engine import EngineConfig
 from fledged.settings.lake import CollectConfig, PrepareConfig, ReviewConfig, ScanConfig
 from fledged.settings.results import EvaluateConfig, ExplainConfig, ExportConfig, GridConfig, ServeConfig
 from fledged.settings.training import FindLrConfig, TrainConfig
@@ -38,6 +39,7 @@ SECTIONS: dict[str, type[Record]] = {
     "export": ExportConfig,
     "serve": ServeConfig,
     "deploy": DeployConfig,
+    "engine": EngineConfig,
 }
 
 

@@ -12,6 +12,7 @@ import polars as pl
 from PIL import Image
 
 from fledged import engine, images
+from fledged.engine import Engine
 from fledged.parts import Parts
 from fledged.progress import Report
 from fledged.workspace import Workspace
@@ -60,12 +61,12 @@ def kept_copies(size: tuple[int, int], workspace: Workspace) -> Parts:
 
 
 def copies_of(
-    photos: pl.DataFrame, lake: Path, size: tuple[int, int], workers: int, workspace: Workspace, report: Report
+    photos: pl.DataFrame, lake: Path, size: tuple[int, int], on: Engine, workspace: Workspace, report: Report
 ) -> Iterator[Shrunk]:
     """The shrunk copy of each photo (columns path, sha256, n_bytes and mtime_ns as scanned), in order.
 
     `size` is the shorter side in pixels and the JPEG quality. A copy that was made before is taken where the photo's
-    file has the size and time that it had then; the other files are read.
+    file has the size and time that it had then; the other files are read by `on`.
     """
     kept = kept_copies(size, workspace)
     known = photos.select(pl.col("sha256").is_in(kept.known({"sha256": pl.String})["sha256"].implode())).to_series()
@@ -80,7 +81,7 @@ def copies_of(
         shrink,
         [file for file, there in zip(files, is_kept, strict=True) if not there],
         on_crash=lambda _: Shrunk(None, "unreadable: its decoder crashed"),
-        workers=workers,
+        on=on,
         step="Shrinking photos",
         report=report,
     )

@@ -49,6 +49,13 @@ Apply = Annotated[
     Literal["advice"] | None,
     typer.Option(help="advice: drop and relabel what the findings advise, where nobody has decided."),
 ]
+Engine = Annotated[
+    Literal["local", "ray"] | None, typer.Option("--engine", help="Who works on the photos: this machine, or Ray's.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", metavar="auto|HOST:PORT", help="The Ray cluster; without, one is started here."),
+]
 Lake = Annotated[Path, typer.Argument(metavar="PHOTOS", help="A folder with one folder of photos a class.")]
 
 
@@ -65,6 +72,11 @@ def _root(
 ) -> None:
     if context.invoked_subcommand is None:
         print(context.get_help())
+
+
+def engine_of(engine: str | None, address: str | None) -> dict[str, object]:
+    """The flags of the engine, as verbs take them."""
+    return {"name": engine, "address": address}
 
 
 def settings_of(section: str, assign: list[str] | None, **flags: object) -> dict[str, Any]:

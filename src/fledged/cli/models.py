@@ -10,10 +10,12 @@ import typer
 import fledged
 from fledged import DEFAULT_WORK as DEFAULT
 from fledged.cli.app import (
+    Address,
     AsJson,
     Assign,
     Backbone,
     DatasetId,
+    Engine,
     Epochs,
     Mode,
     Seed,
@@ -21,6 +23,7 @@ from fledged.cli.app import (
     Work,
     app,
     at,
+    engine_of,
     settings_of,
     settings_of_two,
     tell,
@@ -91,6 +94,8 @@ def train(
     show_augmented: Annotated[
         bool, typer.Option("--show-augmented", help="Show photos beside their augmented views, and train nothing.")
     ] = False,
+    engine: Engine = None,
+    address: Address = None,
 ) -> None:
     """Train a classifier: a Run."""
     settings = settings_of(
@@ -115,7 +120,8 @@ def train(
         print(f"Saved {shown.picture}\nPage  {shown.page}")
         print(f"Next: fledged train{at(work)}, or another preset: --set train.augment=NAME (docs/training.md)")
         return
-    tell(fledged.train(dataset, work=work, resume=resume, time=time, **settings), work, as_json)
+    on = engine_of(engine, address)
+    tell(fledged.train(dataset, work=work, resume=resume, time=time, engine=on, **settings), work, as_json)
 
 
 @app.command()
@@ -181,6 +187,8 @@ def evaluate(
         list[str] | None,
         typer.Option(metavar="FIGURE=SHARE", help="Fail below it: accuracy=0.95, recall:owl=0.9. May be repeated."),
     ] = None,
+    engine: Engine = None,
+    address: Address = None,
 ) -> None:
     """Judge a run on its test split, or on a folder of labelled photos: a Report."""
     from fledged.gates import check, gates_of
@@ -188,7 +196,7 @@ def evaluate(
     gates = gates_of(at_least or [])
     subject, folder = _subject_and_folder(subjects or [])
     settings = settings_of("evaluate", assign, track=tuple(track) if track else None)
-    made = fledged.evaluate(subject, folder, work=work, **settings)
+    made = fledged.evaluate(subject, folder, work=work, engine=engine_of(engine, address), **settings)
     if as_json:
         tell(made, work, as_json)
     else:

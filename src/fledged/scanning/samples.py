@@ -70,7 +70,7 @@ def thumbnails(chosen: Chosen, lake: Path, report: Report) -> dict[str, Thumbnai
         _thumbnail,
         [str(lake / path) for path in ordered],
         on_crash=_none,
-        workers=0,
+        on=engine.LOCAL,  # a few hundred at most
         step="Drawing the overview",
         report=report,
     )

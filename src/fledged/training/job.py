@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from fledged import progress
+from fledged.engine import LOCAL, Engine
 from fledged.errors import ConfigError
 from fledged.networks import backbones
 from fledged.networks.backbones import Backbone
@@ -54,6 +55,7 @@ class Job:
     source: Source
     workspace: Workspace
     report: progress.Report
+    on: Engine = LOCAL  # who fills the caches
 
     @property
     def mode(self) -> Literal["transfer", "finetune", "scratch"]:
@@ -77,7 +79,13 @@ class Pupil:
     accelerator: Accelerator
 
 
-def job_of(dataset: Dataset | str | None, config: TrainConfig, workspace: Workspace, report: progress.Report) -> Job:
+def job_of(
+    dataset: Dataset | str | None,
+    config: TrainConfig,
+    workspace: Workspace,
+    report: progress.Report,
+    on: Engine = LOCAL,
+) -> Job:
     """The job that these settings stand for. Raises ConfigError where the dataset is not fit for them."""
     if not isinstance(dataset, Dataset):
         dataset = workspace.load(Dataset, dataset)
@@ -94,7 +102,7 @@ def job_of(dataset: Dataset | str | None, config: TrainConfig, workspace: Worksp
     source = locate(config)
     config = concrete(config, source.backbone, dataset)
     run_id = product_id(Run, dataset.id, config.model_dump(mode="json", exclude=NO_PART), source.sha256)
-    return Job(run_id, dataset, config, source, workspace, report)
+    return Job(run_id, dataset, config, source, workspace, report, on)
 
 
 def untrained(job: Job) -> tuple[Backbone, Classifier]:
@@ -115,7 +123,7 @@ def pupil_of(job: Job, plan: Plan, backbone: Backbone, model: Classifier, *, has
     """What of the model is trained, and its batches; before fine-tuning begins, its head is fitted."""
     dataset, how = job.dataset, model.embed.how
     if job.config.mode == "transfer":
-        embedding = embedding_of(backbone.name, backbone.module, how, job.workspace)
+        embedding = embedding_of(backbone.name, backbone.module, how, job.workspace, job.on)
         batches = feature_batches(dataset, embedding, plan, job.config, job.workspace, job.report)
         model.head.standardise_by(batches[0].features_KNF[0])
         # Features of thousands of photos fit a CPU; moving them to an accelerator costs more than it saves.
@@ -150,8 +158,8 @@ def frozen_part(job: Job, frozen: nn.Sequential, name: str, how: Preprocess) -> 
     n_trained, n_kept = job.config.unfreeze, job.config.cache.blocks
     n_between = min(max(0, n_kept - n_trained), len(frozen))
     if not n_between or n_between == len(frozen):
-        return embedding_of(f"{name}[:-{n_trained}]", frozen, how, job.workspace)
-    base = embedding_of(f"{name}[:-{n_kept}]", frozen[:-n_between], how, job.workspace)
+        return embedding_of(f"{name}[:-{n_trained}]", frozen, how, job.workspace, job.on)
+    base = embedding_of(f"{name}[:-{n_kept}]", frozen[:-n_between], how, job.workspace, job.on)
     between = frozen[-n_between:]
     return onward(base, f"{name}[-{n_kept}:-{n_trained}]", between, shape_of(base), job.workspace)
 
@@ -164,7 +172,7 @@ def _fit_head_first(job: Job, plan: Plan, backbone: Backbone, model: Classifier)
     usual = {"mode": "transfer", "epochs": 0, "batch_size": 0, "learning_rate": 0.0}
     config = job.config.model_copy(update=usual | {"optimize": OptimizeConfig(), "loss": LossConfig()})
     head_plan = replace(plan_of(config, job.dataset), judged_on=plan.judged_on)
-    embedding = embedding_of(backbone.name, backbone.module, model.embed.how, job.workspace)
+    embedding = embedding_of(backbone.name, backbone.module, model.embed.how, job.workspace, job.on)
     train, judge = feature_batches(job.dataset, embedding, head_plan, job.config, job.workspace, job.report)
     model.head.standardise_by(train.features_KNF[0])
     for so_far in fit(model.head, train, judge, head_plan, Progress(), precision.accelerator("fp32", on_cpu=True)):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import logging
 import os
+from collections.abc import Mapping
 from time import monotonic
 
 from fledged import progress
 from fledged.config import resolve
+from fledged.engine import engine_of
 from fledged.errors import ConfigError, ProductError
 from fledged.metering import Meter
 from fledged.products import Dataset, Run
@@ -37,6 +39,7 @@ def train(
     report: progress.Report | None = None,
     resume: bool = False,
     time: str | None = None,
+    engine: Mapping[str, object] | None = None,
     **settings: object,
 ) -> Run:
     """A classifier for the dataset's classes, of the epoch with the lowest validation loss; test is not touched.
@@ -44,6 +47,7 @@ def train(
     Ctrl-C keeps the best epoch so far; so does SIGTERM, which then ends the process with exit code 0. `resume` goes on
     from the last checkpoint; without settings, with those of then. `time`, such as 90s, 10m or 1h30m, is kept to:
     what was not said of blocks, views and epochs is chosen to fit, and an epoch that would be too many is not begun.
+    `engine` (fields of `config.EngineConfig`) says where features and activations of frozen blocks are computed;
     `settings` are the fields of `config.TrainConfig`.
     """
     clock = Clock(seconds_of(time)) if time else None
@@ -51,9 +55,14 @@ def train(
     given = {name: value for name, value in settings.items() if value is not None}
     asked = resolve(TrainConfig, given)
     tracking.require(asked.track)
+    on = engine_of(engine)
+    if clock is not None and not on.is_here:
+        raise ConfigError(
+            "A time is planned by the speed of this machine alone", where="--time", remedy="Take --engine local."
+        )
     if asked.mode == "gradual" and clock is None:
         # Stages that are there already are found, and one that was stopped goes on where it was.
-        stage = functools.partial(train, resume=True)
+        stage = functools.partial(train, resume=True, engine=engine)
         return run_files.tell_stages(run_stages(stage, dataset, given, asked.gradual, work, report), workspace)
     with workspace.lock():
         last = checkpoints.latest(workspace) if resume and not given and dataset is None else None
@@ -63,7 +72,7 @@ def train(
             )
         if last is not None or clock is None:
             config = last.settings if last else asked
-            job = job_of(last.dataset_id if last else dataset, config, workspace, report or progress.default())
+            job = job_of(last.dataset_id if last else dataset, config, workspace, report or progress.default(), on)
         elif resume:
             raise ConfigError("What is resumed was planned before", where="--time", remedy=_RESUME)
         else:

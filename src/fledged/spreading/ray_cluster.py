@@ -1,0 +1,149 @@
+"""A connection to a Ray cluster, or one line that says why there is none and how to mend it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+import platform
+import re
+import socket
+import subprocess
+import sys
+from typing import Any
+
+from fledged import naming_extras
+from fledged.errors import EngineError, FledgedError
+from fledged.settings.engine import EngineConfig
+
+# What a process of its own says of an address: Ray tries for over a minute, talks meanwhile, and may then end the
+# process that asked.
+_KNOCK = """
+import sys, ray
+try:
+    ray.init(address=sys.argv[1], log_to_driver=False, logging_level="CRITICAL")
+except BaseException as error:
+    print(f"{type(error).__name__}: {error}")
+else:
+    print("connected")
+"""
+_TOKEN = re.compile(r"Unauthenticated|InvalidAuthToken|AuthenticationError|authentication token", re.IGNORECASE)
+_VERSIONS = re.compile(r"Version mismatch.*?Ray: (\S+)\s+Python: (\S+)", re.DOTALL)
+_PORT_TIMEOUT_S = 5.0
+
+
+def connected(settings: EngineConfig) -> Any:
+    """Ray's module, connected to the cluster of the settings until the process ends; a new one without an address.
+
+    Raises EngineError where there is none, MissingExtra where Ray is not installed.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray otherwise tells its maker of every start
+    with naming_extras():
+        import ray
+    if ray.is_initialized():
+        return _same(ray, settings.address)
+    if settings.address:
+        if (refusal := _refusal(settings)) is not None:
+            raise refusal
+        ray.init(settings.address, log_to_driver=False, logging_level=logging.CRITICAL)
+    else:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        ray.init("local", num_cpus=cores, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
+    _hush()
+    return ray
+
+
+def _same(ray: Any, address: str) -> Any:
+    """The connection that there is, unless another cluster is asked for by name."""
+    here = ray.get_runtime_context().gcs_address
+    if address in ("", "auto") or _resolved(address) == _resolved(here):
+        return ray
+    raise EngineError(
+        f"This program is connected to the Ray cluster {here} already",
+        where=address,
+        remedy="Call ray.shutdown() first, or leave the address out.",
+    )
+
+
+def _resolved(address: str) -> tuple[str, str]:
+    host, _, port = address.rpartition(":")
+    if host in ("localhost", "127.0.0.1"):
+        host = socket.gethostname()
+    try:
+        return socket.gethostbyname(host), port
+    except OSError:
+        return host, port
+
+
+def _refusal(settings: EngineConfig) -> FledgedError | None:
+    """Why this process cannot connect, found out in bounded time; None where it can."""
+    address = settings.address
+    absent = EngineError(
+        f"No Ray cluster answers within {settings.answer_s:g} s",
+        where=f"--address {address}",
+        remedy="Check the address (of the head, port 6379 unless it was told otherwise) with: ray status",
+    )
+    if address != "auto" and not _listens(address, min(_PORT_TIMEOUT_S, settings.answer_s)):
+        return absent
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _KNOCK, address],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=settings.answer_s,
+        )
+        said, noise = done.stdout.strip(), done.stderr
+    except subprocess.TimeoutExpired as error:
+        said, noise = "", bytes(error.stderr or b"").decode(errors="replace")
+    return None if said == "connected" else _explained(said, noise, absent)
+
+
+def _explained(said: str, noise: str, absent: EngineError) -> FledgedError:
+    if (versions := _VERSIONS.search(said)) is not None:
+        here = f"Ray {importlib.metadata.version('ray')} on Python {platform.python_version()}"
+        return EngineError(
+            f"The cluster runs Ray {versions[1]} on Python {versions[2]}, and this process {here}",
+            where=absent.where,
+            remedy="Make an environment with the cluster's versions, or start the cluster from this one.",
+        )
+    if _TOKEN.search(said) or _TOKEN.search(noise):
+        return EngineError(
+            "The cluster does not take this machine's token, or this machine has none",
+            where=absent.where,
+            remedy="Put the cluster's token (there: ray get-auth-token) into ~/.ray/auth_token or RAY_AUTH_TOKEN.",
+        )
+    if not said or "Failed to connect" in said or "TimedOut" in noise:
+        return absent
+    if "Could not find any running Ray" in said:
+        return EngineError(
+            "There is no Ray cluster on this machine",
+            where=absent.where,
+            remedy="Start one with: ray start --head; or leave --address out.",
+        )
+    return EngineError(
+        f"Ray cannot connect: {said.splitlines()[0][:200]}",
+        where=absent.where,
+        remedy="Run fledged on a machine of the cluster; see: ray status",
+    )
+
+
+def _listens(address: str, timeout_s: float) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout_s):
+            return True
+    except OSError:
+        return False
+
+
+def _hush() -> None:
+    """Ray prints a page about each lost worker on standard output, where our answers go; each is dealt with."""
+    from ray._private import worker
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = _say_nothing
+
+
+def _say_nothing(data: dict[str, Any], ignore_prefix: bool) -> None:
+    """Takes what Ray would print."""
