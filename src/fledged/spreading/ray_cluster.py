@@ -10,6 +10,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 from typing import Any
 
 from fledged import naming_extras
@@ -85,18 +86,25 @@ def _refusal(settings: EngineConfig) -> FledgedError | None:
     )
     if address != "auto" and not _listens(address, min(_PORT_TIMEOUT_S, settings.answer_s)):
         return absent
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", _KNOCK, address],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=settings.answer_s,
-        )
-        said, noise = done.stdout.strip(), done.stderr
-    except subprocess.TimeoutExpired as error:
-        said, noise = "", bytes(error.stderr or b"").decode(errors="replace")
+    said, noise = _knocked(address, settings.answer_s)
     return None if said == "connected" else _explained(said, noise, absent)
+
+
+def _knocked(address: str, timeout_s: float) -> tuple[str, str]:
+    """What a process that tried to connect has said on standard output and on standard error."""
+    noise = ""
+    command = [sys.executable, "-c", _KNOCK, address]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        timer = threading.Timer(timeout_s, process.kill)
+        timer.start()
+        for line in process.stderr:
+            noise += line
+            if _TOKEN.search(line):  # it would be tried again and again
+                process.kill()
+        timer.cancel()
+        return process.stdout.read().strip(), noise
 
 
 def _explained(said: str, noise: str, absent: EngineError) -> FledgedError:

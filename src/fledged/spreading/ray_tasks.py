@@ -149,7 +149,7 @@ class _Crew(Generic[Item, Result]):
         try:
             machine, version, answers = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, ModuleNotFoundError) and (error.cause.name or "").startswith("fledged"):
+            if "No module named 'fledged" in str(error):  # what was sent along cannot be read there
                 raise _unfit("A machine of the cluster", "no or another fledged") from error
             raise (error.cause if isinstance(error.cause, Exception) else error) from None
         except self._ray.exceptions.RayError as error:  # its process, its machine or its result is gone
