@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -60,3 +61,7 @@ def test_another_cluster_than_the_one_connected_to_is_told(ray_engine: Engine) -
     assert connected(EngineConfig(name="ray", address="auto")) is connected(EngineConfig(name="ray"))
     with pytest.raises(EngineError, match=r"is connected to the Ray cluster \S+ already"):
         connected(EngineConfig(name="ray", address="10.0.0.5:6379"))
+
+
+def test_sigterm_ends_a_program_as_it_did_before(ray_engine: Engine) -> None:
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

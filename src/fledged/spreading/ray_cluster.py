@@ -7,10 +7,13 @@ import logging
 import os
 import platform
 import re
+import signal
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fledged import naming_extras
@@ -43,15 +46,32 @@ def connected(settings: EngineConfig) -> Any:
         import ray
     if ray.is_initialized():
         return _same(ray, settings.address)
-    if settings.address:
-        if (refusal := _refusal(settings)) is not None:
-            raise refusal
-        ray.init(settings.address, log_to_driver=False, logging_level=logging.CRITICAL)
-    else:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        ray.init("local", num_cpus=cores, include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
-    _hush()
+    if settings.address and (refusal := _refusal(settings)) is not None:
+        raise refusal
+    with _own_signals():
+        _begin(ray, settings.address)
     return ray
+
+
+def _begin(ray: Any, address: str) -> None:
+    how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    if not address:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        how |= {"num_cpus": cores, "include_dashboard": False}
+    ray.init(address or "local", **how)
+    _hush()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray ends a program at SIGTERM with an exit code of its own; afterwards this program does what it did before."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if is_main and before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _same(ray: Any, address: str) -> Any:
