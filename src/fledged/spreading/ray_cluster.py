@@ -48,8 +48,15 @@ def connected(settings: EngineConfig) -> Any:
         return _same(ray, settings.address)
     if settings.address and (refusal := _refusal(settings)) is not None:
         raise refusal
-    with _own_signals():
-        _begin(ray, settings.address)
+    try:
+        with _own_signals():
+            _begin(ray, settings.address)
+    except Exception as error:  # of many kinds, from version to version
+        raise EngineError(
+            f"Ray cannot {'connect' if settings.address else 'start'}: {' '.join(str(error).split())[:200]}",
+            where=f"--address {settings.address}" if settings.address else None,
+            remedy="Try in a shell: ray status" if settings.address else "Try in a shell: ray start --head",
+        ) from error
     return ray
 
 
