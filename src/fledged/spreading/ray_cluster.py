@@ -12,8 +12,9 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from fledged import naming_extras
@@ -34,6 +35,7 @@ else:
 _TOKEN = re.compile(r"Unauthenticated|InvalidAuthToken|AuthenticationError|authentication token", re.IGNORECASE)
 _VERSIONS = re.compile(r"Version mismatch.*?Ray: (\S+)\s+Python: (\S+)", re.DOTALL)
 _PORT_TIMEOUT_S = 5.0
+_GONE_S = 60.0  # of a cluster that has just answered
 
 
 def connected(settings: EngineConfig) -> Any:
@@ -50,14 +52,39 @@ def connected(settings: EngineConfig) -> Any:
         raise refusal
     try:
         with _own_signals():
-            _begin(ray, settings.address)
+            is_there = _in_time(partial(_begin, ray, settings.address), _GONE_S if settings.address else None)
     except Exception as error:  # of many kinds, from version to version
         raise EngineError(
             f"Ray cannot {'connect' if settings.address else 'start'}: {' '.join(str(error).split())[:200]}",
             where=f"--address {settings.address}" if settings.address else None,
             remedy="Try in a shell: ray status" if settings.address else "Try in a shell: ray start --head",
         ) from error
+    if not is_there:
+        raise _absent(settings)
     return ray
+
+
+def _in_time(begin: Callable[[], None], timeout_s: float | None) -> bool:
+    """Whether it came to an end: a cluster that goes between two looks would be waited for without end."""
+    if timeout_s is None:
+        begin()
+        return True
+    done: list[Exception | None] = []
+
+    def run() -> None:
+        try:
+            begin()
+        except Exception as error:  # raised again by who waits
+            done.append(error)
+        else:
+            done.append(None)
+
+    thread = threading.Thread(target=run, daemon=True, name="ray")
+    thread.start()
+    thread.join(timeout_s)
+    if done and done[0] is not None:
+        raise done[0]
+    return bool(done)
 
 
 def _begin(ray: Any, address: str) -> None:
@@ -103,14 +130,17 @@ def _resolved(address: str) -> tuple[str, str]:
         return host, port
 
 
-def _refusal(settings: EngineConfig) -> FledgedError | None:
-    """Why this process cannot connect, found out in bounded time; None where it can."""
-    address = settings.address
-    absent = EngineError(
+def _absent(settings: EngineConfig) -> EngineError:
+    return EngineError(
         f"No Ray cluster answers within {settings.answer_s:g} s",
-        where=f"--address {address}",
+        where=f"--address {settings.address}",
         remedy="Check the address (of the head, port 6379 unless it was told otherwise) with: ray status",
     )
+
+
+def _refusal(settings: EngineConfig) -> FledgedError | None:
+    """Why this process cannot connect, found out in bounded time; None where it can."""
+    address, absent = settings.address, _absent(settings)
     if address != "auto" and not _listens(address, min(_PORT_TIMEOUT_S, settings.answer_s)):
         return absent
     said, noise = _knocked(address, settings.answer_s)
