@@ -99,7 +99,6 @@ def _command(n_photos: int) -> str:
 
 def _works(paths: list[Path], folder: str) -> dict[str, tuple[int, Work]]:
     """What is measured: how many photos, and the work."""
-    limits = {"max_pixels": 89_000_000, "max_bytes": 100 * 2**20}
     files = [str(path) for path in paths]
     hashed = [(file, hashlib.sha256(Path(file).read_bytes()).hexdigest()) for file in files]
     shrink = functools.partial(shrink_file, shorter_side_px=128, jpeg_quality=92)
@@ -119,7 +118,7 @@ def _works(paths: list[Path], folder: str) -> dict[str, tuple[int, Work]]:
             found = features_of(some[part], replace(embedding, on=on), 0, Workspace(work), silent)
         return np.ascontiguousarray(found).tobytes()
 
-    probed = functools.partial(probe, **limits)
+    probed = functools.partial(probe, max_pixels=89_000_000, max_bytes=100 * 2**20)
     return {
         "probe": (
             len(files),
@@ -165,8 +164,7 @@ def _kill_and_tell(lake: Path) -> None:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     for _ in range(4):
         cluster.add_node(num_cpus=1)
-    ray.init(cluster.address, log_to_driver=False, logging_level="CRITICAL")
-    on = engine_of({"name": "ray"})
+    on = engine_of({"name": "ray", "address": cluster.address})
     files = [str(path) for path in sorted(lake.rglob("*.jpg"))[:4000]]
     list(map_photos(abs, list(range(1000)), abs, on, "warm up", silent))
     stamps: list[float] = []
@@ -192,7 +190,7 @@ def _kill_and_tell(lake: Path) -> None:
     what = f"{len(files):,} photos probed"
     told = {f"{what}, none killed": seconds[0], f"{what}, one killed": seconds[1]}
     print(json.dumps(told | {"longest wait for a next result after it": longest_s}))
-    ray.shutdown()
+    ray.shutdown()  # type: ignore[no-untyped-call]
     cluster.shutdown()
 
 

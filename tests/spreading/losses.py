@@ -32,7 +32,7 @@ killed: list[str] = []
 
 def main(how: str, lake: Path, work: Path) -> None:
     if how == "die":
-        scanning._PART = 16  # type: ignore[attr-defined]
+        scanning._PART = 16
         scanning.scan(lake, work=work, report=die_at(20))
     cluster = begin_cluster()
     made = list(flow(lake, work, engine_of({"name": "ray", "address": cluster.address}), killing(cluster)))

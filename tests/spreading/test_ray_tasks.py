@@ -38,7 +38,8 @@ def test_no_more_is_in_flight_than_a_few_batches_a_worker(ray_engine: Engine) ->
 
     taken = itertools.count()
     batches: Iterator[list[int]] = ([next(taken)] for _ in range(1000))
-    answers = map_batches(Each(abs), batches, crashed, replace(ray_engine, workers=1))
+    job: Each[int, int] = Each(abs)
+    answers = map_batches(job, batches, crashed, replace(ray_engine, workers=1))
     assert [list(next(answers)) for _ in range(3)] == [[0], [1], [2]]
     assert next(taken) < 20
     answers.close()  # type: ignore[attr-defined]

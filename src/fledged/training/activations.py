@@ -9,6 +9,7 @@ leaves behind is computed again.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import os
 import shutil
@@ -182,12 +183,13 @@ def _compute(photos: pl.DataFrame, frozen: Embedding, view: tuple[int, Recipe], 
     step = "Computing frozen blocks" if number == 0 else f"Computing frozen blocks, view {number + 1}"
     a_part = max(16, _PART_BYTES // n_bytes(1, 1, shape_of(frozen)))
     n = photos.height
-    starts = [(at, min(at + _CHUNK, n, at - at % a_part + a_part)) for at in _starts(n, a_part)]
+    # No batch reaches into the next part.
+    edges = sorted({*range(0, n, a_part), *(at for a in range(0, n, a_part) for at in range(a, a + a_part, _CHUNK)), n})
+    starts = list(itertools.pairwise(at for at in edges if at <= n))
     if frozen.base is None:
         rows = photos.select("jpeg", "sha256")
-        made = engine.map_batches(
-            Embedder(frozen, number, recipe), (rows[a:b].rows() for a, b in starts), killed, frozen.on
-        )
+        photos_of = (rows[a:b].rows() for a, b in starts)
+        made = engine.map_batches(Embedder(frozen, number, recipe), photos_of, killed, frozen.on)
     else:
         base = _opened(photos["copy"], [_folder(frozen.base, number, recipe, store.workspace)])
         taken = (list(base.take(np.zeros(b - a, np.int64), np.arange(a, b))) for a, b in starts)
@@ -200,11 +202,6 @@ def _compute(photos: pl.DataFrame, frozen: Embedding, view: tuple[int, Recipe], 
         if end == n or end % a_part == 0:
             _keep(photos["copy"][end - sum(map(len, done)) : end].to_list(), np.concatenate(done), folder)
             done = []
-
-
-def _starts(n: int, a_part: int) -> list[int]:
-    """Where batches begin, so that none reaches into the next part."""
-    return [at for start in range(0, n, a_part) for at in range(start, min(start + a_part, n), _CHUNK)]
 
 
 @dataclass(frozen=True, slots=True)

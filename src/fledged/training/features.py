@@ -78,7 +78,7 @@ def add_features(
     )
     if not missing.is_empty():
         parts, done = feature_parts(embedding, number, workspace, recipe), 0
-        for fresh in _computed(missing, embedding, number, recipe, report):
+        for fresh in _compute(missing, embedding, number, recipe, report):
             parts.add(pl.DataFrame({"copy": missing["copy"][done : done + len(fresh)], "features": fresh}))
             done += len(fresh)
     return keys
@@ -163,7 +163,7 @@ def killed(item: object) -> NoReturn:
     )
 
 
-def _computed(
+def _compute(
     photos: pl.DataFrame, embedding: Embedding, number: int, recipe: Recipe, report: Report
 ) -> Iterator[Float32Array]:
     """The features of the photos in their order, some thousands at a time."""
