@@ -190,8 +190,8 @@ def _kill_and_tell(lake: Path) -> None:
     what = f"{len(files):,} photos probed"
     told = {f"{what}, none killed": seconds[0], f"{what}, one killed": seconds[1]}
     print(json.dumps(told | {"longest wait for a next result after it": longest_s}))
-    ray.shutdown()  # type: ignore[no-untyped-call]
-    cluster.shutdown()
+    ray.shutdown()
+    cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":
