@@ -1,6 +1,6 @@
 """`python -m benchmarks [NAME …]`: the usual ones, or those that are named.
 
-Heavy ones run only when named: augmentation, evaluate, integers, mislabels, pooling, predict, report and unknown
+Heavy ones run only when named: augmentation, evaluate, integers, mislabels, pooling, predict, ray, report and unknown
 (minutes), learning and peers (an environment of their own, see the modules), million and throughput (many photos).
 `python -m benchmarks.planted --help` and the like tell of more.
 """
@@ -21,6 +21,7 @@ HEAVY = (
     "peers",
     "pooling",
     "predict",
+    "ray",
     "report",
     "throughput",
     "unknown",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +17,14 @@ from hypothesis import settings
 from playwright.sync_api import Browser
 
 from demo.drawing import Planted, draw_lake
+from fledged.engine import Engine, engine_of
 from fledged.preparing.prepare import prepare
 from fledged.products import Dataset, Run
 from fledged.progress import silent
 from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
+from fledged.settings.engine import EngineConfig
+from fledged.spreading.ray_cluster import connected
 from fledged.training.train import train
 from tests.browsing import chromium
 
@@ -36,6 +40,17 @@ def _no_fledged_toml(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     os.chdir(tmp_path_factory.mktemp("cwd"))
     yield
     os.chdir(before)
+
+
+@pytest.fixture(scope="session")
+def ray_engine() -> Iterator[Engine]:
+    """A Ray on this machine, one for all tests."""
+    ray = pytest.importorskip("ray")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))  # its workers import what the tests do
+        connected(EngineConfig(name="ray"))
+    yield engine_of({"name": "ray"})
+    ray.shutdown()
 
 
 @pytest.fixture(scope="module")

@@ -102,6 +102,7 @@ _EXTRAS = {
     "coremltools": "coreml",
     "tomli_w": "train",
     "optuna": "tune",
+    "ray": "ray",
     "boto3": "aws",
     "mangum": "aws",
     "bs4": "collect",

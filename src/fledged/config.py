@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from fledged.errors import ConfigError, suggestion
 from fledged.records import Record
 from fledged.settings.deploying import DeployConfig
+from fledged.settings.engine import EngineConfig
 from fledged.settings.lake import CollectConfig, PrepareConfig, ReviewConfig, ScanConfig
 from fledged.settings.remote import RemoteConfig
 from fledged.settings.results import EvaluateConfig, ExplainConfig, ExportConfig, GridConfig, ServeConfig
@@ -40,6 +41,7 @@ SECTIONS: dict[str, type[Record]] = {
     "serve": ServeConfig,
     "deploy": DeployConfig,
     "remote": RemoteConfig,
+    "engine": EngineConfig,
 }
 
 

@@ -12,6 +12,7 @@ import polars as pl
 from PIL import Image
 
 from fledged import engine, images, listing, places
+from fledged.engine import Engine
 from fledged.errors import naming
 from fledged.parts import Parts
 from fledged.places import Changed
@@ -70,12 +71,12 @@ def kept_copies(size: tuple[int, int], workspace: Workspace) -> Parts:
 
 
 def copies_of(
-    photos: pl.DataFrame, lake: str, size: tuple[int, int], workers: int, workspace: Workspace, report: Report
+    photos: pl.DataFrame, lake: str, size: tuple[int, int], on: Engine, workspace: Workspace, report: Report
 ) -> Iterator[Shrunk]:
     """The shrunk copy of each photo (columns path, sha256, n_bytes and mtime_ns as scanned), in order.
 
     `size` is the shorter side in pixels and the JPEG quality. A copy that was made before is taken where the photo's
-    file has the size and time that it had then; the other files are read.
+    file has the size and time that it had then; the other files are read by `on`.
     """
     kept = kept_copies(size, workspace)
     known = photos.select(pl.col("sha256").is_in(kept.known({"sha256": pl.String})["sha256"].implode())).to_series()
@@ -90,7 +91,7 @@ def copies_of(
         shrink,
         [(spot, sha256) for spot, (_, sha256) in zip(ahead, missing, strict=True)],
         on_crash=lambda _: Shrunk(None, "unreadable: its decoder crashed"),
-        workers=places.n_workers(lake, workers),
+        on=on.at(lake, on.workers),
         step="Shrinking photos",
         report=report,
     )

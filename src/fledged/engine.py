@@ -1,22 +1,24 @@
-"""Map a function over photos, in processes that may die without taking the job with them.
+"""Where work over photos is done, and that its results come in order: this machine's cores, or a Ray cluster.
 
-`loky` keeps one pool for all steps of a program, needs no `if __name__ == "__main__":` in users' scripts, and tells
-when a worker was killed. A photo that kills its worker is found by trying the photos of its chunk one by one.
+What a photo's result is depends on neither, nor on how many workers there are and which of them is first: functions
+are of one photo, and batches are cut where the caller cuts them. Nothing of Ray is imported unless it is chosen.
 """
 
 from __future__ import annotations
 
-import logging
+import importlib.util
 import os
-import warnings
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from fledged import places
+from fledged.config import resolve
+from fledged.errors import ConfigError, MissingExtra
 from fledged.progress import Report
+from fledged.settings.engine import EngineConfig
+from fledged.spreading.jobs import Each, Job
+from fledged.spreading.workplace import quiet_pillow
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,6 +26,41 @@ Result = TypeVar("Result")
 # Starting processes costs about half a second: not worth it below this many photos.
 _SERIAL_BELOW = 64
 _CHUNK = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Who works: the settings, how many at once, and what each of them must see."""
+
+    settings: EngineConfig = field(default_factory=EngineConfig)
+    workers: int = 0  # at the same time; 0 is one a core of the machine or cluster
+    sees: str = ""  # the folder with the photos, which every machine must see; "" if there is none
+
+    def at(self, lake: str, workers: int = 0) -> Engine:
+        """The same for photos of this lake: of one behind an address no machine has to see a folder."""
+        sees = "" if places.is_remote(lake) else lake
+        return replace(self, workers=places.n_workers(lake, workers), sees=sees)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is this machine by itself."""
+        return self.settings.name == "local"
+
+
+LOCAL = Engine()
+
+
+def engine_of(given: Mapping[str, object] | None) -> Engine:
+    """The engine of a verb: `fledged.toml`, overlaid with what was given; None is not given.
+
+    Raises ConfigError for an address of nothing, MissingExtra where Ray is chosen and not installed.
+    """
+    settings = resolve(EngineConfig, given or {})
+    if settings.name == "local" and (given or {}).get("address"):
+        raise ConfigError("An address is that of a Ray cluster", where="--address", remedy="Add --engine ray.")
+    if settings.name == "ray" and importlib.util.find_spec("ray") is None:
+        raise MissingExtra("ray", "ray")
+    return Engine(settings)
 
 
 def n_workers(wanted: int) -> int:
@@ -35,7 +72,7 @@ def map_photos(
     function: Callable[[Item], Result],
     items: Sequence[Item],
     on_crash: Callable[[Item], Result],
-    workers: int,
+    on: Engine,
     step: str,
     report: Report,
 ) -> Iterator[Result]:
@@ -44,84 +81,47 @@ def map_photos(
     `function` must be importable (a module's function, or functools.partial of one). At most a few chunks a worker are
     in flight, so memory does not grow with the number of items.
     """
-    workers = n_workers(workers)
     report(step, 0, len(items))
-    if len(items) < _SERIAL_BELOW or workers == 1:
-        for done, item in enumerate(items, start=1):
-            with _quiet_pillow():
-                result = function(item)
+    done = 0
+    for results in _mapped(function, items, on_crash, on):
+        for result in results:
             yield result
-            report(step, done, len(items))
-        return
-    chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
-    in_flight: deque[tuple[Sequence[Item], Future[list[Result]]]] = deque()
-    done, upcoming = 0, iter(chunks)
-    while True:
-        while len(in_flight) < 4 * workers and (chunk := next(upcoming, None)) is not None:
-            in_flight.append((chunk, _submit(function, chunk, workers)))
-        if not in_flight:
-            return
-        chunk, future = in_flight.popleft()
-        results = _outcome(function, chunk, future, on_crash, workers)
-        yield from results
-        done += len(results)
+            done += 1
         report(step, done, len(items))
 
 
-def _submit(function: Callable[[Item], Result], chunk: Sequence[Item], workers: int) -> Future[list[Result]]:
-    from loky import get_reusable_executor
+def map_batches(
+    job: Job[Item, Result], batches: Iterable[Sequence[Item]], on_crash: Callable[[Item], Result], on: Engine
+) -> Iterator[Sequence[Result]]:
+    """The job's answers, batch by batch, in order: in this process' threads, or on a cluster.
 
-    executor = get_reusable_executor(max_workers=workers, timeout=60)
-    future: Future[list[Result]] = executor.submit(_run_chunk, function, chunk, _folder_here())
-    return future
+    There, `on_crash` answers for an item that killed its worker process; its batch is run without it.
+    """
+    if on.is_here:
+        from fledged.spreading.here import in_threads
 
+        return in_threads(job, batches, n_workers(on.workers))
+    from fledged.spreading.ray_tasks import in_tasks
 
-def _outcome(
-    function: Callable[[Item], Result],
-    chunk: Sequence[Item],
-    future: Future[list[Result]],
-    on_crash: Callable[[Item], Result],
-    workers: int,
-) -> list[Result]:
-    from loky.process_executor import BrokenProcessPool
-
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        if len(chunk) == 1:
-            return [on_crash(chunk[0])]
-        # The pool's other chunks broke with it; each comes here and is tried again photo by photo.
-        return [
-            result
-            for item in chunk
-            for result in _outcome(function, [item], _submit(function, [item], workers), on_crash, workers)
-        ]
+    return in_tasks(job, batches, on_crash, on.settings, (on.workers, on.sees))
 
 
-def _folder_here() -> str:
-    """The folder that relative paths are read from; the root where that folder has been removed meanwhile."""
-    try:
-        return str(Path.cwd())
-    except FileNotFoundError:
-        return os.sep
+def _mapped(
+    function: Callable[[Item], Result], items: Sequence[Item], on_crash: Callable[[Item], Result], on: Engine
+) -> Iterator[Sequence[Result]]:
+    chunks = (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
+    if not on.is_here:
+        return map_batches(Each(function), chunks, on_crash, on)
+    workers = n_workers(on.workers)
+    if len(items) < _SERIAL_BELOW or workers == 1:
+        return _in_this_process(function, items)
+    from fledged.spreading.here import in_processes
+
+    return in_processes(function, chunks, on_crash, workers)
 
 
-def _run_chunk(function: Callable[[Item], Result], chunk: Sequence[Item], folder: str) -> list[Result]:
-    # A worker lives on from step to step: without this it would stay where the program was when it began.
-    os.chdir(folder)
-    with _quiet_pillow():  # around the chunk: a fifth of a millisecond a photo otherwise
-        return [function(item) for item in chunk]
-
-
-@contextmanager
-def _quiet_pillow() -> Iterator[None]:
-    """Without Pillow's own words about damaged files: they name none, and the reason is in the photo's row."""
-    pillow = logging.getLogger("PIL")
-    level = pillow.level
-    pillow.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"PIL\.")
-            yield
-    finally:
-        pillow.setLevel(level)
+def _in_this_process(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[list[Result]]:
+    for item in items:
+        with quiet_pillow():
+            result = function(item)
+        yield [result]

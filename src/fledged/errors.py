@@ -5,6 +5,7 @@ FledgedError
 ├── ProductError     a product is missing, altered or too new
 ├── WorkspaceError   the working folder cannot be read or written, or another process holds it
 ├── ConfigError      a setting or flag is unknown or out of range
+├── EngineError      a cluster cannot be reached, or is not fit for the work
 ├── MissingExtra     an optional part of fledged is not installed
 ├── WeightsError     weights cannot be found, fetched or fitted to the backbone
 ├── TrainingError    training diverged or ran out of memory
@@ -66,6 +67,10 @@ class WorkspaceError(FledgedError):
 
 class ConfigError(FledgedError):
     """A setting or flag is unknown or out of range."""
+
+
+class EngineError(FledgedError):
+    """A cluster cannot be reached, or is not fit for the work."""
 
 
 class MissingExtra(FledgedError):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import fledged
 from fledged import progress
 from fledged.config import SECTIONS, resolve
+from fledged.engine import engine_of
 from fledged.errors import ConfigError, suggestion
 from fledged.networks.weights import locate
 from fledged.products import Bundle, Product
@@ -35,19 +36,27 @@ def build(
 ) -> Bundle:
     """From a folder of photos to a bundle that can be served; what is there already is not made again.
 
-    `settings` are those of each verb, such as {"train": {"epochs": 30}}. `made` is told of each product.
+    `settings` are those of each verb and of the engine, such as {"train": {"epochs": 30}}. `made` is told of each
+    product.
     With `apply="advice"`, photos are dropped and relabelled as the review advises, where no person has decided.
     """
     of = _checked(settings or {})
+    on = of["engine"]
+    engine_of(on)
     with ThreadPoolExecutor(1) as background:
         # torch and what stands on it take seconds to import: meanwhile the scan's processes read photos.
         rooms = background.submit(_import_rooms)
-        made(snapshot := scan(lake, work=work, report=report, **of["scan"]))
+        made(snapshot := scan(lake, work=work, report=report, engine=on, **of["scan"]))
         rooms.result()
-    made(findings := fledged.review(snapshot, apply=apply, work=work, report=report, train=of["train"], **of["review"]))
-    made(dataset := fledged.prepare(snapshot, findings, work=work, report=report, **of["prepare"]))
-    made(run := fledged.train(dataset, work=work, report=report, **of["train"]))
-    made(fledged.evaluate(run, work=work, report=report, **of["evaluate"]))
+    eyes = of["train"]
+    made(
+        findings := fledged.review(
+            snapshot, apply=apply, work=work, report=report, train=eyes, engine=on, **of["review"]
+        )
+    )
+    made(dataset := fledged.prepare(snapshot, findings, work=work, report=report, engine=on, **of["prepare"]))
+    made(run := fledged.train(dataset, work=work, report=report, engine=on, **of["train"]))
+    made(fledged.evaluate(run, work=work, report=report, engine=on, **of["evaluate"]))
     made(bundle := fledged.export(run, work=work, report=report, **of["export"]))
     return bundle
 

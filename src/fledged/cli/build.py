@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import fledged
 from fledged import DEFAULT_WORK as DEFAULT
 from fledged.cli.app import (
+    Address,
     Apply,
     AsJson,
     Assign,
     Backbone,
     DropClasses,
+    Engine,
     Epochs,
     GroupBy,
     KeepSplits,
@@ -22,6 +24,7 @@ from fledged.cli.app import (
     Work,
     app,
     at,
+    engine_of,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +46,8 @@ def build(
     mode: Mode = None,
     epochs: Epochs = None,
     apply: Apply = None,
+    engine: Engine = None,
+    address: Address = None,
 ) -> None:
     """From a folder of photos to a bundle to serve: scan, review, prepare, train, evaluate, export."""
     from fledged import summary
@@ -56,6 +61,7 @@ def build(
             "drop_classes": tuple(drop_classes) if drop_classes else None,
         },
         "train": {"seed": seed, "backbone": backbone, "weights": weights, "mode": mode, "epochs": epochs},
+        "engine": engine_of(engine, address),
     }
     assigned = parse_assignments(assign or [])
     settings = {name: overlaid(given.get(name, {}), assigned.get(name, {})) for name in given.keys() | assigned.keys()}

@@ -11,12 +11,14 @@ import typer
 import fledged
 from fledged import DEFAULT_WORK as DEFAULT
 from fledged.cli.app import (
+    Address,
     Apply,
     AsJson,
     Assign,
     Backbone,
     DatasetId,
     DropClasses,
+    Engine,
     GroupBy,
     KeepSplits,
     Lake,
@@ -25,6 +27,7 @@ from fledged.cli.app import (
     Work,
     app,
     at,
+    engine_of,
     settings_of,
     tell,
 )
@@ -60,9 +63,17 @@ def collect(
 
 
 @app.command()
-def scan(lake: Lake, work: Work = DEFAULT, as_json: AsJson = False, assign: Assign = None) -> None:
+def scan(
+    lake: Lake,
+    work: Work = DEFAULT,
+    as_json: AsJson = False,
+    assign: Assign = None,
+    engine: Engine = None,
+    address: Address = None,
+) -> None:
     """Look at every file once: a Snapshot of the folder."""
-    tell(fledged.scan(lake, work=work, **settings_of("scan", assign)), work, as_json)
+    settings = settings_of("scan", assign)
+    tell(fledged.scan(lake, work=work, engine=engine_of(engine, address), **settings), work, as_json)
 
 
 @app.command()
@@ -87,11 +98,14 @@ def review(
         list[str] | None,
         typer.Option("--drop-cluster", metavar="CLUSTER", help="Advise dropping a cluster of the overview: size:4."),
     ] = None,
+    engine: Engine = None,
+    address: Address = None,
 ) -> None:
     """Find what is wrong with the photos, and decide about it on a page: a Review."""
     settings = settings_of("review", assign, drop_clusters=tuple(drop_cluster) if drop_cluster else None)
     eyes = {"backbone": backbone, "weights": weights}
-    made = fledged.review(snapshot, apply=apply, work=work, train=eyes, **settings)
+    on = engine_of(engine, address)
+    made = fledged.review(snapshot, apply=apply, work=work, train=eyes, engine=on, **settings)
     if open_page is None:
         open_page = sys.stdout.isatty() and not (apply or as_json)
     if open_page:
@@ -105,7 +119,7 @@ def review(
             open_browser(url)
 
         open_desk(made, work=work, reviewer=reviewer, port=port, on_ready=ready)
-        made = fledged.review(made.snapshot_id, work=work, train=eyes, **settings)
+        made = fledged.review(made.snapshot_id, work=work, train=eyes, engine=on, **settings)
     tell(made, work, as_json)
 
 
@@ -124,6 +138,8 @@ def prepare(
     measure_leak: Annotated[
         bool, typer.Option("--measure-leak", help="Find out what a random split would have claimed.")
     ] = False,
+    engine: Engine = None,
+    address: Address = None,
 ) -> None:
     """Split the photos without leaks and shrink them: a Dataset."""
     settings = settings_of(
@@ -136,7 +152,8 @@ def prepare(
         keep_splits=keep_splits,
         drop_classes=tuple(drop_classes) if drop_classes else None,
     )
-    tell(fledged.prepare(None, review, work=work, measure_leak=measure_leak, **settings), work, as_json)
+    on = engine_of(engine, address)
+    tell(fledged.prepare(None, review, work=work, measure_leak=measure_leak, engine=on, **settings), work, as_json)
 
 
 @app.command()

@@ -187,6 +187,8 @@ def evaluate(
         list[str] | None,
         typer.Option(metavar="FIGURE=SHARE", help="Fail below it: accuracy=0.95, recall:owl=0.9. May be repeated."),
     ] = None,
+    engine: Engine = None,
+    address: Address = None,
 ) -> None:
     """Judge a run on its test split, or on a folder of labelled photos: a Report."""
     from fledged.gates import check, gates_of
@@ -194,7 +196,7 @@ def evaluate(
     gates = gates_of(at_least or [])
     subject, folder = _subject_and_folder(subjects or [])
     settings = settings_of("evaluate", assign, track=tuple(track) if track else None)
-    made = fledged.evaluate(subject, folder, work=work, **settings)
+    made = fledged.evaluate(subject, folder, work=work, engine=engine_of(engine, address), **settings)
     if as_json:
         tell(made, work, as_json)
     else:

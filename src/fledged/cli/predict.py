@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,10 +16,11 @@ import typer
 import fledged
 from fledged import DEFAULT_WORK as DEFAULT
 from fledged import naming_extras
-from fledged.cli.app import AsJson, Assign, Work, app, settings_of
+from fledged.cli.app import Address, AsJson, Assign, Engine, Work, app, engine_of, settings_of
 from fledged.errors import ConfigError, RequestError
 
 if TYPE_CHECKING:
+    from fledged.engine import Engine as On
     from fledged.predicting.answers import Answer
     from fledged.predicting.asked import Asked
 
@@ -46,9 +48,12 @@ def predict(
     top_k: Annotated[int, typer.Option(min=1, help="Classes to name for each photo.")] = 1,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where any photo could not be read.")] = False,
     assign: Assign = None,
+    engine: Engine = None,
+    address: Address = None,
 ) -> None:
     """Say what is on photos. Needs no torch. Exits with 0 if any photo was answered; those that cannot be are rows."""
     from fledged import progress
+    from fledged.engine import engine_of as find_engine
     from fledged.predicting import answers
     from fledged.predicting.many import answer_many
 
@@ -56,6 +61,7 @@ def predict(
         answers.check_suffix(to)
         if listed is not None and to.resolve() == Path(listed).resolve():
             raise ConfigError("This file is read and cannot be written as well", where=to, remedy="Take another.")
+    on = find_engine(engine_of(engine, address))
     asked = _asked(photos or [], listed, column, settings_of("collect", assign))
     if not asked:
         raise RequestError("There is no photo", status=404, remedy="Name photos, folders, or a list with --from.")
@@ -67,7 +73,9 @@ def predict(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")  # what is odd about a photo that can be read
         report("Predicting", 0, len(asked))
-        said = progress.track(answer_many(predictor, asked, top_k), "Predicting", len(asked), report)
+        said = progress.track(
+            answer_many(predictor, asked, top_k, _seeing(on, asked)), "Predicting", len(asked), report
+        )
         if to is not None:
             _write(to, _counted(said, counts), top_k)
         else:
@@ -78,6 +86,15 @@ def predict(
     unread = counts[_UNREAD]
     if unread and (strict or unread == len(asked)):
         raise typer.Exit(_NOTHING if unread == len(asked) else _REFUSED)
+
+
+def _seeing(on: On, asked: Sequence[Asked]) -> On:
+    """The engine, told which folder its machines must see."""
+    if on.is_here:
+        return on
+    from fledged.predicting.elsewhere import files_among, folder_of
+
+    return replace(on, sees=folder_of(files_among([read for _, read in asked])))
 
 
 _UNREAD = ""  # no class has an empty name

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from fledged import places, progress
 from fledged.config import resolve
+from fledged.engine import LOCAL, Engine, engine_of
 from fledged.errors import LakeError, ProductError
 from fledged.measuring import photos
 from fledged.measuring.answering import Answers, answer
@@ -47,29 +49,37 @@ def evaluate(
     *,
     work: str | os.PathLike[str] = DEFAULT,
     report: progress.Report | None = None,
+    engine: Mapping[str, object] | None = None,
     **settings: object,
 ) -> Report:
     """How a model does on photos that no choice has seen: the test split, or with `folder` any labelled folder.
 
     `subject` is a run, a bundle, `run:ID`, `bundle:ID`, a bundle's folder, `package:ID` (the very zip that Lambda is
     given) or the address of a served model; by default the newest run. `folder` holds one sub-folder a class, matched
-    by name. `settings` are the fields of `config.EvaluateConfig`.
+    by name. `engine` (fields of `config.EngineConfig`) says where photos are decoded, `settings` are the fields of
+    `config.EvaluateConfig`.
     Raises LakeError if there is no photo to judge on.
     """
     config = resolve(EvaluateConfig, settings)
     tracking.require(config)
+    on = replace(engine_of(engine), workers=config.workers)
     workspace = Workspace(work)
     judged = find_subject(workspace, subject, sign=config.sign)
     exam = exam_of(workspace, judged, folder)
     with workspace.lock():
-        made = report_on(judged, exam, workspace, config, report or progress.default())
+        made = report_on(judged, exam, workspace, config, report or progress.default(), on)
         if config.track:
             tracking.pass_on(made, exam.photos, judged.run_id, workspace)
         return made
 
 
 def report_on(
-    judged: Subject, exam: Exam, workspace: Workspace, config: EvaluateConfig, report: progress.Report
+    judged: Subject,
+    exam: Exam,
+    workspace: Workspace,
+    config: EvaluateConfig,
+    report: progress.Report,
+    on: Engine = LOCAL,
 ) -> Report:
     """The Report of a model on these photos; the earlier one if this has been asked before."""
     report_id = product_id(
@@ -78,7 +88,7 @@ def report_on(
     if (earlier := workspace.find(Report, report_id)) is not None:
         return earlier
     start_s = time.monotonic()
-    answers = answer(exam.photos, judged, config, report)
+    answers = answer(exam.photos, judged, config, report, replace(on, sees=str(exam.where)))
     if not len(answers.answered):
         raise LakeError(
             f"None of the {words.photos(len(exam.photos))} to judge on can be read",

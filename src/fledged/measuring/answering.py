@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fledged import images
-from fledged.engine import n_workers
+from fledged import engine, images
+from fledged.engine import LOCAL, Engine, n_workers
 from fledged.errors import ProductError, RequestError
 from fledged.images import BadPhoto, UInt8Array
 from fledged.measuring import photos as labelled
@@ -22,7 +23,7 @@ from fledged.measuring.metrics import IntArray
 from fledged.measuring.photos import Photo
 from fledged.measuring.subject import Answered, Ask, Float32Array, Scored, Subject
 from fledged.products import Preprocess, Unknown
-from fledged.progress import Report
+from fledged.progress import Report, silent
 from fledged.settings.results import EvaluateConfig
 
 # What a server answers to a photo that it cannot take: empty, too large, not one, or broken.
@@ -99,10 +100,13 @@ class Answers:
         return pl.DataFrame({**columns, "error": pl.Series(self.errors, dtype=pl.String)})
 
 
-def answer(photos: Sequence[Photo], subject: Subject, config: EvaluateConfig, report: Report) -> Answers:
+def answer(
+    photos: Sequence[Photo], subject: Subject, config: EvaluateConfig, report: Report, on: Engine = LOCAL
+) -> Answers:
     """The model's answers, in the order of `photos`. A photo that cannot be read is a row with the reason.
 
-    Raises ProductError if the model answers with something that is not a probability.
+    `on` says who decodes; the model itself runs in this process, so that its answers are the same. Raises ProductError
+    if the model answers with something that is not a probability.
     """
     if subject.connect is not None:
         return _from_outside(photos, subject, subject.connect, config, report)
@@ -121,7 +125,7 @@ def answer(photos: Sequence[Photo], subject: Subject, config: EvaluateConfig, re
             waiting.clear()
 
     report("Evaluating", 0, len(photos))
-    for i, outcome in enumerate(_decoded(photos, subject.preprocess, config)):
+    for i, outcome in enumerate(_decoded(photos, subject.preprocess, config, on)):
         if isinstance(outcome, str):
             errors[i] = outcome
         else:
@@ -186,8 +190,14 @@ def _asked(scored: Scored, batch_NHWC: UInt8Array, n_classes: int) -> tuple[Floa
     return answers_NC, scores_N
 
 
-def _decoded(photos: Iterable[Photo], how: Preprocess, config: EvaluateConfig) -> Iterator[UInt8Array | str]:
+def _decoded(
+    photos: Sequence[Photo], how: Preprocess, config: EvaluateConfig, on: Engine
+) -> Iterator[UInt8Array | str]:
     """Model inputs or reasons, in order; only as many wait in memory as keep model and decoders busy."""
+    if not on.is_here:
+        decode = partial(_model_input, how=how)
+        yield from engine.map_photos(decode, photos, _crashed, on, "Evaluating", silent)
+        return
     workers = n_workers(config.workers)
     upcoming = iter(photos)
     with ThreadPoolExecutor(workers) as pool:
@@ -199,6 +209,10 @@ def _decoded(photos: Iterable[Photo], how: Preprocess, config: EvaluateConfig) -
             if (photo_or_none := next(upcoming, None)) is not None:
                 ahead.append(pool.submit(_model_input, photo_or_none, how))
             yield outcome
+
+
+def _crashed(photo: Photo) -> str:
+    return "its decoder crashed"
 
 
 def _model_input(photo: Photo, how: Preprocess) -> UInt8Array | str:

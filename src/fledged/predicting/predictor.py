@@ -30,6 +30,7 @@ from fledged.predicting.sessions import Session, Sessions
 from fledged.products import Bundle, ClassScore, Failure, Prediction, Preprocess
 from fledged.progress import Report, silent, track
 from fledged.reading import spots
+from fledged.spreading.jobs import Job
 from fledged.workspace import DEFAULT, Workspace, open_place, open_product
 
 Float32Array = npt.NDArray[np.float32]
@@ -132,6 +133,12 @@ class Predictor:
                 answers.append(self._prediction(row, float(score), top_k, decode_s + share_s))
         return answers
 
+    def job(self, top_k: int) -> Job[Read, Prediction | Failure]:
+        """What other processes need to answer as this one does."""
+        from fledged.predicting.elsewhere import Answering
+
+        return Answering(self.bundle, model_of(self.bundle), self._decode_bytes, top_k)
+
     def _decode(self, photo: Read) -> tuple[UInt8Array | Failure, float]:
         """The model's input, or why there is none, and how long it took."""
         start_s = time.perf_counter()
@@ -191,9 +198,10 @@ def load(
     several at a time. Raises ProductError.
     """
     opened = _open(bundle, work)
-    session: Session = _session(opened, n_workers(threads))
+    model = model_of(opened)
+    session: Session = session_of(opened, model, n_workers(threads))
     if in_crowds and n_workers(threads) > 1:
-        session = Sessions(session, _session(opened, 1))
+        session = Sessions(session, session_of(opened, model, 1))
     predictor = Predictor(opened, session, decode)
     predictor.warm_up()
     return predictor
@@ -216,11 +224,16 @@ def _open(bundle: Bundle | str | os.PathLike[str] | None, work: str | os.PathLik
     return open_product(Bundle, folder) if is_path else Workspace(work).load(Bundle, str(bundle))
 
 
-def _session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
+def model_of(bundle: Bundle) -> bytes:
+    """The bundle's ONNX model. Raises ProductError if it is missing."""
     try:
-        model = (bundle.folder / MODEL).read_bytes()
+        return (bundle.folder / MODEL).read_bytes()
     except OSError as error:
         raise _unusable(bundle, "is missing") from error
+
+
+def session_of(bundle: Bundle, model: bytes, threads: int) -> onnxruntime.InferenceSession:
+    """The model, opened. Raises ProductError if it is not the bundle's."""
     # The bytes that are run are the bytes that were hashed, whatever happens to the file in between.
     if hashlib.sha256(model).hexdigest() != bundle.files.get(MODEL):
         raise _unusable(bundle, "is not what was exported (sha256 differs)")

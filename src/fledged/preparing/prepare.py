@@ -6,6 +6,8 @@ import hashlib
 import logging
 import os
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +15,7 @@ import polars as pl
 from fledged import progress
 from fledged.config import resolve
 from fledged.copies import copies_of
+from fledged.engine import Engine, engine_of
 from fledged.errors import ConfigError, LakeError, suggestion
 from fledged.preparing.groups import AUTO, REASON_SEPARATOR, hint
 from fledged.preparing.members import choose_members, leaking_groups
@@ -25,6 +28,8 @@ from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
 
 _LOG = logging.getLogger("fledged")
 
+House = tuple[Workspace, progress.Report, Engine]
+
 
 def prepare(
     snapshot: Snapshot | str | None = None,
@@ -33,15 +38,18 @@ def prepare(
     work: str | os.PathLike[str] = DEFAULT,
     report: progress.Report | None = None,
     measure_leak: bool = False,
+    engine: Mapping[str, object] | None = None,
     **settings: object,
 ) -> Dataset:
     """Photos in train, val and test, alike ones together, and the reason of each photo that was left out.
 
     `review` without a snapshot brings its own; None for both is the newest review. A photo that was in a split before
-    stays there. `measure_leak` finds what a random split would have claimed. `settings` are the fields of
-    `config.PrepareConfig`. Raises LakeError if a class has too few photos.
+    stays there. `measure_leak` finds what a random split would have claimed. `engine` (fields of
+    `config.EngineConfig`) says where photos are shrunk, `settings` are the fields of `config.PrepareConfig`. Raises
+    LakeError if a class has too few photos.
     """
     config = resolve(PrepareConfig, settings)
+    on = replace(engine_of(engine), workers=config.workers)
     workspace = Workspace(work)
     report = report or progress.default()
     with workspace.lock():
@@ -60,7 +68,7 @@ def prepare(
             _LOG.warning(
                 "Decisions were made since review %s, which does not know them: fledged review does", review.id
             )
-        dataset = _prepare(snapshot, review, config, workspace, report)
+        dataset = _prepare(snapshot, review, config, (workspace, report, on))
         if measure_leak:
             # Imported here: it needs torch, which preparing does not.
             from fledged.preparing.leak import measure
@@ -81,9 +89,8 @@ def _check_dropped(snapshot: Snapshot, review: Review, config: PrepareConfig) ->
             )
 
 
-def _prepare(
-    snapshot: Snapshot, review: Review, config: PrepareConfig, workspace: Workspace, report: progress.Report
-) -> Dataset:
+def _prepare(snapshot: Snapshot, review: Review, config: PrepareConfig, house: House) -> Dataset:
+    workspace = house[0]
     start_s = time.monotonic()
     _check_dropped(snapshot, review, config)
     before = recall(workspace, config)
@@ -103,7 +110,7 @@ def _prepare(
         )
     classes = tuple(sorted(members.filter(pl.col("left_out").is_null())["label"].unique()))
     folder = workspace.folder("dataset", dataset_id)
-    members = _write_shards(members.drop("part"), classes, snapshot, folder, config, workspace, report)
+    members = _write_shards(members.drop("part"), classes, snapshot, folder, config, house)
     write_table(folder / "members.parquet", members)
     used = members.filter(pl.col("split").is_not_null())
     return workspace.save(
@@ -133,8 +140,7 @@ def _write_shards(
     snapshot: Snapshot,
     folder: Path,
     config: PrepareConfig,
-    workspace: Workspace,
-    report: progress.Report,
+    house: House,
 ) -> pl.DataFrame:
     """The members, those without a shrunk copy now left out; every split's shards are written on the way."""
     indices = {label: index for index, label in enumerate(classes)}
@@ -145,8 +151,8 @@ def _write_shards(
     )
     used = members.filter(pl.col("split").is_not_null()).sort("split", "path")
     as_scanned = used.join(snapshot.photos(["path", "n_bytes", "mtime_ns"]), on="path", maintain_order="left")
-    size = (config.shorter_side_px, config.jpeg_quality)
-    shrunk = copies_of(as_scanned, snapshot.lake, size, config.workers, workspace, report)
+    size, (workspace, report, on) = (config.shorter_side_px, config.jpeg_quality), house
+    shrunk = copies_of(as_scanned, snapshot.lake, size, on, workspace, report)
     errors: dict[str, str] = {}
     for split in sorted(SPLITS):
         part = used.filter(pl.col("split") == split)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from fledged.engine import LOCAL, Engine
 from fledged.networks.weights import Source
 from fledged.products import Snapshot
 from fledged.progress import Report
@@ -32,6 +33,7 @@ class Eyes:
     train: TrainConfig
     copies: PrepareConfig
     source: Source
+    on: Engine = LOCAL  # who looks
 
 
 def find(snapshot: Snapshot, config: ReviewConfig, eyes: Eyes, workspace: Workspace, report: Report) -> pl.DataFrame:
@@ -42,7 +44,7 @@ def find(snapshot: Snapshot, config: ReviewConfig, eyes: Eyes, workspace: Worksp
     distinct = readable.unique("sha256", keep="first", maintain_order=True).sort("path")
     if distinct.is_empty():
         return together([quality_findings(photos, config), gps_findings(photos)])
-    embedding = eyes_of(eyes.source, eyes.train, workspace)
+    embedding = eyes_of(eyes.source, eyes.train, workspace, eyes.on)
     seen, looks = look_at(distinct, snapshot.lake, embedding, eyes.copies, workspace, report)
     near = near_duplicates(seen, looks, config.near_duplicate, report)
     conflicting, agreeing = pl.col("same_label").not_(), pl.col("same_label")

@@ -15,6 +15,7 @@ import polars as pl
 
 from fledged import engine, places
 from fledged.copies import kept_copies
+from fledged.engine import Engine
 from fledged.networks import backbones
 from fledged.networks.weights import Source
 from fledged.parts import Parts
@@ -44,12 +45,12 @@ class Looks:
     outlines_NHW: npt.NDArray[np.uint8]  # on disk, so memory does not grow with the lake
 
 
-def eyes_of(source: Source, train: TrainConfig, workspace: Workspace) -> Embedding:
+def eyes_of(source: Source, train: TrainConfig, workspace: Workspace, on: Engine = engine.LOCAL) -> Embedding:
     """The backbone that `train` would use, as it would use it."""
     backbone = backbones.build(source)
     seen = train.input
     how = Preprocess(size_px=seen.size_px, resize=seen.resize, mean=backbone.mean, std=backbone.std)
-    return embedding_of(backbone.name, backbone.module, how, workspace)
+    return embedding_of(backbone.name, backbone.module, how, workspace, on)
 
 
 def look_at(
@@ -69,7 +70,7 @@ def look_at(
         functools.partial(look, shorter_side_px=size[0], jpeg_quality=size[1]),
         files,
         on_crash=lambda _: Look(),
-        workers=places.n_workers(lake, copies.workers),
+        on=eyes.on.at(lake, copies.workers),
         step=step,
         report=silent,
     )

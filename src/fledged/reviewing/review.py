@@ -11,6 +11,7 @@ import polars as pl
 
 from fledged import progress
 from fledged.config import resolve
+from fledged.engine import Engine, engine_of
 from fledged.errors import ConfigError
 from fledged.networks.weights import locate
 from fledged.products import Review, Snapshot
@@ -33,18 +34,19 @@ def review(
     work: str | os.PathLike[str] = DEFAULT,
     report: progress.Report | None = None,
     train: Mapping[str, object] | None = None,
+    engine: Mapping[str, object] | None = None,
     **settings: object,
 ) -> Review:
     """What is wrong with the lake: unreadable, duplicate, contradictory and odd photos; nothing is changed.
 
     `snapshot` is one, its id, or None for the newest. With `apply="advice"`, what the findings advise is decided where
     no person has decided. `train` are settings of the training to come, whose backbone the photos are looked at with;
-    `settings` are the fields of `config.ReviewConfig`.
+    `engine` (fields of `config.EngineConfig`) says where, `settings` are the fields of `config.ReviewConfig`.
     """
     if apply not in (None, "advice"):
         raise ConfigError(f"There is nothing to apply that is called `{apply}`", remedy="Known: advice.")
     config = resolve(ReviewConfig, settings)
-    eyes = _eyes(train or {})
+    eyes = _eyes(train or {}, engine_of(engine))
     workspace = Workspace(work)
     start_s = time.monotonic()
     with workspace.lock():
@@ -85,12 +87,12 @@ def review(
         )
 
 
-def _eyes(settings: Mapping[str, object]) -> Eyes:
+def _eyes(settings: Mapping[str, object], on: Engine) -> Eyes:
     """Those of the training to come. One from scratch has none, and takes those that there are."""
     train = resolve(TrainConfig, settings)
     if train.mode == "scratch":
         train = train.model_copy(update={"mode": "transfer", "backbone": "auto", "weights": ""})
-    return Eyes(train, resolve(PrepareConfig, {}), locate(train))
+    return Eyes(train, resolve(PrepareConfig, {}), locate(train), on)
 
 
 def _findings_of(

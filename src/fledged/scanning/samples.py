@@ -70,7 +70,7 @@ def thumbnails(chosen: Chosen, lake: str, report: Report) -> dict[str, Thumbnail
         _thumbnail,
         spots([places.join(lake, path) for path in ordered]),
         on_crash=_none,
-        workers=places.n_workers(lake, 0),
+        on=engine.LOCAL.at(lake),  # a few hundred at most
         step="Drawing the overview",
         report=report,
     )

@@ -6,7 +6,10 @@ import functools
 import hashlib
 import logging
 import os
+import shutil
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import polars as pl
 
 from fledged import engine, places, progress
 from fledged.config import resolve
+from fledged.engine import Engine, engine_of
 from fledged.errors import LakeError
 from fledged.products import Snapshot
 from fledged.provenance import read_provenance
@@ -61,21 +65,28 @@ _FOUND_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
 # What tells one photo from another between two snapshots.
 _COMPARED = ["path", "label", "sha256", "n_bytes", "error"]
 
+_PART = 4096  # photos between two writes: what a crash can cost
+
+House = tuple[Workspace, progress.Report, Engine]
+
 
 def scan(
     lake: str | os.PathLike[str],
     *,
     work: str | os.PathLike[str] = DEFAULT,
     report: progress.Report | None = None,
+    engine: Mapping[str, object] | None = None,
     **settings: object,
 ) -> Snapshot:
     """The lake as it is now. Files that have not changed since the last scan (size and time) are not read again.
 
-    `settings` are the fields of `config.ScanConfig`. Raises LakeError if there is no photo in a class folder.
+    `engine` (fields of `config.EngineConfig`) says where photos are read, `settings` are the fields of
+    `config.ScanConfig`. Raises LakeError if there is no photo in a class folder.
     """
     config = resolve(ScanConfig, settings)
     workspace = Workspace(work)
     root = places.resolved(lake)
+    on = engine_of(engine).at(root, config.workers)
     report = report or progress.default()
     start_s = time.monotonic()
     listing = walk(root)
@@ -86,7 +97,8 @@ def scan(
             remedy="Give each class a folder with its photos, such as birds/eagle/1.jpg, and name the folder above.",
         )
     with workspace.lock():
-        photos = with_provenance(_probe_all(root, listing.found, workspace, config, report), read_provenance(root))
+        rows = _probe_all(root, listing.found, config, (workspace, report, on))
+        photos = with_provenance(rows, read_provenance(root))
         skipped = _skipped(listing)
         snapshot_id = _id(root, config, photos, listing.labels)
         previous = newest(workspace, root)
@@ -153,45 +165,60 @@ def _write(record: Snapshot, tables: Tables, workspace: Workspace, config: ScanC
     write_overview(folder / "overview.html", record, tables, (size, shape), report)
 
 
-def _probe_all(
-    root: str, found: list[Found], workspace: Workspace, config: ScanConfig, report: progress.Report
-) -> pl.DataFrame:
+def _probe_all(root: str, found: list[Found], config: ScanConfig, house: House) -> pl.DataFrame:
     """A row a file: as remembered where path, size and time are the same, else probed now."""
     start_ns = time.time_ns()
     listed = pl.DataFrame([asdict(file) for file in found], schema=_FOUND_TYPES)
     max_pixels, max_bytes = int(config.max_megapixels * 1e6), int(config.max_megabytes * 2**20)
     key = f"{root}\n{probing.VERSION}\n{max_pixels}\n{max_bytes}"
-    memory = workspace.cache(f"probes/{hashlib.sha256(key.encode()).hexdigest()[:16]}.parquet")
+    memory = house[0].cache(f"probes/{hashlib.sha256(key.encode()).hexdigest()[:16]}.parquet")
+    parts = memory.with_suffix("")  # of a scan that is under way, or was killed
     same = ["path", "n_bytes", "mtime_ns"]
-    workspace.fetch(memory)
-    remembered = _remembered(memory)
+    house[0].fetch(memory)
+    remembered = _remembered([memory, *sorted(parts.glob("*.parquet"))])
     new = listed.join(remembered, on=same, how="anti")
-    probes = list(
-        engine.map_photos(
-            functools.partial(probing.probe, max_pixels=max_pixels, max_bytes=max_bytes),
-            spots([places.join(root, path) for path in new["path"]], new["n_bytes"].to_list()),
-            on_crash=_crashed,
-            workers=places.n_workers(root, config.workers),
-            step="Scanning photos",
-            report=report,
-        )
-    )
-    if places.is_remote(root) and probes and all((p.error or "").startswith("cannot be read") for p in probes):
+    probe = functools.partial(probing.probe, max_pixels=max_pixels, max_bytes=max_bytes)
+    known = [remembered]
+    for rows in _probed(new.select(same), root, probe, house):
+        known.append(rows)
+        if sum(map(len, known[1:])) < new.height:
+            name = hashlib.sha256(repr(rows.select(same).rows()).encode()).hexdigest()[:16]
+            write_table(parts / f"{name}.parquet", _to_remember(rows, root, start_ns))
+    all_known = pl.concat(known)
+    if not new.is_empty():
+        _refuse_if_closed(root, pl.concat(known[1:]))
+        there = all_known.join(listed.select(same), on=same, how="semi")
+        write_table(memory, _to_remember(there, root, start_ns))
+        house[0].share(memory)
+        shutil.rmtree(parts, ignore_errors=True)
+    return listed.join(all_known, on=same, how="left", maintain_order="left")
+
+
+def _refuse_if_closed(root: str, probed: pl.DataFrame) -> None:
+    """Where a bucket may be listed and nothing in it read, that is no matter of single photos. Raises LakeError."""
+    if places.is_remote(root) and probed["error"].fill_null("").str.starts_with("cannot be read").all():
         raise LakeError(
-            f"None of these photos can be read: {(probes[0].error or '').partition(': ')[2]}",
+            f"None of these photos can be read: {str(probed['error'][0]).partition(': ')[2]}",
             where=root,
             remedy="The credentials need s3:GetObject as well as s3:ListBucket.",
         )
-    columns = {
-        field.name: pl.Series(field.name, [getattr(p, field.name) for p in probes], _PROBE_TYPES[field.name])
-        for field in fields(probing.Probe)
-    }
-    probed = new.select(same).with_columns(**columns)
-    known = pl.concat([remembered, probed])
-    if not new.is_empty():
-        write_table(memory, _to_remember(known.join(listed.select(same), on=same, how="semi"), root, start_ns))
-        workspace.share(memory)
-    return listed.join(known, on=same, how="left", maintain_order="left")
+
+
+def _probed(
+    new: pl.DataFrame, root: str, probe: Callable[[Spot], probing.Probe], house: House
+) -> Iterator[pl.DataFrame]:
+    """The rows of new files, some thousands at a time."""
+    files = spots([places.join(root, path) for path in new["path"]], new["n_bytes"].to_list())
+    probes = engine.map_photos(probe, files, _crashed, house[2], "Scanning photos", house[1])
+    for start in range(0, new.height, _PART):
+        rows = new.slice(start, _PART)
+        some = [found for _, found in zip(range(rows.height), probes, strict=False)]
+        yield rows.with_columns(
+            **{
+                field.name: pl.Series(field.name, [getattr(p, field.name) for p in some], _PROBE_TYPES[field.name])
+                for field in fields(probing.Probe)
+            }
+        )
 
 
 def _to_remember(known: pl.DataFrame, root: str, start_ns: int) -> pl.DataFrame:
@@ -208,12 +235,14 @@ def _to_remember(known: pl.DataFrame, root: str, start_ns: int) -> pl.DataFrame:
     return known.filter(settled & (pl.col("sha256").is_not_null() | pl.col("error").str.contains("over the limit")))
 
 
-def _remembered(memory: Path) -> pl.DataFrame:
+def _remembered(files: list[Path]) -> pl.DataFrame:
     types = {name: _FOUND_TYPES[name] for name in ("path", "n_bytes", "mtime_ns")} | _PROBE_TYPES
-    try:
-        return pl.read_parquet(memory).select(*types)
-    except (OSError, pl.exceptions.PolarsError):
-        return pl.DataFrame(schema=types)  # a memory that cannot be read costs time, not correctness
+    tables = [pl.DataFrame(schema=types)]
+    for file in files:
+        with suppress(OSError, pl.exceptions.PolarsError):
+            # A memory that cannot be read costs time, not correctness.
+            tables.append(pl.read_parquet(file).select(*types))
+    return pl.concat(tables).unique(["path", "n_bytes", "mtime_ns"], keep="last", maintain_order=True)
 
 
 def _crashed(file: Spot) -> probing.Probe:

@@ -9,12 +9,13 @@ leaves behind is computed again.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import os
 import shutil
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from fledged.networks.graph import INPUT
 from fledged.products import Preprocess
 from fledged.progress import Report
 from fledged.recipes import Recipe
-from fledged.training.features import Embedding, copy_keys, embed, open_session
+from fledged.training.features import Embedder, Embedding, copy_keys, embed, killed, open_session
 from fledged.workspace import Workspace, disk_errors, write, write_bytes
 
 _LOG = logging.getLogger("fledged")
@@ -189,26 +190,43 @@ def _compute(photos: pl.DataFrame, frozen: Embedding, view: tuple[int, Recipe], 
     number, recipe = view
     step = "Computing frozen blocks" if number == 0 else f"Computing frozen blocks, view {number + 1}"
     a_part = max(16, _PART_BYTES // n_bytes(1, 1, shape_of(frozen)))
-    session, rows = open_session(frozen), photos.select("jpeg", "sha256").rows()
-    base = None
-    if frozen.base is not None:
+    n = photos.height
+    # No batch reaches into the next part.
+    edges = sorted({*range(0, n, a_part), *(at for a in range(0, n, a_part) for at in range(a, a + a_part, _CHUNK)), n})
+    starts = list(itertools.pairwise(at for at in edges if at <= n))
+    if frozen.base is None:
+        rows = photos.select("jpeg", "sha256")
+        photos_of = (rows[a:b].rows() for a, b in starts)
+        made = engine.map_batches(Embedder(frozen, number, recipe), photos_of, killed, frozen.on)
+    else:
         base = _opened(photos["copy"], [_folder(frozen.base, number, recipe, store.workspace)])
+        taken = (list(base.take(np.zeros(b - a, np.int64), np.arange(a, b))) for a, b in starts)
+        made = engine.map_batches(_Onward(replace(frozen, base=None)), taken, killed, frozen.on)
+    store.report(step, 0, n)
+    done: list[Float16Array] = []
+    for (_, end), some in zip(starts, made, strict=True):
+        done.append(half(np.stack(some)))
+        store.report(step, end, n)
+        if end == n or end % a_part == 0:
+            _keep(photos["copy"][end - sum(map(len, done)) : end].to_list(), np.concatenate(done), folder)
+            done = []
 
-    def made(some: slice) -> Float32Array:
-        if base is None:
-            return embed(session, rows[some], frozen.how, number, recipe)
-        places = np.arange(len(rows))[some]
-        return _onward(session, base.take(np.zeros_like(places), places))
 
-    store.report(step, 0, len(rows))
-    with ThreadPoolExecutor(engine.n_workers(0), initializer=views.alone) as pool:
-        for start in range(0, len(rows), a_part):
-            end = min(start + a_part, len(rows))
-            done: list[Float16Array] = []
-            for some in pool.map(made, (slice(at, min(at + _CHUNK, end)) for at in range(start, end, _CHUNK))):
-                done.append(half(some))
-                store.report(step, start + sum(map(len, done)), len(rows))
-            _keep(photos["copy"][start:end].to_list(), np.concatenate(done), folder)
+@dataclass(frozen=True, slots=True)
+class _Onward:
+    """The job that goes on from what the earlier blocks made."""
+
+    later: Embedding
+
+    def open(self) -> Callable[[Sequence[Float16Array]], list[Float32Array]]:
+        """The graph, opened."""
+        return partial(self._run, open_session(self.later))
+
+    def enter(self) -> None:
+        """Nothing to do."""
+
+    def _run(self, session: InferenceSession, batch: Sequence[Float16Array]) -> list[Float32Array]:
+        return list(_onward(session, batch))
 
 
 def anew(
@@ -226,7 +244,7 @@ def open_sessions(frozen: Embedding) -> list[InferenceSession]:
     return [*(open_sessions(frozen.base) if frozen.base else []), open_session(frozen)]
 
 
-def _onward(session: InferenceSession, activations: Float16Array) -> Float32Array:
+def _onward(session: InferenceSession, activations: Iterable[Float16Array]) -> Float32Array:
     """What later blocks make of these, one at a time: each then depends on nothing else."""
     return np.concatenate([session.run(None, {INPUT: each[None].astype(np.float32)})[0] for each in activations])
 

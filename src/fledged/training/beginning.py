@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass, replace
 
 from fledged import progress
+from fledged.engine import LOCAL, Engine
 from fledged.errors import ConfigError, ProductError
 from fledged.networks.weights import locate
 from fledged.products import Dataset, Run
@@ -35,6 +36,7 @@ class Asked:
     resume: bool
     is_latest: bool  # nothing was said but to go on with the last training
     clock: Clock | None
+    on: Engine = LOCAL
 
     def settled(self) -> Asked:
         """The same, with the dataset and the settings of the last training where that is what was asked for."""
@@ -94,7 +96,7 @@ def begin(asked: Asked, group: Group) -> Beginning:
 def _decide(asked: Asked, group: Group) -> Beginning:
     workspace, settled = asked.workspace, asked.settled()
     if settled is not asked or asked.clock is None:
-        job = job_of(settled.dataset, settled.config, workspace, asked.report)
+        job = job_of(settled.dataset, settled.config, workspace, asked.report, asked.on)
     elif asked.resume:
         raise ConfigError("What is resumed was planned before", where="--time", remedy=_RESUME)
     else:

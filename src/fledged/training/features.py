@@ -1,15 +1,16 @@
 """The frozen part, computed once: pooled features of photos, cached by the shrunk copy's content.
 
-The backbone runs as ONNX in onnxruntime, on as many threads as there are cores, each with photos of its own: the same
-graph and engine that are served, so a head is trained on the very numbers that it will be given.
+The backbone runs as ONNX in onnxruntime, a photo at a time on one thread, in as many threads as there are cores or on a
+cluster: the same graph and runtime that are served, so a head is trained on the very numbers that it will be given.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ import polars as pl
 
 from fledged import engine
 from fledged.augmenting import views
+from fledged.engine import LOCAL, Engine
+from fledged.errors import EngineError
 from fledged.networks.graph import INPUT
 from fledged.parts import Parts
 from fledged.products import Preprocess
@@ -28,6 +31,7 @@ from fledged.workspace import Workspace
 Float32Array = npt.NDArray[np.float32]
 
 _CHUNK = 16  # photos that a thread takes at once
+_PART = 4096  # photos between two writes: what a crash can cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class Embedding:
     key: str
     how: Preprocess
     base: Embedding | None = None
+    on: Engine = LOCAL  # who computes, which no feature depends on
 
 
 def features_of(
@@ -72,10 +77,10 @@ def add_features(
         known_features(embedding, number, workspace, recipe), on="copy", how="anti", maintain_order="left"
     )
     if not missing.is_empty():
-        fresh = _compute(missing, embedding, number, recipe, report)
-        feature_parts(embedding, number, workspace, recipe).add(
-            pl.DataFrame({"copy": missing["copy"], "features": fresh})
-        )
+        parts, done = feature_parts(embedding, number, workspace, recipe), 0
+        for fresh in _compute(missing, embedding, number, recipe, report):
+            parts.add(pl.DataFrame({"copy": missing["copy"][done : done + len(fresh)], "features": fresh}))
+            done += len(fresh)
     return keys
 
 
@@ -129,15 +134,50 @@ def embed(
     return np.concatenate([session.run(None, {INPUT: photo})[0] for photo in inputs])
 
 
-def _compute(photos: pl.DataFrame, embedding: Embedding, number: int, recipe: Recipe, report: Report) -> Float32Array:
-    session = open_session(embedding)
-    rows = photos.select("jpeg", "sha256").rows()
-    batches = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
+@dataclass(frozen=True, slots=True)
+class Embedder:
+    """The job that makes of jpegs and sha256s what the graph makes of a view of each."""
+
+    embedding: Embedding
+    number: int
+    recipe: Recipe
+
+    def open(self) -> Callable[[Sequence[tuple[bytes, str]]], list[Float32Array]]:
+        """The graph, opened."""
+        return partial(self._run, open_session(self.embedding))
+
+    def enter(self) -> None:
+        """Views are made by one thread each."""
+        views.alone()
+
+    def _run(self, session: onnxruntime.InferenceSession, photos: Sequence[tuple[bytes, str]]) -> list[Float32Array]:
+        return list(embed(session, photos, self.embedding.how, self.number, self.recipe))
+
+
+def killed(item: object) -> NoReturn:
+    """Raises EngineError: a copy that was made here is no bad photo, so it was for want of memory."""
+    what = f"the copy {item[1]}" if isinstance(item, tuple) else "a photo"
+    raise EngineError(
+        f"Each worker that computed the features of {what} was killed",
+        remedy="Give the machines of the cluster more memory a core, or start them with fewer cores.",
+    )
+
+
+def _compute(
+    photos: pl.DataFrame, embedding: Embedding, number: int, recipe: Recipe, report: Report
+) -> Iterator[Float32Array]:
+    """The features of the photos in their order, some thousands at a time."""
+    n = photos.height
+    slices = (photos["jpeg", "sha256"][start : start + _CHUNK] for start in range(0, n, _CHUNK))
+    job = Embedder(embedding, number, recipe)
     step = "Computing features" if number == 0 else f"Computing features, view {number + 1}"
-    report(step, 0, len(rows))
-    done: list[Float32Array] = []
-    with ThreadPoolExecutor(engine.n_workers(0), initializer=views.alone) as pool:
-        for features in pool.map(lambda some: embed(session, some, embedding.how, number, recipe), batches):
-            done.append(features)
-            report(step, min(len(done) * _CHUNK, len(rows)), len(rows))
-    return np.concatenate(done)
+    report(step, 0, n)
+    fresh: list[Float32Array] = []
+    done = 0
+    for features in engine.map_batches(job, (some.rows() for some in slices), killed, embedding.on):
+        fresh += features
+        done += len(features)
+        report(step, done, n)
+        if len(fresh) >= _PART or done == n:
+            yield np.stack(fresh)
+            fresh = []

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from fledged import progress
+from fledged.engine import LOCAL, Engine
 from fledged.errors import ConfigError
 from fledged.networks import backbones
 from fledged.networks.backbones import Backbone
@@ -56,6 +57,7 @@ class Job:
     workspace: Workspace
     report: progress.Report
     group: Group = ALONE  # of processes that work on it
+    on: Engine = LOCAL  # who fills the caches
 
     @property
     def mode(self) -> Literal["transfer", "finetune", "scratch"]:
@@ -79,7 +81,13 @@ class Pupil:
     accelerator: Accelerator
 
 
-def job_of(dataset: Dataset | str | None, config: TrainConfig, workspace: Workspace, report: progress.Report) -> Job:
+def job_of(
+    dataset: Dataset | str | None,
+    config: TrainConfig,
+    workspace: Workspace,
+    report: progress.Report,
+    on: Engine = LOCAL,
+) -> Job:
     """The job that these settings stand for. Raises ConfigError where the dataset is not fit for them."""
     if not isinstance(dataset, Dataset):
         dataset = workspace.load(Dataset, dataset)
@@ -96,7 +104,7 @@ def job_of(dataset: Dataset | str | None, config: TrainConfig, workspace: Worksp
     source = locate(config)
     config = concrete(config, source.backbone, dataset)
     run_id = product_id(Run, dataset.id, config.model_dump(mode="json", exclude=NO_PART), source.sha256)
-    return Job(run_id, dataset, config, source, workspace, report)
+    return Job(run_id, dataset, config, source, workspace, report, on=on)
 
 
 def untrained(job: Job) -> tuple[Backbone, Classifier]:
@@ -122,7 +130,7 @@ def pupil_of(job: Job, plan: Plan, backbone: Backbone, model: Classifier, *, has
     dataset, how, group = job.dataset, model.embed.how, job.group
     if job.config.mode == "transfer":
         with group.first_first():
-            embedding = embedding_of(backbone.name, backbone.module, how, job.workspace)
+            embedding = embedding_of(backbone.name, backbone.module, how, job.workspace, job.on)
         _fill(job, plan, embedding, job.config.views)
         batches = feature_batches(dataset, embedding, plan, job.config, job.workspace, job.report)
         model.head.standardise_by(batches[0].features_KNF[0])
@@ -162,8 +170,8 @@ def frozen_part(job: Job, frozen: nn.Sequential, name: str, how: Preprocess) -> 
     n_trained, n_kept = job.config.unfreeze, job.config.cache.blocks
     n_between = min(max(0, n_kept - n_trained), len(frozen))
     if not n_between or n_between == len(frozen):
-        return embedding_of(f"{name}[:-{n_trained}]", frozen, how, job.workspace)
-    base = embedding_of(f"{name}[:-{n_kept}]", frozen[:-n_between], how, job.workspace)
+        return embedding_of(f"{name}[:-{n_trained}]", frozen, how, job.workspace, job.on)
+    base = embedding_of(f"{name}[:-{n_kept}]", frozen[:-n_between], how, job.workspace, job.on)
     between = frozen[-n_between:]
     return onward(base, f"{name}[-{n_kept}:-{n_trained}]", between, shape_of(base), job.workspace)
 
@@ -189,7 +197,7 @@ def _fit_head_first(job: Job, plan: Plan, backbone: Backbone, model: Classifier)
     config = job.config.model_copy(update=usual | {"optimize": OptimizeConfig(), "loss": LossConfig()})
     head_plan = replace(plan_of(config, job.dataset), judged_on=plan.judged_on)
     with job.group.first_first():
-        embedding = embedding_of(backbone.name, backbone.module, model.embed.how, job.workspace)
+        embedding = embedding_of(backbone.name, backbone.module, model.embed.how, job.workspace, job.on)
     _fill(job, plan, embedding, n_views=1)
     if not job.group.is_first:
         return  # what the first process fits comes with its weights, when the network is shared

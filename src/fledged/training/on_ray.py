@@ -7,9 +7,7 @@ the working folder, which all machines need to see: whatever is killed, the next
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
-import logging
 import os
 import secrets
 import shutil
@@ -19,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from fledged import errors, progress
-from fledged.errors import ConfigError, FledgedError, MissingExtra, ProductError, TrainingError
+from fledged.errors import ConfigError, FledgedError, ProductError, TrainingError
 from fledged.products import Dataset, Run
 from fledged.settings.training import TrainConfig
+from fledged.spreading.ray_cluster import connected
 from fledged.training import checkpoints
 from fledged.training.beginning import Asked
 from fledged.training.job import Job, job_of
@@ -32,14 +31,13 @@ _OUTCOME = "outcome.json"
 _LOOK_EVERY_S = 2.0
 
 
-def train_on_ray(asked: Asked, address: str) -> Run:
-    """The run, trained by `processes.workers` processes of a Ray cluster; "" as its address starts one here.
+def train_on_ray(asked: Asked) -> Run:
+    """The run, trained by `processes.workers` processes of a Ray cluster.
 
-    Raises MissingExtra without Ray, ConfigError where the address does not answer or the cluster is too small, and
-    TrainingError where processes were lost more often than `processes.restarts`.
+    Raises EngineError where it does not answer, ConfigError where it is too small, and TrainingError where processes
+    were lost more often than `processes.restarts`.
     """
-    if importlib.util.find_spec("ray") is None:
-        raise MissingExtra("ray", "ray")
+    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     workspace, config, dataset, job = asked.workspace, asked.config, asked.dataset, None
     if not isinstance(dataset, Dataset):
         dataset = workspace.load(Dataset, dataset)
@@ -60,7 +58,9 @@ def train_on_ray(asked: Asked, address: str) -> Run:
         "outcome": str(folder / _OUTCOME),
     }
     try:
-        with _cluster(address, settings), _told(job, asked.report):
+        connected(asked.on.settings)
+        _refuse_if_small(settings)
+        with _told(job, asked.report):
             _fit(order, settings, folder)
         _raise_outcome(folder / _OUTCOME)
     finally:
@@ -129,37 +129,15 @@ def _raise_outcome(path: Path) -> None:
         raise errors.rebuilt(json.loads(path.read_bytes()))
 
 
-@contextlib.contextmanager
-def _cluster(address: str, config: TrainConfig) -> Iterator[None]:
-    """A cluster to work on; one that was connected to before stays so. Raises ConfigError."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
-    import ray
-
-    is_new = not ray.is_initialized()
-    if is_new:
-        where: Mapping[str, Any] = {"address": address} if address else {"include_dashboard": False}
-        try:
-            ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
-            words = " ".join(str(error).split())[:200]
-            raise ConfigError(
-                f"The Ray cluster does not answer, or is of another version: {words}",
-                where=f"--address {address}",
-                remedy="Start it with `ray start --head`, with the same Ray and Python, or leave --address out.",
-            ) from error
-    try:
-        needed = config.processes.workers * config.processes.cpus
-        if (there := int(_resources().get("CPU", 0))) < needed:
-            raise ConfigError(
-                f"The cluster has {there} CPUs, and {config.processes.workers} workers need {needed}",
-                where="train.processes.workers",
-                remedy="Take fewer workers, or add machines.",
-            )
-        yield
-    finally:
-        if is_new:
-            ray.shutdown()
+def _refuse_if_small(config: TrainConfig) -> None:
+    """Where Ray would wait for ever for more machines. Raises ConfigError."""
+    needed = config.processes.workers * config.processes.cpus
+    if (there := int(_resources().get("CPU", 0))) < needed:
+        raise ConfigError(
+            f"The cluster has {there} CPUs, and {config.processes.workers} workers need {needed}",
+            where="train.processes.workers",
+            remedy="Take fewer workers, or add machines.",
+        )
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from time import monotonic
 
 from fledged import progress
 from fledged.config import resolve
+from fledged.engine import engine_of
 from fledged.errors import ConfigError
 from fledged.metering import Meter
 from fledged.products import Dataset, Run
@@ -51,7 +52,8 @@ def train(
     what was not said of blocks, views and epochs is chosen to fit, and an epoch that would be too many is not begun.
     In a process that torchrun, accelerate or Ray started with others, it is trained in all of them together, and each
     returns the run. With `engine`, {"name": "ray", "address": …}, and `processes.workers`, Ray starts them.
-    `settings` are the fields of `config.TrainConfig`. Raises LostProcess where another process is gone.
+    Otherwise `engine` (fields of `config.EngineConfig`) says where features and activations of frozen blocks are
+    computed. `settings` are the fields of `config.TrainConfig`. Raises LostProcess where another process is gone.
     """
     given = {name: value for name, value in settings.items() if value is not None}
     asked = Asked(
@@ -62,27 +64,30 @@ def train(
         resume,
         is_latest=resume and not given and dataset is None,
         clock=Clock(seconds_of(time)) if time else None,
+        on=engine_of(engine),
     )
     tracking.require(asked.config.track)
     with joined() as group, losses_told(group):
-        if asked.clock is not None and group.size > 1:
-            raise ConfigError("What fits into a time is measured on one process", where="--time", remedy=_NO_TIME)
-        if group.engine == "local" and (on := _for_ray(asked, engine)) is not None:
+        if asked.clock is not None and (group.size > 1 or not asked.on.is_here):
+            raise ConfigError(
+                "What fits into a time is measured on this machine alone", where="--time", remedy=_NO_TIME
+            )
+        if group.engine == "local" and (shared := _for_ray(asked)) is not None:
             from fledged.training.on_ray import train_on_ray
 
-            return train_on_ray(on, str((engine or {}).get("address") or ""))
+            return train_on_ray(shared)
         if asked.config.mode == "gradual" and asked.clock is None:
             # Stages that are there already are found, and one that was stopped goes on where it was.
-            stage = functools.partial(train, resume=True)
+            stage = functools.partial(train, resume=True, engine=engine)
             told = run_stages(stage, dataset, given, asked.config.gradual, work, report)
             return group.product(Run, asked.workspace, lambda: run_files.tell_stages(told, asked.workspace))
         with asked.workspace.lock() if group.is_first else contextlib.nullcontext():
             return _together(asked, group)
 
 
-def _for_ray(asked: Asked, engine: Mapping[str, object] | None) -> Asked | None:
+def _for_ray(asked: Asked) -> Asked | None:
     """What several processes are to be started for; None where it is this process alone."""
-    if (engine or {}).get("name") != "ray":
+    if asked.on.is_here:
         if asked.config.processes.workers > 1:
             raise ConfigError(
                 "Somebody has to start the other processes",
@@ -91,11 +96,7 @@ def _for_ray(asked: Asked, engine: Mapping[str, object] | None) -> Asked | None:
             )
         return None
     settled = asked.settled()
-    if settled.config.processes.workers == 1:
-        return None
-    if asked.clock is not None:
-        raise ConfigError("What fits into a time is measured on one process", where="--time", remedy=_NO_TIME)
-    return settled
+    return settled if settled.config.processes.workers > 1 else None
 
 
 def _together(asked: Asked, group: Group) -> Run:

@@ -7,6 +7,7 @@ import hashlib
 import torch
 from torch import nn
 
+from fledged.engine import LOCAL, Engine
 from fledged.networks import graph
 from fledged.networks.model import Embedder
 from fledged.products import Dataset, Preprocess
@@ -20,16 +21,17 @@ from fledged.workspace import Workspace, write_bytes
 _VAL_BATCH = 4096
 
 
-def embedding_of(name: str, module: nn.Module, how: Preprocess, workspace: Workspace) -> Embedding:
+def embedding_of(name: str, module: nn.Module, how: Preprocess, workspace: Workspace, on: Engine = LOCAL) -> Embedding:
     """The feature extractor `module`, of the architecture `name`, as ONNX: from the cache or exported now."""
     key = _key(f"{name} {graph.OPSET} {how.model_dump_json()}", module)
-    return Embedding(_onnx(key, Embedder(module, how), graph.blank_photos(how.size_px), workspace), key, how)
+    onnx = _onnx(key, Embedder(module, how), graph.blank_photos(how.size_px), workspace)
+    return Embedding(onnx, key, how, on=on)
 
 
 def onward(base: Embedding, name: str, later: nn.Module, shape: tuple[int, ...], workspace: Workspace) -> Embedding:
     """What the blocks `later` make of what `base` makes, which has this shape for a photo; `name` is of both."""
     key = _key(f"{name} {graph.OPSET} after {base.key}", later)
-    return Embedding(_onnx(key, later, torch.zeros((2, *shape)), workspace), key, base.how, base)
+    return Embedding(_onnx(key, later, torch.zeros((2, *shape)), workspace), key, base.how, base, base.on)
 
 
 def _key(head: str, module: nn.Module) -> str:
