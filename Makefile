@@ -15,7 +15,7 @@ LAMBDA_STAMP := $(LAMBDA)/.installed
 TOOLS ?= .tools
 TOOLS_STAMP := $(TOOLS)/.installed
 
-.PHONY: setup demo test templates check bench docs lock clean browser faults fuzz sbom licences
+.PHONY: setup demo test templates cluster check bench docs lock clean browser faults fuzz sbom licences
 
 setup: $(STAMP)
 
@@ -62,6 +62,10 @@ test: setup $(SERVE_STAMP) $(LAMBDA_STAMP) browser
 # SAM's own command line, osls and serverless-offline try the templates; not part of `test`.
 templates: setup $(LAMBDA_STAMP) $(TOOLS_STAMP)
 	FLEDGED_TOOLS=$(abspath $(TOOLS)) FLEDGED_LAMBDA=$(abspath $(LAMBDA)) $(BIN)/python -m pytest tests/deploying/test_tools.py
+
+# Processes and machines of a cluster are killed: minutes, and not part of `test`.
+cluster: setup
+	FLEDGED_CLUSTER=1 $(BIN)/python -m pytest tests/spreading tests/training/test_on_ray.py tests/training/test_processes.py
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -11,6 +11,7 @@ line by line, latest.json kind by kind, and they are written only over what was 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -28,6 +29,8 @@ from fledged.errors import FledgedError, ProductError, WorkspaceError
 from fledged.settings.remote import RemoteConfig
 
 _TRIES = 20
+_LOOKS = 4  # at a product whose files are not those of its record: it may be being saved at that very moment
+_PAUSE_S = 0.1  # after the first look, twice that after the second, and so on
 _MARK = ".shared"  # in the copy of a product: the bucket has all of it
 _KEEP_S = 3600.0  # a product that was used so lately may be in use by another process
 _LOCK_TIMEOUT_S = 60.0
@@ -62,7 +65,8 @@ class Mirror:
         are not what the record says, after several looks.
         """
         name = f"{folder}/{record}"
-        for _ in range(3):
+        for look in range(_LOOKS):
+            time.sleep(_PAUSE_S * look)
             held = self.bucket.get(name)
             if held is None:
                 return False
@@ -73,7 +77,6 @@ class Mirror:
                     _write(self.root / name, held.data)
                 self._shared(folder)
                 return True
-            # It is being saved again this very moment, perhaps: look once more.
         raise ProductError(
             "Files of this product are not what was written (sha256 differs), or are missing",
             where=f"{self.url}/{folder}",
@@ -104,8 +107,9 @@ class Mirror:
             if held is not None and held.data not in (ours, before):
                 theirs = _files_of(held.data, f"{self.url}/{name}")
                 if self._is_whole(folder, theirs):
-                    self.pull(folder, record)
-                    return False
+                    with contextlib.suppress(ProductError):  # somebody else came between: who did mends it, or we do
+                        self.pull(folder, record)
+                        return False
                 # Our files have come between theirs, and they may be gone: ours make it whole again.
             try:
                 for file, sha256 in files.items():

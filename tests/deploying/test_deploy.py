@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -63,12 +62,12 @@ def test_it_is_within_what_lambda_takes_with_room_for_a_model(packed: Package) -
     assert packed.n_bytes_unpacked + model < 160 * 10**6
 
 
-def test_the_same_bundle_gives_the_same_bytes_elsewhere(packed: Package, bundle: Bundle, tmp_path: Path) -> None:
-    cached = packed.folder.parents[1] / "cache"
-    shutil.copytree(cached, tmp_path / "cache")
-    again = deploy(bundle, work=tmp_path, report=silent)
-    assert (again.id, again.sha256, again.files) == (packed.id, packed.sha256, packed.files)
-    assert deploy(bundle, work=tmp_path, report=silent) == again
+@pytest.mark.usefixtures("few_libraries")
+def test_the_same_bundle_gives_the_same_bytes_elsewhere(bundle: Bundle, tmp_path: Path) -> None:
+    one, other = (deploy(bundle, work=tmp_path / name, report=silent) for name in ("one", "other"))
+    assert (one.id, one.sha256, one.files) == (other.id, other.sha256, other.files)
+    assert one.is_compiled == (packing.find_interpreter("3.13") is not None)
+    assert deploy(bundle, work=tmp_path / "other", report=silent) == other
 
 
 @pytest.fixture

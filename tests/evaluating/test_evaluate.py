@@ -125,7 +125,7 @@ def test_changed_vanished_and_broken_files_are_rows_with_a_reason(house: House) 
         "green/green0.jpg": "changed since the scan",
         "red/red0.jpg": "changed since the scan",
         "red/red2.jpg": "vanished since the scan",
-        "red/red3.jpg": "cannot be read: Is a directory",
+        "red/red3.jpg": "cannot be read: not a regular file",
     }
     assert (report.n_unreadable, report.accuracy.n) == (4, 10)
     silent_rows = report.predictions().filter(pl.col("error").is_not_null())

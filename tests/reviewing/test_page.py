@@ -75,6 +75,7 @@ def test_the_keyboard_alone_gets_through(page: Page, place: Place) -> None:
     press(page, "r 1")  # the first other class by name
     at(page, 7, "Smells odd")
     press(page, "r")
+    expect(page.locator("#picker-text")).to_be_focused()
     page.keyboard.type("small")
     press(page, "Enter")
     saved(page)

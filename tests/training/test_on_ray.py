@@ -16,6 +16,7 @@ from fledged.products import Dataset, Run
 from fledged.progress import silent
 from fledged.training.train import train
 from fledged.workspace import Workspace
+from tests.minutes import needs_minutes
 
 pytest.importorskip("ray")
 
@@ -33,6 +34,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+@needs_minutes
 def test_a_killed_node_changes_nothing(work: Path, dataset: Dataset, tmp_path: Path) -> None:
     own = tmp_path / "work"
     shutil.copytree(work, own, ignore=shutil.ignore_patterns("runs", "checkpoints"))
