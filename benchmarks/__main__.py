@@ -23,6 +23,8 @@ HEAVY = (
     "predict",
     "ray",
     "report",
+    "scale",
+    "servers",
     "throughput",
     "unknown",
 )
