@@ -15,7 +15,7 @@ LAMBDA_STAMP := $(LAMBDA)/.installed
 TOOLS ?= .tools
 TOOLS_STAMP := $(TOOLS)/.installed
 
-.PHONY: setup demo test templates cluster check bench docs lock clean browser faults fuzz sbom licences
+.PHONY: setup demo ready test templates cluster check bench docs lock clean browser faults fuzz sbom licences
 
 setup: $(STAMP)
 
@@ -55,7 +55,10 @@ browser:
 demo: setup
 	$(BIN)/python -m demo.run
 
-test: setup $(SERVE_STAMP) $(LAMBDA_STAMP) browser
+# All that tests need beside the environment.
+ready: setup $(SERVE_STAMP) $(LAMBDA_STAMP) browser
+
+test: ready
 	FLEDGED_SERVE_PYTHON=$(abspath $(SERVE_VENV))/bin/python FLEDGED_LAMBDA=$(abspath $(LAMBDA)) \
 		$(BIN)/python -m pytest -n auto --dist loadfile
 

@@ -20,7 +20,7 @@ from tests.faults.verbs import LIGHT, lay_ground
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
-N_TRIALS = 4  # of each command
+N_TRIALS = 3  # of each command
 SEED = 8
 
 

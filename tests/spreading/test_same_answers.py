@@ -76,6 +76,7 @@ def flow(lake: Path, work: Path, engine: str) -> dict[str, str]:
     return content(work)
 
 
+@needs_minutes
 def test_a_lake_becomes_the_same_files(ray_engine: Engine, clean_lake: Path, tmp_path: Path) -> None:
     here, there = (flow(clean_lake, tmp_path / name, name) for name in ("local", "ray"))
     assert len(here) > 10

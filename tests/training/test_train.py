@@ -159,8 +159,6 @@ def test_the_whole_network_can_be_trained(own_work: Path, dataset: Dataset, mode
     before = train(dataset, work=own_work, report=silent, **SMALL)
     one, other = (safetensors.torch.load_file(r.folder / "weights.safetensors") for r in (run, before))
     assert not torch.equal(one["embed.backbone.conv_stem.weight"], other["embed.backbone.conv_stem.weight"])
-    again = train(dataset, work=own_work, report=stop_after(1), **settings | {"seed": 8})
-    assert again.interrupted
 
 
 def test_photos_must_have_been_shrunk_to_no_less_than_the_model_sees(work: Path, dataset: Dataset) -> None:
@@ -190,7 +188,7 @@ def test_balance_changes_the_weights_and_is_part_of_the_run(own_work: Path, data
     assert weights_of(runs[0]) != weights_of(runs[1])
 
 
-@pytest.mark.parametrize("statistics", ["auto", "keep", "update"])
+@pytest.mark.parametrize("statistics", ["auto", "update"])
 def test_the_last_blocks_alone_can_be_trained(own_work: Path, dataset: Dataset, statistics: str) -> None:
     settings = SMALL | {"epochs": 2, "unfreeze": 2, "batch_norm": {"statistics": statistics}}
     run = train(dataset, work=own_work, report=silent, **settings)

@@ -16,7 +16,7 @@ from fledged.products import Bundle
 __all__ = ["contents", "find_interpreter", "of_bundle", "of_code"]
 
 # The rooms that answer; all else is left at home.
-_ROOMS = ("predicting", "serving", "settings")
+_ROOMS = ("predicting", "serving", "settings", "spreading")
 _COMPILE_TIMEOUT_S = 300
 
 # Neither date nor content of a module is looked at again: the zip keeps no dates, and nobody changes it.
