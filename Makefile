@@ -66,7 +66,7 @@ test: ready
 templates: setup $(LAMBDA_STAMP) $(TOOLS_STAMP)
 	FLEDGED_TOOLS=$(abspath $(TOOLS)) FLEDGED_LAMBDA=$(abspath $(LAMBDA)) $(BIN)/python -m pytest tests/deploying/test_tools.py
 
-# Processes and machines of a cluster are killed: minutes, and not part of `test`.
+# Several processes and machines, some of which are killed: minutes, and not part of `test`.
 cluster: setup
 	FLEDGED_CLUSTER=1 $(BIN)/python -m pytest tests/spreading tests/training/test_on_ray.py tests/training/test_processes.py
 

@@ -27,6 +27,7 @@ from fledged.settings.engine import EngineConfig
 from fledged.spreading.ray_cluster import connected
 from fledged.training.train import train
 from tests.browsing import chromium
+from tests.minutes import WHY
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("fledged", deadline=None)
@@ -45,6 +46,8 @@ def _no_fledged_toml(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 @pytest.fixture(scope="session")
 def ray_engine() -> Iterator[Engine]:
     """A Ray on this machine, one for all tests."""
+    if "FLEDGED_CLUSTER" not in os.environ:
+        pytest.skip(WHY)
     ray = pytest.importorskip("ray")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))  # its workers import what the tests do

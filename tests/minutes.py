@@ -6,6 +6,6 @@ import os
 
 import pytest
 
-needs_minutes = pytest.mark.skipif(
-    "FLEDGED_CLUSTER" not in os.environ, reason="kills processes and machines for minutes; `make cluster` does"
-)
+WHY = "starts or kills many processes, for minutes; `make cluster` does"
+
+needs_minutes = pytest.mark.skipif("FLEDGED_CLUSTER" not in os.environ, reason=WHY)

@@ -22,7 +22,7 @@ from fledged.training.processes import ALONE, LostProcess, joined, losses_told
 from fledged.training.stopping import Terminated
 from fledged.training.train import train
 from fledged.workspace import Workspace
-from tests.minutes import needs_minutes
+from tests.minutes import WHY, needs_minutes
 from tests.training.several import CASES, N
 
 HERE = Path(__file__).parent
@@ -56,6 +56,8 @@ def torchrun(*command: str | Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What each of two processes says of small networks that were trained in parts."""
+    if "FLEDGED_CLUSTER" not in os.environ:
+        pytest.skip(WHY)
     folder = tmp_path_factory.mktemp("several")
     done = torchrun(HERE / "several.py", folder)
     assert done.returncode == 0, done.stderr
