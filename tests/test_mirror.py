@@ -21,7 +21,8 @@ from fledged.mirror import Mirror, evict
 from fledged.products import RangeTest, Snapshot
 from fledged.reviewing.decisions import Decision
 from fledged.reviewing.log import DecisionLog
-from fledged.workspace import Workspace, is_product, now, open_place, stamp_of, write_bytes
+from fledged.workspace import Workspace, is_product, now, open_place, stamp_of
+from fledged.writing import write_bytes
 from tests.aws import between, buckets
 
 Machine = Callable[[str], Workspace]

@@ -12,7 +12,8 @@ import pytest
 
 from fledged.errors import ProductError, WorkspaceError
 from fledged.products import Review, Snapshot
-from fledged.workspace import Workspace, now, open_product, product_id, write, write_bytes
+from fledged.workspace import Workspace, now, open_product, product_id
+from fledged.writing import write, write_bytes
 
 
 def a_review(workspace: Workspace, review_id: str = "0123456789ab") -> Review:

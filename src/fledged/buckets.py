@@ -12,14 +12,14 @@ import contextlib
 import functools
 import hashlib
 import os
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from fledged import naming_extras
 from fledged.errors import FledgedError, WorkspaceError
+from fledged.writing import write
 
 _MOST_BYTES = 5 * 2**30  # that one request may write
 _CHUNK = 2**20
@@ -84,17 +84,14 @@ class Bucket:
                 answer = client.get_object(Bucket=self._bucket, Key=self._prefix + name)
             except client.exceptions.NoSuchKey:
                 return None
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.part")
             digest = hashlib.sha256()
-            try:
-                with part.open("wb") as file:
-                    for chunk in answer["Body"].iter_chunks(_CHUNK):
-                        digest.update(chunk)
-                        file.write(chunk)
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
+
+            def fill(file: BinaryIO) -> None:
+                for chunk in answer["Body"].iter_chunks(_CHUNK):
+                    digest.update(chunk)
+                    file.write(chunk)
+
+            write(path, fill)
             return digest.hexdigest()
 
     def seen(self, name: str) -> Seen | None:

@@ -27,6 +27,7 @@ from fledged.buckets import Bucket, Conflict, Held
 from fledged.config import resolve
 from fledged.errors import FledgedError, ProductError, WorkspaceError
 from fledged.settings.remote import RemoteConfig
+from fledged.writing import sha256_of_file, write_bytes
 
 _TRIES = 20
 _LOOKS = 4  # at a product whose files are not those of its record: it may be being saved at that very moment
@@ -74,7 +75,7 @@ class Mirror:
             is_same = not check and _bytes_of(self.root / name) == held.data and (self.root / folder / _MARK).exists()
             if is_same or self._pull_files(folder, files):
                 if _bytes_of(self.root / name) != held.data:
-                    _write(self.root / name, held.data)
+                    write_bytes(self.root / name, held.data)
                 self._shared(folder)
                 return True
         raise ProductError(
@@ -86,7 +87,7 @@ class Mirror:
     def _pull_files(self, folder: str, files: Mapping[str, str]) -> bool:
         for file, sha256 in files.items():
             path = self.root / folder / file
-            if path.is_file() and _sha256(path) == sha256:
+            if path.is_file() and sha256_of_file(path) == sha256:
                 continue
             if self.bucket.download(f"{folder}/{file}", path) != sha256:
                 path.unlink(missing_ok=True)
@@ -174,8 +175,8 @@ class Mirror:
 
         data = self._rewrite(name, merged)
         if data != local:
-            _write(path, data)
-        _write(mark, f"{hashlib.sha256(data).hexdigest()} {len(data)}".encode())
+            write_bytes(path, data)
+        write_bytes(mark, f"{hashlib.sha256(data).hexdigest()} {len(data)}".encode())
 
     def sync_folder(self, folder: str) -> None:
         """The same of every file in a folder, here and there."""
@@ -211,7 +212,7 @@ class Mirror:
         """Put one file there, over what is there; the last one wins."""
         for _ in range(_TRIES):
             try:
-                return self._push_file(name, self.root / name, _sha256(self.root / name))
+                return self._push_file(name, self.root / name, sha256_of_file(self.root / name))
             except Conflict:
                 continue
         raise self._busy(name)
@@ -219,7 +220,7 @@ class Mirror:
     def pull_file(self, name: str) -> None:
         """Get one file, if it is there and another than here."""
         seen, path = self.bucket.seen(name), self.root / name
-        if seen is not None and not (path.is_file() and _sha256(path) == seen.sha256):
+        if seen is not None and not (path.is_file() and sha256_of_file(path) == seen.sha256):
             self.bucket.download(name, path)
 
     # The copy
@@ -291,20 +292,8 @@ def _files_of(record: bytes, where: str) -> dict[str, str]:
     return named
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _bytes_of(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
     except FileNotFoundError:
         return None
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name[:80]}.{os.getpid()}.part")
-    part.write_bytes(data)
-    part.replace(path)

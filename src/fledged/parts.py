@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from fledged.errors import naming
-from fledged.workspace import write_table
+from fledged.writing import write_table
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Where each product lives on disk, and the only code that writes there.
+"""Where each product lives on disk, how it is saved, and how it is opened again.
 
     fledged/                    the working folder, `--work DIR`
         snapshots/<id>/         snapshot.json, written last, and the files that it names
@@ -13,24 +13,21 @@
         cache/                  may be deleted at any time
         latest.json             the newest product of each kind
 
-A file is written beside its final place, flushed to the disk and renamed; the record comes last. So whatever is killed
-whenever, a product is either there whole or not there.
+Files are written as `writing` does; the record comes last. So whatever is killed whenever, a product is either there
+whole or not there.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
-import io
 import json
 import os
-import secrets
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
@@ -40,9 +37,7 @@ from fledged.buckets import Bucket
 from fledged.errors import FledgedError, LakeError, ProductError, WorkspaceError, naming
 from fledged.mirror import Mirror
 from fledged.products import Product
-
-if TYPE_CHECKING:
-    import polars as pl
+from fledged.writing import disk_errors, sha256_of_file, write_bytes
 
 DEFAULT = DEFAULT_WORK
 LOCK_TIMEOUT_S = 3600.0
@@ -369,69 +364,6 @@ def product_id(kind: type[Product], *made_from: object) -> str:
 def now() -> datetime:
     """The time that goes into a record."""
     return datetime.now(UTC).replace(microsecond=0)
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole, with the old content, or not at all."""
-    write(path, lambda file: file.write(data))
-
-
-def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    """Write a file atomically: a temporary file in the same folder, fsync, rename, fsync of the folder.
-
-    Raises WorkspaceError if the disk is full or cannot be written; the earlier file is then as it was.
-    """
-    temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.part")
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                leftovers.hold(file)
-                fill(file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
-
-
-def write_table(path: Path, table: pl.DataFrame) -> None:
-    """Write a table as Parquet, atomically like any file."""
-    # Through memory: Polars' own errors do not say that a disk is full in a way that could be told from others.
-    buffer = io.BytesIO()
-    table.write_parquet(buffer)
-    write(path, lambda file: file.write(buffer.getbuffer()))
-
-
-def sha256_of_file(path: Path) -> str:
-    """Of the content, in hex."""
-    with naming(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals into a WorkspaceError that names the path and the remedy."""
-    try:
-        yield
-    except OSError as error:
-        remedy = {
-            errno.ENOSPC: "Free some space, or take another disk with --work DIR, and run the same command again.",
-            errno.EDQUOT: "Free some of your quota, or take another disk with --work DIR.",
-            errno.EROFS: "The disk is read-only: take another with --work DIR.",
-            errno.EACCES: "You may not write there: take another folder with --work DIR.",
-        }.get(error.errno or 0, "Run the same command again, or take another folder with --work DIR.")
-        raise WorkspaceError(f"Cannot write: {error.strerror or error}", where=path, remedy=remedy) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _hash_files(folder: Path, kind: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from fledged.workspace import sha256_of_file
+from fledged.writing import sha256_of_file
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,7 +15,8 @@ from fledged.images import UInt8Array
 from fledged.measuring.subject import Float32Array, Probabilities, Subject
 from fledged.products import BackboneInfo, Bundle, Dataset, Environment, Figure, Parity, Preprocess, Run
 from fledged.settings.training import TrainConfig
-from fledged.workspace import Workspace, now, write
+from fledged.workspace import Workspace, now
+from fledged.writing import write
 
 CLASSES = ("blue", "green", "red")
 RGB = {"blue": (30, 40, 220), "green": (30, 190, 40), "red": (220, 40, 30)}

@@ -22,7 +22,7 @@ from fledged.products import Report, Run
 from fledged.progress import silent
 from fledged.showing.flips import flips_of, table_of
 from fledged.summary import comparison_lines
-from fledged.workspace import sha256_of_file
+from fledged.writing import sha256_of_file
 from tests.browsing import DESKTOP, PHONE, barriers, context_of
 
 SMALL: dict[str, Any] = {"input": {"size_px": 64}, "views": 1, "epochs": 3}

@@ -21,7 +21,7 @@ from fledged.exporting.parity import Ask, Float32Array
 from fledged.images import UInt8Array
 from fledged.products import Bundle, Report, Run
 from fledged.progress import silent
-from fledged.workspace import sha256_of_file
+from fledged.writing import sha256_of_file
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from pathlib import Path
 from fledged import products
 from fledged.errors import FledgedError
 from fledged.products import Product
-from fledged.workspace import Workspace, open_product, sha256_of_file
+from fledged.workspace import Workspace, open_product
+from fledged.writing import sha256_of_file
 from tests.faults.injector import Outcome
 
 KINDS: tuple[type[Product], ...] = (

@@ -16,7 +16,8 @@ from fledged.products import Bundle, Dataset, Product, Review, Run, Snapshot
 from fledged.settings.training import TrainConfig
 from fledged.training import checkpoints
 from fledged.training.loop import Progress
-from fledged.workspace import MAKERS, Workspace, open_product, write_bytes
+from fledged.workspace import MAKERS, Workspace, open_product
+from fledged.writing import write_bytes
 from tests.bundles import make_tiny_bundle
 
 N_PLACES = 64

@@ -21,7 +21,8 @@ from fledged.progress import silent
 from fledged.scanning import scan as door
 from fledged.scanning import walk as walking
 from fledged.scanning.scan import scan
-from fledged.workspace import Workspace, now, sha256_of_file
+from fledged.workspace import Workspace, now
+from fledged.writing import sha256_of_file
 
 
 @pytest.fixture

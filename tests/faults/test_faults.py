@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fledged.workspace import write_bytes
+from fledged.writing import write_bytes
 from tests.faults.injector import HERE, MISSING, Injector
 from tests.faults.state import NAMES, OPEN_TO_WRITE, SYNC, WRITE, State
 from tests.faults.trials import FAULTS, bench, folder_for
@@ -55,7 +55,7 @@ from pathlib import Path
 sys.path[:0] = [{root!r}, {root!r} + "/src"]
 import pyarrow, pyarrow.parquet, polars
 from tests.faults.state import State
-from fledged.workspace import write_bytes, write_table
+from fledged.writing import write_bytes, write_table
 state = State(Path({state!r}))
 state.arm()
 area = Path({area!r})

@@ -17,7 +17,8 @@ from fledged.networks.inference import run_probabilities
 from fledged.products import Dataset, Report, Run
 from fledged.progress import silent
 from fledged.training.batches import read_split
-from fledged.workspace import Workspace, write_bytes
+from fledged.workspace import Workspace
+from fledged.writing import write_bytes
 from tests.evaluating.colours import draw
 
 

@@ -18,7 +18,8 @@ from fledged.predicting.predictor import load
 from fledged.predicting.verify import verification_lines, verify
 from fledged.products import REFERENCE_FILE, Bundle
 from fledged.progress import silent
-from fledged.workspace import Workspace, open_product, write_bytes
+from fledged.workspace import Workspace, open_product
+from fledged.writing import write_bytes
 from tests.bundles import make_tiny_bundle
 from tests.serving.photos import encoded, jpeg, picture
 

@@ -24,7 +24,8 @@ from fledged.reviewing.log import DecisionLog
 from fledged.scanning.scan import scan
 from fledged.serving.server import listen, make_server
 from fledged.settings.results import ServeConfig
-from fledged.workspace import Workspace, now, write_table
+from fledged.workspace import Workspace, now
+from fledged.writing import write_table
 
 TOKEN = "t0ken-of-this-test"
 BIRD, DRONE, COPTER = "flying_bird", "winged_drone", "small_quadcopter"

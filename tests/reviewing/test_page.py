@@ -12,7 +12,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from fledged.reviewing.decisions import read_decisions
-from fledged.workspace import Workspace, write_table
+from fledged.workspace import Workspace
+from fledged.writing import write_table
 from tests.browsing import DESKTOP, PHONE, barriers, context_of
 from tests.reviewing.conftest import BIRD, COPTER, DRONE, TOKEN, Place, Row, hashes, make_review, review_of, serving
 

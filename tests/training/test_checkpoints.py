@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from fledged import workspace as workspace_module
+from fledged import writing
 from fledged.products import Run
 from fledged.progress import silent
 from fledged.settings.training import OptimizeConfig, TrainConfig
@@ -169,7 +169,7 @@ def test_whatever_write_is_the_last_the_checkpoint_is_whole(
     checkpoints.save(progress(1), begin, workspace)
     for name in (".abc-2-x.safetensors.0a1b.part", ".latest.json.0a1b.part"):
         (tmp_path / "checkpoints" / name).write_bytes(b"half")  # by the one that was killed
-    write = workspace_module.write_bytes
+    write = writing.write_bytes
     count = 0
 
     class Killed(BaseException):

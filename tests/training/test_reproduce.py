@@ -20,7 +20,8 @@ from fledged.settings.training import TrainConfig
 from fledged.training.reproduce import reproduce
 from fledged.training.run_files import as_toml
 from fledged.training.train import train
-from fledged.workspace import Workspace, write_bytes
+from fledged.workspace import Workspace
+from fledged.writing import write_bytes
 from tests.preloaded import python
 
 SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "views": 2, "batch_size": 8}

@@ -19,7 +19,8 @@ from fledged.pages.template import environment
 from fledged.products import Dataset, Preprocess
 from fledged.recipes import STEPS
 from fledged.settings.training import AugmentConfig, TrainConfig
-from fledged.workspace import DEFAULT, Workspace, write_bytes
+from fledged.workspace import DEFAULT, Workspace
+from fledged.writing import write_bytes
 
 N_VIEWS = 6
 

@@ -141,10 +141,10 @@ def _no_fetch(address: str) -> bytes:
 
 
 def _write(to: Path, said: Iterable[Answer], top_k: int) -> None:
-    from fledged import workspace
+    from fledged import writing
     from fledged.predicting import answers
 
-    workspace.write(to, lambda file: answers.fill(file, to.suffix, said, top_k))
+    writing.write(to, lambda file: answers.fill(file, to.suffix, said, top_k))
 
 
 def _counted(said: Iterable[Answer], counts: Counter[str]) -> Iterator[Answer]:

@@ -11,7 +11,8 @@ from fledged.collecting.tally import Tally
 from fledged.products import Split
 from fledged.provenance import Provenance
 from fledged.settings.lake import CollectConfig
-from fledged.workspace import now, sha256_of_file
+from fledged.workspace import now
+from fledged.writing import sha256_of_file
 
 GONE = "collected earlier, and no longer in the lake"
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from fledged.provenance import TORN
-from fledged.workspace import disk_errors
+from fledged.writing import disk_errors
 
 # Flushing each line would take longer than writing the photos that the lines are about.
 _FLUSH_EVERY_S = 1.0

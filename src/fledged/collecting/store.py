@@ -26,12 +26,12 @@ from fledged.collecting.offers import Refusal
 from fledged.errors import LakeError, WorkspaceError
 from fledged.products import SPLIT_FOLDERS, Split
 from fledged.provenance import FILE_NAME, STATE_FOLDER, Provenance, read_provenance
-from fledged.workspace import sha256_of_file, write_bytes
+from fledged.writing import sha256_of_file, write_bytes
 
 EXTENSIONS = {"JPEG": "jpg", "TIFF": "tif", "HEIF": "heic"}  # of the others: the format's name
 _LOCK_TIMEOUT_S = 5.0
 _NAME_DIGITS = 16
-# What `workspace.write` was writing here when it was killed.
+# What `writing.write` was writing here when it was killed.
 _LEFTOVER = re.compile(r"\.[0-9a-f]{16,64}\.\w{2,5}\.[0-9a-f]{8}\.part")
 # A small decode is enough to know that a photo is whole.
 _CHECK_PX = 64

@@ -11,7 +11,7 @@ from pathlib import Path
 from fledged.collecting.offers import Refused
 from fledged.provenance import STATE_FOLDER
 from fledged.records import Record
-from fledged.workspace import write_bytes
+from fledged.writing import write_bytes
 
 TABLE = f"{STATE_FOLDER}/refused.csv"
 

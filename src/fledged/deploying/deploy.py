@@ -17,18 +17,8 @@ from fledged.deploying.templates import rendered, templates_for
 from fledged.errors import ProductError
 from fledged.products import Bundle, Package
 from fledged.settings.deploying import DeployConfig
-from fledged.workspace import (
-    DEFAULT,
-    Workspace,
-    is_product,
-    now,
-    open_place,
-    open_product,
-    product_id,
-    sha256_of_file,
-    write,
-    write_bytes,
-)
+from fledged.workspace import DEFAULT, Workspace, is_product, now, open_place, open_product, product_id
+from fledged.writing import sha256_of_file, write, write_bytes
 
 # What Lambda takes.
 MAX_ZIPPED_BYTES = 50 * 2**20

@@ -15,7 +15,8 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 
 from fledged.errors import MissingExtra, ProductError
-from fledged.workspace import Workspace, disk_errors
+from fledged.workspace import Workspace
+from fledged.writing import disk_errors
 
 NEEDED = (
     "filelock",

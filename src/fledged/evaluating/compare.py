@@ -24,7 +24,8 @@ from fledged.showing.album import keep
 from fledged.showing.compare_page import render
 from fledged.showing.flips import Flips, flips_of, pair_of, table_of
 from fledged.training.train import train
-from fledged.workspace import DEFAULT, Workspace, write_bytes
+from fledged.workspace import DEFAULT, Workspace
+from fledged.writing import write_bytes
 
 _TIMED = 15  # photos, one by one
 _FLIPS = 24  # photos of either kind that the page shows of a pair

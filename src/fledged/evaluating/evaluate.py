@@ -26,7 +26,8 @@ from fledged.showing.album import keep
 from fledged.showing.exhibits import exhibits_of
 from fledged.showing.page import Story, render
 from fledged.showing.pictures import PICTURES, pictures
-from fledged.workspace import DEFAULT, Workspace, now, product_id, write_bytes, write_table
+from fledged.workspace import DEFAULT, Workspace, now, product_id
+from fledged.writing import write_bytes, write_table
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,8 @@ from fledged.settings.results import ExplainConfig
 from fledged.showing.overlays import framed, overlay
 from fledged.showing.sheets import png, sheet
 from fledged.showing.templates import template
-from fledged.workspace import DEFAULT, Workspace, write_bytes
+from fledged.workspace import DEFAULT, Workspace
+from fledged.writing import write_bytes
 
 _TILE_PX = 256
 _JPEG_QUALITY = 85

@@ -30,7 +30,8 @@ from fledged.showing.album import Address, keep
 from fledged.showing.gallery import thumbnail
 from fledged.showing.sheets import png, sheet
 from fledged.showing.templates import template
-from fledged.workspace import DEFAULT, Workspace, write_bytes
+from fledged.workspace import DEFAULT, Workspace
+from fledged.writing import write_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from fledged.networks.inference import Knowing, load_classifier, load_regions
 from fledged.products import Bundle, Dataset, Report, Run
 from fledged.records import Record
 from fledged.settings.results import ExportConfig
-from fledged.workspace import Workspace, sha256_of_file, write_bytes
+from fledged.workspace import Workspace
+from fledged.writing import sha256_of_file, write_bytes
 
 Format = Literal["torchscript", "openvino", "executorch", "coreml"]
 FORMATS: tuple[Format, ...] = get_args(Format)

@@ -26,7 +26,8 @@ from fledged.images import UInt8Array
 from fledged.networks.graph import INPUT
 from fledged.products import REFERENCE_FILE, Bundle, Dataset, Report, Run
 from fledged.settings.results import ExportConfig
-from fledged.workspace import DEFAULT, Workspace, now, product_id, write_bytes
+from fledged.workspace import DEFAULT, Workspace, now, product_id
+from fledged.writing import write_bytes
 
 
 def export(

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from fledged.errors import WeightsError
 from fledged.settings.training import TrainConfig
-from fledged.workspace import sha256_of_file, write
+from fledged.writing import sha256_of_file, write
 
 _LOG = logging.getLogger("fledged")
 

@@ -25,7 +25,8 @@ from fledged import places, progress
 from fledged.errors import ConfigError, LakeError
 from fledged.products import SPLITS, Dataset, Snapshot
 from fledged.reading import read, spots
-from fledged.workspace import DEFAULT, Workspace, disk_errors, write_bytes
+from fledged.workspace import DEFAULT, Workspace
+from fledged.writing import disk_errors, write_bytes
 
 Format = Literal["imagefolder", "csv", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)

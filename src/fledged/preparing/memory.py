@@ -19,7 +19,8 @@ from fledged.errors import ProductError
 from fledged.preparing.groups import AUTO
 from fledged.products import SPLITS
 from fledged.settings.lake import PrepareConfig
-from fledged.workspace import Workspace, write_bytes
+from fledged.workspace import Workspace
+from fledged.writing import write_bytes
 
 
 def scheme(config: PrepareConfig) -> str:

@@ -24,7 +24,8 @@ from fledged.preparing.shards import PHOTOS_PER_SHARD, write_shard
 from fledged.products import SPLITS, Dataset, Review, Snapshot, Split
 from fledged.scanning.changes import warn_of_changes
 from fledged.settings.lake import PrepareConfig
-from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
+from fledged.workspace import DEFAULT, Workspace, now, product_id
+from fledged.writing import write_table
 
 _LOG = logging.getLogger("fledged")
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from fledged.products import Split
-from fledged.workspace import write
+from fledged.writing import write
 
 # About 100 MB of photos at a shorter side of 256 px.
 PHOTOS_PER_SHARD = 4096

@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from fledged.reviewing.decisions import Decision, Tally, is_cut_off
-from fledged.workspace import disk_errors
+from fledged.writing import disk_errors
 
 _LOCK_TIMEOUT_S = 30.0
 _LOOK_EVERY_S = 5.0  # for decisions that were made on other machines

@@ -24,7 +24,8 @@ from fledged.reviewing.log import DecisionLog
 from fledged.scanning.changes import warn_of_changes
 from fledged.settings.lake import PrepareConfig, ReviewConfig
 from fledged.settings.training import TrainConfig
-from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
+from fledged.workspace import DEFAULT, Workspace, now, product_id
+from fledged.writing import write_table
 
 
 def review(

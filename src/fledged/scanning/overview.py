@@ -25,7 +25,7 @@ from fledged.scanning import census
 from fledged.scanning.census import Tables
 from fledged.scanning.clusters import Clustering
 from fledged.scanning.samples import Chosen, choose, thumbnails
-from fledged.workspace import write_bytes
+from fledged.writing import write_bytes
 
 # Rows of the tables that list single files; the whole tables lie beside the page.
 _LISTED = 200

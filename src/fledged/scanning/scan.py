@@ -28,7 +28,8 @@ from fledged.scanning.changes import counted, difference, newest, no_changes
 from fledged.scanning.provenance import COLUMNS, with_provenance
 from fledged.scanning.walk import Found, Listing, walk
 from fledged.settings.lake import ScanConfig
-from fledged.workspace import DEFAULT, Workspace, now, product_id, write_table
+from fledged.workspace import DEFAULT, Workspace, now, product_id
+from fledged.writing import write_table
 
 _UNSETTLED_NS = 3 * 10**9  # clocks of buckets and of this machine differ by some seconds at most
 _LOG = logging.getLogger(__name__)

@@ -10,7 +10,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from fledged.errors import ConfigError
 from fledged.products import Dataset
-from fledged.workspace import Workspace, write_table
+from fledged.workspace import Workspace
+from fledged.writing import write_table
 
 
 def folds_of(dataset: Dataset, n_folds: int, seed: int, workspace: Workspace) -> list[Dataset]:

@@ -34,7 +34,8 @@ from fledged.settings.tuning import TuneConfig
 from fledged.training.budget import Clock, seconds_of
 from fledged.training.job import NO_PART, Job, job_of, pupil_of, untrained
 from fledged.training.loop import Progress, fit
-from fledged.workspace import DEFAULT, Workspace, product_id, write_bytes
+from fledged.workspace import DEFAULT, Workspace, product_id
+from fledged.writing import write_bytes
 
 _LOG = logging.getLogger("fledged")
 

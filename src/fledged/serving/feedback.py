@@ -23,7 +23,8 @@ from fledged.products import Prediction
 from fledged.serving.line import Line
 from fledged.serving.uploads import photos_in, read_body
 from fledged.settings.feedback import FeedbackConfig
-from fledged.workspace import disk_errors, now, write_bytes
+from fledged.workspace import now
+from fledged.writing import disk_errors, write_bytes
 
 _HOW = "Say what is on it: curl -F file=@photo.jpg 'URL/feedback?label=CLASS'; `unknown` is none of the classes."
 # For people who look into the folder; what a photo is, is found out when it is collected.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from fledged.pages.thumbnails import Thumbnail
-from fledged.workspace import write_bytes
+from fledged.writing import write_bytes
 
 FOLDER = "photos"
 # One file is easy to send. With more a browser reads megabytes before it shows anything: from a folder it takes the

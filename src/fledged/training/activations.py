@@ -31,7 +31,8 @@ from fledged.products import Preprocess
 from fledged.progress import Report
 from fledged.recipes import Recipe
 from fledged.training.features import Embedder, Embedding, copy_keys, embed, killed, open_session
-from fledged.workspace import Workspace, disk_errors, write, write_bytes
+from fledged.workspace import Workspace
+from fledged.writing import disk_errors, write, write_bytes
 
 _LOG = logging.getLogger("fledged")
 

@@ -19,7 +19,8 @@ from fledged.training.environment import differences, environment
 from fledged.training.loop import Epoch, Progress
 from fledged.training.processes import ALONE, Group
 from fledged.training.steps import NO_STEPS
-from fledged.workspace import Workspace, sha256_of_file, write_bytes
+from fledged.workspace import Workspace
+from fledged.writing import sha256_of_file, write_bytes
 
 _LOG = logging.getLogger("fledged")
 

@@ -32,7 +32,8 @@ from fledged.training.loop import Plan, batches_of, step
 from fledged.training.losses import Tally
 from fledged.training.processes import joined
 from fledged.training.range_page import PAGE, render
-from fledged.workspace import DEFAULT, Workspace, now, product_id, write_bytes
+from fledged.workspace import DEFAULT, Workspace, now, product_id
+from fledged.writing import write_bytes
 
 _FEWEST = 10  # steps that a suggestion can be made of
 

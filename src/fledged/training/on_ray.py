@@ -25,7 +25,7 @@ from fledged.training import checkpoints
 from fledged.training.beginning import Asked
 from fledged.training.job import Job, job_of
 from fledged.training.processes import TIMEOUT, LostProcess
-from fledged.workspace import write_bytes
+from fledged.writing import write_bytes
 
 _OUTCOME = "outcome.json"
 _LOOK_EVERY_S = 2.0

@@ -22,7 +22,8 @@ from fledged.training.loop import Epoch, Progress
 from fledged.training.self_knowledge import self_knowledge
 from fledged.training.stages import Stages
 from fledged.training.steps import as_table
-from fledged.workspace import Workspace, now, write_bytes
+from fledged.workspace import Workspace, now
+from fledged.writing import write_bytes
 
 SETTINGS = "fledged.toml"
 

@@ -12,7 +12,7 @@ from fledged.training.curves import charts, every_of, span_of
 from fledged.training.picture import png
 from fledged.training.stages import Stages
 from fledged.training.unusual import unusual
-from fledged.workspace import write_bytes
+from fledged.writing import write_bytes
 
 PAGE = "run.html"
 PICTURE = "curves.png"

@@ -16,7 +16,8 @@ from fledged.settings.training import TrainConfig
 from fledged.training.batches import FeatureBatches, read_split
 from fledged.training.features import Embedding, features_of
 from fledged.training.loop import Plan
-from fledged.workspace import Workspace, write_bytes
+from fledged.workspace import Workspace
+from fledged.writing import write_bytes
 
 _VAL_BATCH = 4096
 

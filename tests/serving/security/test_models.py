@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 from fledged.errors import FledgedError
 from fledged.predicting.predictor import load
 from fledged.products import Bundle
-from fledged.workspace import sha256_of_file
+from fledged.writing import sha256_of_file
 from tests.bundles import colour_model, make_tiny_bundle
 
 GROUP = "Bundles"

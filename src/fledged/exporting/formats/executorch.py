@@ -13,7 +13,7 @@ from fledged.exporting.formats.source import Source
 from fledged.exporting.parity import Ask, Float32Array
 from fledged.images import UInt8Array
 from fledged.networks.graph import blank_photos
-from fledged.workspace import write_bytes
+from fledged.writing import write_bytes
 
 
 def convert(source: Source, folder: Path) -> Ask | None:
