@@ -64,7 +64,7 @@ def share(app: typer.Typer) -> None:
     compiled.mkdir(exist_ok=True)
     made = jinja2.Environment.__init__
     cache = jinja2.FileSystemBytecodeCache(str(compiled))
-    jinja2.Environment.__init__ = functools.partialmethod(made, bytecode_cache=cache)  # type: ignore[method-assign]
+    jinja2.Environment.__init__ = functools.partialmethod(made, bytecode_cache=cache)  # type: ignore[method-assign, assignment]
 
 
 def _run(request: dict[str, object], state: State) -> None:
