@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 from demo.drawing import Planted
 from fledged import summary
 from fledged.errors import LakeError
+from fledged.places import Changed
 from fledged.reading import Spot
 from fledged.scanning import probe as probing
 from fledged.scanning.scan import scan
@@ -63,6 +65,24 @@ def test_only_changed_files_are_read_again(clean_lake: Path, tmp_path: Path, mon
     assert read == [str(photos[0])]
     assert second.id != first.id
     assert second.n_photos == first.n_photos - 1
+
+
+def test_photos_that_cannot_be_read_for_a_moment_are_asked_again(
+    clean_lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reasons = (OSError(errno.EIO, "Input/output error"), Changed("meanwhile"), FileNotFoundError())
+    spoilt = dict(zip(map(str, sorted(clean_lake.rglob("*.[jJ][pP]*"))), reasons, strict=False))
+    read = probing.read
+
+    def fail(file: Spot, max_bytes: int) -> bytes:
+        if file.place in spoilt:
+            raise spoilt[file.place]
+        return read(file, max_bytes)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(probing, "read", fail)
+        assert scan(clean_lake, work=tmp_path, workers=1).n_unreadable == len(reasons)
+    assert scan(clean_lake, work=tmp_path, workers=1).n_unreadable == 0
 
 
 def test_the_id_does_not_depend_on_times_or_the_order_of_folders(clean_lake: Path, tmp_path: Path) -> None:
