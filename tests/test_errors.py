@@ -36,3 +36,6 @@ def test_an_error_of_reading_is_told_with_its_file_unless_it_names_one() -> None
     assert nameless.value.filename == "a/photo"
     with pytest.raises(OSError, match="another"), naming(Path("a/photo")):
         raise OSError(errno.EIO, "Input/output error", "another")
+    with pytest.raises(OSError, match=r"Input/output error.*a/photo") as wordless, naming(Path("a/photo")):
+        raise OSError("Input/output error (os error 5)")
+    assert wordless.value.strerror == "Input/output error (os error 5)"
