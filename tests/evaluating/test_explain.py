@@ -56,7 +56,7 @@ def test_the_answer_is_the_models_own(done: Explanation, folder: Path, run: Run)
     assert plain.left_by_heat is not None
     assert 0 <= plain.left_by_heat <= 1
     # At 64 px the network has maps of 16, 8, 4 and 2 cells.
-    assert done.blocks == (4, 6, 12, 18)
+    assert done.blocks == (3, 4, 5, 7)
 
 
 def test_a_picture_a_photo_under_a_harmless_name(done: Explanation) -> None:
@@ -74,8 +74,8 @@ def test_the_same_again_is_the_same_bytes(done: Explanation, folder: Path, run: 
 
 
 def test_blocks_and_classes_are_chosen(folder: Path, run: Run, work: Path) -> None:
-    asked = fledged.explain(folder / "plain.jpg", run, work=work, report=silent, blocks=(12, 6), top_k=2)
-    assert asked.blocks == (6, 12)
+    asked = fledged.explain(folder / "plain.jpg", run, work=work, report=silent, blocks=(5, 3), top_k=2)
+    assert asked.blocks == (3, 5)
     assert len(asked.photos[0].scores) == 2
     with pytest.raises(ConfigError, match="Block 99 has no map of places"):
         fledged.explain(folder / "plain.jpg", run, work=work, report=silent, blocks=(99,))
