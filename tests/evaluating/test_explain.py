@@ -20,7 +20,7 @@ from fledged.networks.inference import run_probabilities
 from fledged.products import Dataset, Run
 from fledged.progress import silent
 from fledged.workspace import Workspace
-from tests.browsing import barriers, open_file
+from tests.browsing import barriers, open_file, until
 from tests.evaluating.colours import save_dataset, save_run, small_lake
 
 HOSTILE = "<b onclick=x>&{{ 7 }}.jpg"
@@ -105,7 +105,7 @@ def test_in_the_shell(folder: Path, run: Run, work: Path) -> None:
 def test_the_page_in_a_real_browser(browser: Browser, done: Explanation, width: int, dark: bool) -> None:
     page, complaints = open_file(browser, Path(done.page), width=width, dark=dark)
     page.evaluate("document.querySelectorAll('img').forEach(image => { image.loading = 'eager' })")
-    page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    until(page, "[...document.images].every(image => image.complete && image.naturalWidth > 0)")
     assert page.locator("section").count() == 3
     assert page.locator("img").count() == 14
     assert page.evaluate("document.documentElement.scrollWidth") <= width
