@@ -1,8 +1,8 @@
 """Ray against this machine's own processes: `python -m benchmarks ray [PHOTOS]`.
 
 The same functions on the same photos through `engine.map_photos` and `map_batches`, an eighth of the photos (half of
-them, where one worker is compared with two) by one, then by the other, so that both see the same load of the machine. Results must be equal. Start-up is measured apart, as
-Ray lives on from step to step.
+them, where one worker is compared with two) by one, then by the other, so that both see the same load of the machine.
+Results must be equal. Start-up is measured apart, as Ray lives on from step to step.
 """
 
 from __future__ import annotations
