@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,8 @@ def test_a_table_that_cannot_be_read_is_named(tmp_path: Path, name: str, monkeyp
     monkeypatch.setattr("polars.read_csv", fail)
     monkeypatch.setattr("polars.read_parquet", fail)
     (tmp_path / name).touch()
-    run, snapshot = Run.model_construct(), Snapshot.model_construct()
+    nothing: dict[str, Any] = {}
+    run, snapshot = Run.model_construct(**nothing), Snapshot.model_construct(**nothing)
     run.at(tmp_path)
     snapshot.at(tmp_path)
     read = {"history.csv": run.history, "steps.csv": run.steps, "photos.parquet": snapshot.photos}[name]
