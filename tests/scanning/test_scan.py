@@ -15,7 +15,7 @@ from demo.drawing import Planted
 from fledged import summary
 from fledged.errors import LakeError
 from fledged.places import Changed
-from fledged.reading import Spot
+from fledged.reading import Spot, read
 from fledged.scanning import probe as probing
 from fledged.scanning.scan import scan
 
@@ -53,16 +53,16 @@ def test_only_changed_files_are_read_again(clean_lake: Path, tmp_path: Path, mon
     photos = sorted(lake.rglob("*.[jJ][pP]*"))
     photos[0].write_bytes(photos[1].read_bytes())
     photos[2].unlink()
-    read: list[str] = []
+    asked: list[str] = []
     original = probing.probe
 
     def noted(file: Spot, **limits: int) -> probing.Probe:
-        read.append(file.place)
+        asked.append(file.place)
         return original(file, **limits)
 
     monkeypatch.setattr(probing, "probe", noted)
     second = scan(lake, work=tmp_path / "work", workers=1)
-    assert read == [str(photos[0])]
+    assert asked == [str(photos[0])]
     assert second.id != first.id
     assert second.n_photos == first.n_photos - 1
 
@@ -72,7 +72,6 @@ def test_photos_that_cannot_be_read_for_a_moment_are_asked_again(
 ) -> None:
     reasons = (OSError(errno.EIO, "Input/output error"), Changed("meanwhile"), FileNotFoundError())
     spoilt = dict(zip(map(str, sorted(clean_lake.rglob("*.[jJ][pP]*"))), reasons, strict=False))
-    read = probing.read
 
     def fail(file: Spot, max_bytes: int) -> bytes:
         if file.place in spoilt:
