@@ -6,8 +6,8 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-# The server's own deadline is half of it: who is not answered by then never is.
-PATIENCE_S = 60.0
+# Four times the server's own deadline: who is not answered by then never is.
+PATIENCE_S = 120.0
 _MOST_IDLE = 256
 
 
@@ -31,7 +31,7 @@ class Asker:
         self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def ask(self, request: bytes) -> Answer:
-        """The answer to a whole request. A connection that the server has closed meanwhile is replaced, as clients do."""
+        """The answer to a whole request. A connection that was closed meanwhile is replaced, as clients do."""
         start_s = time.perf_counter()
         sent_s = float("inf")
 

@@ -1,4 +1,4 @@
-"""Load on a server: as fast as some clients can ask, or at a rate that does not care how it fares; all answers judged."""
+"""Load on a server: as fast as some clients can ask, or at a rate whatever comes back; all answers judged."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from benchmarks.soaking.mix import Ask, Mix, wrong
 _MOST_IN_FLIGHT = 4000
 # Statuses of a server that has too much to do: legitimate, and counted apart.
 BUSY = (429, 503, 504)
+RECEIVE_TIMEOUT_S = 20.0  # of the server: 408 before that is wrong
 
 
 @dataclass(slots=True)
@@ -76,7 +77,7 @@ class Load:
         what = self._what_is_wrong(ask, answer)
         if what:
             self.tally.wrong.append(f"{ask.kind}: {what}")
-        elif answer.status in BUSY:
+        elif answer.status in (*BUSY, 408):
             self.tally.busy[ask.kind, answer.status] += 1
         else:
             self.tally.right[ask.kind] += 1
@@ -93,7 +94,7 @@ class Load:
             "half a header": ([head], 1.0),
             "a header byte by byte": ([head[i : i + 1] for i in range(len(head))], 1.0),
             "half a photo": ([half], 1.0),
-            "a photo byte by byte": ([half, *[half[-1:]] * 60], 0.5),
+            "a photo byte by byte": ([half, *[half[-1:]] * 40], 1.0),
         }
         rude = [(half, 0.0), (half, 0.2), (photo, 0.0), (photo, 0.01), (head, 0.1), (b"", 0.0)]
         async with asyncio.TaskGroup() as group:
@@ -111,7 +112,9 @@ class Load:
     async def _slow(self, kind: str, pieces: list[bytes], pause_s: float) -> None:
         self.tally.sent[kind] += 1
         answer = await self.asker.drip(pieces, pause_s)
-        if answer.why or answer.status not in (0, 408):  # closed without a word where nothing was asked yet
+        if answer.status in BUSY:
+            self.tally.busy[kind, answer.status] += 1
+        elif answer.why or answer.status not in (0, 408):  # closed without a word where nothing was asked yet
             self.tally.wrong.append(f"{kind}: {answer.why or answer.status}")
         else:
             self.tally.right[kind] += 1
@@ -119,8 +122,10 @@ class Load:
 
     def _what_is_wrong(self, ask: Ask, answer: Answer) -> str:
         if answer.status in BUSY:
-            no_time = answer.status != 504 and b"retry-after:" not in answer.head
-            return f"{answer.status} without Retry-After" if no_time else ""
+            is_told = answer.status == 504 or b"retry-after:" in answer.head
+            return "" if is_told else f"{answer.status} without Retry-After"
+        if answer.status == 408 and answer.seconds >= RECEIVE_TIMEOUT_S:
+            return ""
         if answer.status != ask.status:
             return answer.why or f"{answer.status} instead of {ask.status}: {answer.body[:120]!r}"
         return self.judge(ask, answer.body) if ask.status == 200 else ""

@@ -1,4 +1,4 @@
-"""What a server is sent in a soak: good photos in many forms, and requests that deserve a refusal, each with its due."""
+"""What a server is sent in a soak: photos in many forms, and requests that deserve a refusal, each with its due."""
 
 from __future__ import annotations
 
@@ -125,7 +125,9 @@ def _variants(at: int, photo: bytes) -> list[tuple[str, bytes]]:
 
 
 def _bad(photo: bytes) -> list[Ask]:
-    two_lengths = b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+    two_lengths = (
+        b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     cut = request(b'--x\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n\r\n' + photo)
     asks = [
         ("not an image", request(b"These are words, no photo. " * 200), 415),
@@ -134,9 +136,17 @@ def _bad(photo: bytes) -> list[Ask]:
         ("bomb: 30,000 x 30,000 in a small PNG", request(_forged(30_000, 30_000)), 422),
         ("bomb: 12,000 x 9,000 of one bit", request(_encoded(Image.new("1", (12_000, 9_000)), "PNG")), 422),
         ("too large", request(photo + bytes(MAX_MEGABYTES * 2**20)), 413),
-        ("too large, asks first", request(b"", headers="Expect: 100-continue\r\n").replace(b": 0\r", b": 99999999\r"), 413),
+        (
+            "too large, asks first",
+            request(b"", headers="Expect: 100-continue\r\n").replace(b": 0\r", b": 99999999\r"),
+            413,
+        ),
         ("empty", request(b""), 400),
-        ("form without a file", request(b"--x--\r\n", headers="Content-Type: multipart/form-data; boundary=x\r\n"), 400),
+        (
+            "form without a file",
+            request(b"--x--\r\n", headers="Content-Type: multipart/form-data; boundary=x\r\n"),
+            400,
+        ),
         ("form without a boundary", request(photo, headers="Content-Type: multipart/form-data\r\n"), 400),
         ("form cut short", cut.replace(b"\r\n", b"\r\nContent-Type: multipart/form-data; boundary=x\r\n", 1), 400),
         ("wrong method", request(b"", method="DELETE"), 405),

@@ -44,8 +44,8 @@ class Server:
             folder = Path(f"/proc/{pid}")
             with contextlib.suppress(OSError):  # ended meanwhile
                 rss += int((folder / "statm").read_text().split()[1]) * _PAGE
-                descriptors += len(os.listdir(folder / "fd"))
-                threads += len(os.listdir(folder / "task"))
+                descriptors += len([*(folder / "fd").iterdir()])
+                threads += len([*(folder / "task").iterdir()])
                 n += 1
         return Sample(time.monotonic(), rss / 2**20, descriptors, threads, n)
 
