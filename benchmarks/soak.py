@@ -53,7 +53,8 @@ def main(minutes: float = 30.0, bundle: Path | None = None, only_trials: bool = 
         broken += try_all(opened, mix, Path(folder))
     for promise in broken:
         print(f"broken: {promise}", file=sys.stderr)
-    sys.exit(bool(broken))
+    if broken:
+        sys.exit(1)
 
 
 def soak(bundle: Bundle, mix: Mix, minutes: float, log: Path) -> list[str]:

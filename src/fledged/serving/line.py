@@ -17,7 +17,7 @@ _PAUSE_S, _MOST_PAUSED = 0.5, 256
 
 
 class Line:
-    """Runs work in `n_at_once` threads; `n_waiting` more may wait for one, others are refused at once."""
+    """Runs work in `n_at_once` threads; `n_waiting` more may wait for one, others are refused."""
 
     def __init__(self, n_at_once: int, n_waiting: int, deadline_s: float) -> None:
         self._pool = ThreadPoolExecutor(n_at_once, thread_name_prefix="answer")
