@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks import results
 from benchmarks.soaking.asking import Answer, Asker
-from benchmarks.soaking.loading import Load, arrivals, judge_of
+from benchmarks.soaking.loading import Load, Tally, arrivals, judge_of
 from benchmarks.soaking.mix import Ask, Mix, wrong
 from benchmarks.soaking.watching import Server, served
 from fledged.products import Bundle
@@ -72,7 +72,7 @@ def _too_much(bundle: Bundle, mix: Mix, folder: Path) -> Outcome:
 
         async def trial() -> tuple[float, float]:
             rate = await load.capacity(5)
-            load.tally.__init__()  # type: ignore[misc]
+            load.tally = Tally()
             loading = asyncio.create_task(load.at_rate(_TIMES_TOO_MUCH * rate, _SECONDS))
             await asyncio.sleep(_SECONDS)
             end_s = time.monotonic()
@@ -174,7 +174,7 @@ def _ended(bundle: Bundle, mix: Mix, folder: Path) -> Outcome:
 
         async def trial() -> tuple[float, float]:
             rate = await load.capacity(5)
-            load.tally.__init__()  # type: ignore[misc]
+            load.tally = Tally()
             loading = asyncio.create_task(ask_all(1.5 * rate))
             await asyncio.sleep(_SECONDS / 2)
             end_s = time.monotonic()
@@ -189,7 +189,10 @@ def _ended(bundle: Bundle, mix: Mix, folder: Path) -> Outcome:
         load.tally.wrong = [
             line for line in load.tally.wrong if ": lost" not in line and ": no connection" not in line
         ] + lost
+        turned_away = sum(answer.sent_s >= end_s and not answer.status for answer in answers)
         row, wrongs = _row(
-            load, f"{before} sent before the signal, the others while it ended, in {seconds:.1f} s; exit code {code}"
+            load,
+            f"{before} sent before the signal, {turned_away} after it were turned away; all answered after {seconds:.1f} s, "
+            f"exit code {code}",
         )
         return row, wrongs + server.odd_lines() + ([f"exit code {code}"] if code else [])
