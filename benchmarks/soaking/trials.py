@@ -192,7 +192,7 @@ def _ended(bundle: Bundle, mix: Mix, folder: Path) -> Outcome:
         turned_away = sum(answer.sent_s >= end_s and not answer.status for answer in answers)
         row, wrongs = _row(
             load,
-            f"{before} sent before the signal, {turned_away} after it were turned away; the last answer {seconds:.1f} s "
-            f"after it, exit code {code}",
+            f"{before} sent before the signal, {turned_away} after it were turned away; the last answer "
+            f"{seconds:.1f} s after it, exit code {code}",
         )
         return row, wrongs + server.odd_lines() + ([f"exit code {code}"] if code else [])
