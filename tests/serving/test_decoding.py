@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from fledged import images
 from fledged.predicting.predictor import load
 from fledged.products import Bundle, Preprocess
 from fledged.serving.decoder import ANSWER, HEAD, READY
-from fledged.serving.decoding import Decoders, decoders
+from fledged.serving.decoding import Decoders, _computing, decoders
 from fledged.settings.serving import DecodeConfig
 from tests.serving.conftest import serving
 from tests.serving.photos import encoded, jpeg, of_all_kinds
@@ -110,6 +111,27 @@ def test_one_that_takes_too_long_is_killed_and_replaced(pool: Decoders, replaced
     assert pool.decode(jpeg(), HOW).shape == (32, 32, 3)
 
 
+def test_one_that_waits_for_a_core_is_given_the_time(
+    pool: Decoders, replaced: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(4):
+        pool.decode(jpeg(), HOW)
+    busy = processes_of(pool)[-1]
+    monkeypatch.setattr("fledged.serving.decoding._computing", lambda pid: (True, 0.0))
+    monkeypatch.setattr(pool._free.queue[-1], "_timeout_s", 0.2)
+    os.kill(busy, signal.SIGSTOP)
+    threading.Timer(0.6, os.kill, (busy, signal.SIGCONT)).start()
+    assert pool.decode(jpeg(), HOW).shape == (32, 32, 3)
+    assert not replaced
+
+
+def test_what_a_process_computes_is_seen() -> None:
+    is_computing, seconds = _computing(os.getpid())
+    assert is_computing
+    assert abs(seconds - time.process_time()) < 1
+    assert _computing(2**22 + 1) == (False, 0.0)
+
+
 def test_a_process_that_dies_is_replaced_and_the_photo_answered(pool: Decoders, replaced: list[int]) -> None:
     pool.decode(jpeg(), HOW)
     os.kill(pool._free.queue[-1]._process.pid, signal.SIGKILL)
@@ -196,7 +218,7 @@ def test_none_is_left_over_when_its_server_was_killed() -> None:
         process.stdin.flush()
         told = process.stdout.read(ANSWER.size)  # nothing, where it takes longer than that
         process.stdin.close()
-        assert process.wait(30) in (0, -signal.SIGALRM)
+        assert process.wait(30) in (0, -signal.SIGPROF)
         assert not told or process.returncode == 0
 
 
