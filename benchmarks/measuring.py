@@ -85,7 +85,7 @@ class _Peak(threading.Thread):
 
     def run(self) -> None:
         while not self._done.is_set():
-            self.bytes = max(self.bytes, sum(map(_pss_bytes, _tree(self._pid))))
+            self.bytes = max(self.bytes, sum(map(_pss_bytes, tree(self._pid))))
             self._done.wait(_EVERY_S)
 
     def stop(self) -> None:
@@ -94,7 +94,7 @@ class _Peak(threading.Thread):
         self.join()
 
 
-def _tree(pid: int) -> list[int]:
+def tree(pid: int) -> list[int]:
     """The process and all below it. Orphans are lost to us; what fledged starts ends with it."""
     found = [pid]
     for parent in found:
