@@ -82,13 +82,14 @@ check: setup
 faults: setup
 	$(BIN)/python -m tests.faults
 
-# Damaged photos on all ways in, then ten minutes of atheris. Findings become tests. HOSTILE=DIR adds a folder of photos.
+# Damaged photos on all ways in, then ten minutes of atheris (FUZZ_S seconds each of three harnesses). Findings become tests. HOSTILE=DIR adds a folder of photos.
 FUZZ ?= .fuzz
 FUZZ_S ?= 200
+FLIPS ?= 10000
 HOSTILE ?=
 fuzz: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(FUZZ)/tool atheris==3.0.0
-	$(BIN)/python -m fuzz.photos $(if $(HOSTILE),--folder $(HOSTILE))
+	$(BIN)/python -m fuzz.photos --flips $(FLIPS) $(if $(HOSTILE),--folder $(HOSTILE))
 	$(BIN)/python -m fuzz.seeds $(FUZZ)/seeds
 	for part in decoding requests events; do mkdir -p $(FUZZ)/$$part && PYTHONPATH=$(FUZZ)/tool $(BIN)/python -m fuzz.$$part \
 		$(FUZZ)/$$part $(FUZZ)/seeds -max_total_time=$(FUZZ_S) -timeout=5 -rss_limit_mb=1024 -artifact_prefix=$(FUZZ)/ || exit 1; done

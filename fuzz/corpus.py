@@ -19,8 +19,10 @@ def six() -> dict[str, bytes]:
 
 
 def truncations(every: int = 1) -> Iterator[tuple[str, bytes]]:
-    """Each of the six, cut after each byte."""
-    for name, data in six().items():
+    """Each of the six and an animation, cut after each byte."""
+    frames = [picture(colour, (24, 18)) for colour in ("blue", "red", "blue")]
+    animation = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    for name, data in (six() | {"animation": animation}).items():
         for n_bytes in range(0, len(data), every):
             yield f"{name} cut after {n_bytes} bytes", data[:n_bytes]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import importlib
 import json
 import os
@@ -53,7 +54,7 @@ def _changed(provider: atheris.FuzzedDataProvider) -> Any:
         while isinstance(place, dict) and place:
             key = provider.PickValueInList(sorted(place))
             if not isinstance(place[key], dict) or not place[key] or provider.ConsumeBool():
-                place[key] = provider.PickValueInList(list(_VALUES))
+                place[key] = copy.deepcopy(provider.PickValueInList(list(_VALUES)))
                 break
             place = place[key]
     return made

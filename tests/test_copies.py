@@ -51,3 +51,10 @@ def test_a_file_that_is_another_one_by_now_is_not_taken(tmp_path: Path) -> None:
     draw_photo("flying_bird", 1, (96, 72)).save(path)
     assert shrink_file((str(path), "0" * 64), 64, 92).error == "changed since the scan"
     assert shrink_file((str(tmp_path / "gone.jpg"), "0" * 64), 64, 92).error == "vanished since the scan"
+
+
+def test_a_disk_that_fails_leaves_no_photo_out(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.symlink_to(path)  # the system cannot open it, and it is not gone
+    with pytest.raises(OSError, match=r"photo\.jpg"):
+        shrink_file((str(path), "0" * 64), 64, 92)

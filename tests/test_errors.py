@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
-from fledged.errors import FledgedError, LakeError, MissingExtra, RequestError
+from fledged.errors import FledgedError, LakeError, MissingExtra, RequestError, naming
 
 
 def test_what_where_and_remedy_stand_in_one_line() -> None:
@@ -27,3 +28,14 @@ def test_the_tree_in_the_module_names_every_error(kind: type[FledgedError]) -> N
     import fledged.errors
 
     assert f"{kind.__name__} " in str(fledged.errors.__doc__)
+
+
+def test_an_error_of_reading_is_told_with_its_file_unless_it_names_one() -> None:
+    with pytest.raises(OSError, match="a/photo") as nameless, naming(Path("a/photo")):
+        raise OSError(errno.EIO, "Input/output error")
+    assert nameless.value.filename == "a/photo"
+    with pytest.raises(OSError, match="another"), naming(Path("a/photo")):
+        raise OSError(errno.EIO, "Input/output error", "another")
+    with pytest.raises(OSError, match=r"Input/output error.*a/photo") as wordless, naming(Path("a/photo")):
+        raise OSError("Input/output error (os error 5)")
+    assert wordless.value.strerror == "Input/output error (os error 5)"

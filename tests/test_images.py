@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -158,6 +159,21 @@ def test_an_animation_is_its_first_frame() -> None:
     header, image = images.decode(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
     assert header.n_frames == 2
     assert near(image.getpixel((5, 5)), RED)
+
+
+def test_an_animation_that_is_cut_off_anywhere_is_its_first_frame_or_a_bad_photo() -> None:
+    frames = [Image.new("RGB", (20, 20), colour) for colour in (RED, WHITE, RED)]
+    whole = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    counted: Counter[int] = Counter()
+    for n_bytes in range(len(whole)):
+        try:
+            header, image = images.decode(whole[:n_bytes])
+        except BadPhoto:
+            counted[0] += 1
+        else:
+            counted[header.n_frames] += 1
+            assert near(image.getpixel((5, 5)), RED)
+    assert set(counted) == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("extension_lies", [True])

@@ -91,6 +91,15 @@ def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
         workspace.load(Review)
 
 
+@pytest.mark.parametrize("name", ["review.json", "findings.parquet"])
+def test_what_the_disk_does_not_let_be_read_is_not_called_damaged(tmp_path: Path, name: str) -> None:
+    file = a_review(Workspace(tmp_path)).folder / name
+    file.unlink()
+    file.symlink_to(file)  # the system cannot open it, and it is not gone
+    with pytest.raises(WorkspaceError, match=rf"Cannot read: .*{name}.*run the same command again"):
+        open_product(Review, file.parent)
+
+
 def test_a_record_of_a_newer_format_is_not_guessed_at(tmp_path: Path) -> None:
     saved = a_review(Workspace(tmp_path))
     record = saved.folder / "review.json"

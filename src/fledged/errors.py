@@ -118,6 +118,7 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except OSError as error:
         if error.filename is None:
+            error.strerror = error.strerror or str(error)  # which a name would hide, where there is no number
             error.filename = os.fspath(path)
         raise
 

@@ -239,8 +239,17 @@ def _header(image: Image.Image) -> Header:
     width, height = image.size if orientation < 5 else (image.height, image.width)
     # A phone's multi-picture JPEG is a JPEG to everybody but Pillow.
     name = "JPEG" if image.format == "MPO" else str(image.format)
-    n_frames = int(getattr(image, "n_frames", 1)) if name in ("GIF", "WEBP") else 1
-    return Header(name, width, height, orientation, n_frames, *_camera_time_place(image))
+    return Header(name, width, height, orientation, _n_frames(image), *_camera_time_place(image))
+
+
+def _n_frames(image: Image.Image) -> int:
+    """1 where nothing good follows the first frame, which is all that is looked at."""
+    if image.format not in ("GIF", "WEBP"):
+        return 1
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except Exception:  # Pillow's parser of GIF raises IndexError where a frame ends in its header
+        return 1
 
 
 def _orientation(image: Image.Image) -> int:

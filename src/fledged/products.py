@@ -206,9 +206,7 @@ class Run(Product):
 
     def history(self) -> pl.DataFrame:
         """A row an epoch: epoch, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate, seconds."""
-        import polars as pl
-
-        return pl.read_csv(self.folder / "history.csv")
+        return _csv(self.folder / "history.csv")
 
     def steps(self) -> pl.DataFrame:
         """A row a step of the optimizer: step, epoch, loss (of its photos, before it), learning_rate (of the head).
@@ -218,7 +216,7 @@ class Run(Product):
         import polars as pl
 
         path = self.folder / "steps.csv"
-        return pl.read_csv(path) if path.exists() else pl.DataFrame()
+        return _csv(path) if path.exists() else pl.DataFrame()
 
 
 class RangeTest(Product):
@@ -360,6 +358,13 @@ class Failure(Record):
 
     error: str
     remedy: str
+
+
+def _csv(path: Path) -> pl.DataFrame:
+    import polars as pl
+
+    with naming(path):
+        return pl.read_csv(path)
 
 
 def _table(product: Product, name: str, columns: list[str] | None = None) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import stat
 import tarfile
@@ -157,6 +158,28 @@ def test_a_damaged_archive_gives_photos_refusals_or_one_line(
         assert "\n" not in str(error)
     else:
         assert all(isinstance(data, str) or len(data) < 10**6 for _, _, data in found.values())
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_a_disk_that_fails_for_a_moment_is_no_damage(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pack(tmp_path, kind, {"owl/a.jpg": photo(1), "owl/b.jpg": photo(2)})
+    offers = iter(open_archive(path, "", LIMITS).items)
+    offer = next(offers)
+    assert isinstance(offer, Photo)
+
+    def fail(*args: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(zipfile.ZipExtFile if kind == "zip" else tarfile.ExFileObject, "read", fail)
+        with pytest.raises(Refusal) as told:
+            offer.read()
+    assert (told.value.reason, told.value.detail, told.value.again) == ("cannot be read", "Input/output error", True)
+    offer = next(offers)
+    assert isinstance(offer, Photo)
+    assert offer.read() == photo(2)
 
 
 names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=30)

@@ -35,7 +35,7 @@ Digest = dict[str, str]
 
 
 def digest(area: Path) -> Digest:
-    """The sha256 of every file, by its path, and of whole lines of logs without times; locks hold nothing."""
+    """The sha256 of every file, by its path, and of whole lines of logs without times and order; locks hold nothing."""
     return {
         path.relative_to(area).as_posix(): _sha256(path)
         for path in sorted(area.rglob("*"))
@@ -46,8 +46,9 @@ def digest(area: Path) -> Digest:
 def _sha256(path: Path) -> str:
     if path.suffix != ".jsonl":
         return sha256_of_file(path)
-    lines = [line for line in path.read_bytes().split(b"\n") if _is_whole(line)]
-    return hashlib.sha256(_TIME.sub(b"", b"\n".join(lines))).hexdigest()
+    # A photo that could not be read for a moment is taken by the rerun, after the others.
+    lines = sorted(_TIME.sub(b"", line) for line in path.read_bytes().split(b"\n") if _is_whole(line))
+    return hashlib.sha256(b"\n".join(lines)).hexdigest()
 
 
 def _is_whole(line: bytes) -> bool:

@@ -110,9 +110,10 @@ class Bench:
 
 def bench(name: str, ground: Ground, injector: Injector) -> Bench:
     """What a clean run began with and left."""
-    after = digest(ground.state(f"after {name}"))
+    before, after = digest(ground.state(name)), digest(ground.state(f"after {name}"))
+    assert before != after, f"{name} does nothing: its trials would prove nothing"
     last = newest(ground.state(f"after {name}") / "work")
-    return Bench(name, ground, injector, digest(ground.state(name)), after, last)
+    return Bench(name, ground, injector, before, after, last)
 
 
 def folder_for(default: Path) -> Path:

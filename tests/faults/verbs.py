@@ -35,9 +35,13 @@ LIGHT = ("collect", "scan", "decide")  # no network takes part
 
 
 def decide(log: str) -> None:
-    """What the review page does when somebody presses a key, twice."""
-    for photo, seen in (("a.jpg", None), ("b.jpg", None)):
-        DecisionLog(Path(log)).append([Decision(path=photo, action="keep", reviewer="anyone")], [seen])
+    """What the review page does when somebody presses a key: one photo on the first day, two on the next."""
+    opened = DecisionLog(Path(log))
+    standing = opened.follow()
+    for photo in ("b.jpg", "c.jpg") if "a.jpg" in standing else ("a.jpg",):
+        if photo not in standing:
+            made = opened.append([Decision(path=photo, action="keep", reviewer="anyone")], [None])
+            assert made, photo
 
 
 @dataclass(frozen=True, slots=True)

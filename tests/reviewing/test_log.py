@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import re
 import threading
 from pathlib import Path
 
@@ -118,6 +120,27 @@ def test_a_disk_that_refuses_is_one_line(file: Path) -> None:
     file.mkdir(parents=True)  # in the log's place
     with pytest.raises((WorkspaceError, ProductError), match=r"Cannot write|directory"):
         DecisionLog(file).append([drop("a.jpg")], [None])
+
+
+def test_a_log_that_cannot_be_read_for_a_moment_is_one_line_and_nothing_is_lost(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    DecisionLog(file).append([drop("a.jpg")], [None])
+    log = DecisionLog(file)
+
+    def fail(path: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "read_bytes", fail)
+        with pytest.raises(WorkspaceError, match=r"Cannot read the decisions: Input/output error") as told:
+            log.follow()
+        assert str(told.value.where) == str(file)
+        with pytest.raises(WorkspaceError, match="Cannot read"):
+            log.append([drop("b.jpg")], [None])
+        with pytest.raises(OSError, match=re.escape(str(file))):  # the command line makes one line of it
+            read_decisions(file)
+    assert set(log.follow()) == {"a.jpg"}
 
 
 def test_many_hands_at_once_lose_nothing(file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 from fledged import summary
 from fledged.preparing.prepare import prepare
 from fledged.reviewing.review import review
-from fledged.scanning.changes import Since, counted, difference, since
+from fledged.scanning.changes import Since, counted, difference, newest, since
 from fledged.scanning.scan import scan
+from fledged.workspace import Workspace
 from tests.tiny import TINY
 
 Photo = tuple[str, str, str | None]  # path, label, sha256
@@ -172,6 +174,24 @@ def test_a_damaged_earlier_snapshot_is_no_past(lake: Path, tmp_path: Path) -> No
     (first.folder / "photos.parquet").write_bytes(b"")
     next(iter(lake.rglob("*.jpg"))).unlink()
     assert scan(lake, work=tmp_path / "work").previous_id is None
+
+
+def test_a_record_that_cannot_be_read_for_a_moment_is_an_error_and_no_loss_of_the_past(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot, workspace = scan(lake, work=tmp_path / "work"), Workspace(tmp_path / "work")
+    read_bytes = Path.read_bytes
+
+    def fail(path: Path) -> bytes:
+        if path.name == "snapshot.json":
+            raise OSError(errno.EIO, "Input/output error")
+        return read_bytes(path)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "read_bytes", fail)
+        with pytest.raises(OSError, match=r"snapshot\.json"):
+            newest(workspace, snapshot.lake)
+    assert newest(workspace, snapshot.lake) == snapshot
 
 
 def test_later_steps_say_that_the_lake_has_changed(

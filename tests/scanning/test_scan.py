@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -13,7 +14,8 @@ from PIL import Image
 from demo.drawing import Planted
 from fledged import summary
 from fledged.errors import LakeError
-from fledged.reading import Spot
+from fledged.places import Changed
+from fledged.reading import Spot, read
 from fledged.scanning import probe as probing
 from fledged.scanning.scan import scan
 
@@ -51,18 +53,35 @@ def test_only_changed_files_are_read_again(clean_lake: Path, tmp_path: Path, mon
     photos = sorted(lake.rglob("*.[jJ][pP]*"))
     photos[0].write_bytes(photos[1].read_bytes())
     photos[2].unlink()
-    read: list[str] = []
+    asked: list[str] = []
     original = probing.probe
 
     def noted(file: Spot, **limits: int) -> probing.Probe:
-        read.append(file.place)
+        asked.append(file.place)
         return original(file, **limits)
 
     monkeypatch.setattr(probing, "probe", noted)
     second = scan(lake, work=tmp_path / "work", workers=1)
-    assert read == [str(photos[0])]
+    assert asked == [str(photos[0])]
     assert second.id != first.id
     assert second.n_photos == first.n_photos - 1
+
+
+def test_photos_that_cannot_be_read_for_a_moment_are_asked_again(
+    clean_lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reasons = (OSError(errno.EIO, "Input/output error"), Changed("meanwhile"), FileNotFoundError())
+    spoilt = dict(zip(map(str, sorted(clean_lake.rglob("*.[jJ][pP]*"))), reasons, strict=False))
+
+    def fail(file: Spot, max_bytes: int) -> bytes:
+        if file.place in spoilt:
+            raise spoilt[file.place]
+        return read(file, max_bytes)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(probing, "read", fail)
+        assert scan(clean_lake, work=tmp_path, workers=1).n_unreadable == len(reasons)
+    assert scan(clean_lake, work=tmp_path, workers=1).n_unreadable == 0
 
 
 def test_the_id_does_not_depend_on_times_or_the_order_of_folders(clean_lake: Path, tmp_path: Path) -> None:

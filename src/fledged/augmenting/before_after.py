@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from fledged import images
 from fledged.augmenting.views import view
 from fledged.config import resolve
+from fledged.errors import naming
 from fledged.pages.template import environment
 from fledged.products import Dataset, Preprocess
 from fledged.recipes import STEPS
@@ -93,6 +94,11 @@ def _rows(dataset: Dataset, config: TrainConfig, augment: AugmentConfig, n_tiles
 
 def _chosen(dataset: Dataset) -> pl.DataFrame:
     """jpeg, label and sha256 of the training photos to show, those of a class together; the same ones every time."""
+    with naming(dataset.folder):
+        return _read_chosen(dataset)
+
+
+def _read_chosen(dataset: Dataset) -> pl.DataFrame:
     shards = pl.concat([pl.scan_parquet(path) for path in dataset.shards("train")])
     # A sha256 is as good as drawing lots. It comes first, without the photos: they may be more than memory holds.
     keys = shards.select("sha256", "label").collect().unique().sort("label", "sha256")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import lzma
 import struct
 import tarfile
@@ -49,6 +50,13 @@ class Limits:
     def too_large(self) -> Refusal:
         """The reason to leave out one file."""
         return Refusal("too large", f"over {self.max_file_bytes / 2**20:g} MB")
+
+
+def unreadable(error: Exception, damage: str = DAMAGED) -> Refusal:
+    """Why a parser gave up: the archive is damaged, or the disk did not let it be read, which may pass."""
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: a forged place in the file
+        return Refusal("cannot be read", error.strerror or str(error), again=True)
+    return Refusal(damage, printable(str(error)))
 
 
 def offer_of(name: str, place: Place, archive: Path, read: Callable[[], bytes]) -> Photo | Refused:

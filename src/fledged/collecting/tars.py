@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from fledged.collecting.layout import placing
-from fledged.collecting.members import A_LINK, DAMAGED, UNREADABLE, Limits, offer_of
+from fledged.collecting.members import A_LINK, DAMAGED, UNREADABLE, Limits, offer_of, unreadable
 from fledged.collecting.offers import Offer, Offers, Refusal, printable, refused
 
 # Headers of a member, with the longest names that anybody needs.
@@ -93,7 +93,7 @@ def _members(path: Path, limits: Limits | None) -> Iterator[tuple[tarfile.TarInf
                 try:
                     following = archive.next()
                 except (_Overrun, *UNREADABLE) as error:
-                    yield member, archive, Refusal("the archive is damaged", printable(str(error)))
+                    yield member, archive, unreadable(error, "the archive is damaged")
                     return
                 if following is None:
                     return
@@ -119,7 +119,7 @@ def _read(archive: tarfile.TarFile, member: tarfile.TarInfo, limits: Limits) -> 
         file = archive.extractfile(member)
         data = file.read() if file else b""
     except (_Overrun, *UNREADABLE) as error:
-        raise Refusal(DAMAGED, printable(str(error))) from error
+        raise unreadable(error) from error
     if len(data) != member.size:
         raise Refusal(DAMAGED, "it ends before the photo does")
     return data

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from fledged.collecting.layout import placing
-from fledged.collecting.members import A_LINK, DAMAGED, UNREADABLE, Limits, offer_of
+from fledged.collecting.members import A_LINK, UNREADABLE, Limits, offer_of, unreadable
 from fledged.collecting.offers import Offer, Offers, Refusal, printable, refused
 
 _UTF8_FLAG = 0x800
@@ -57,4 +57,4 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) -> 
     except RuntimeError as error:  # zipfile's word for a missing password
         raise Refusal("encrypted", str(error)) from error
     except UNREADABLE as error:
-        raise Refusal(DAMAGED, printable(str(error))) from error
+        raise unreadable(error) from error

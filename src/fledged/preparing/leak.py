@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from fledged.config import resolve
+from fledged.errors import naming
 from fledged.networks import backbones
 from fledged.networks.weights import Source, locate
 from fledged.preparing.members import folds_of
@@ -99,13 +100,14 @@ def _features(
     how = Preprocess(size_px=size_px, resize=config.input.resize, mean=backbone.mean, std=backbone.std)
     embedding = embedding_of(backbone.name, backbone.module, how, workspace)
     shards = [shard for split in SPLITS for shard in dataset.shards(split)]
-    copies = (
-        pl.scan_parquet(shards)
-        .filter(pl.col("sha256").is_in(photos["sha256"].implode()))
-        .select(pl.col("image").struct.field("bytes").alias("jpeg"), "sha256")
-        .collect()
-        .unique("sha256", keep="first")
-    )
+    with naming(dataset.folder):
+        copies = (
+            pl.scan_parquet(shards)
+            .filter(pl.col("sha256").is_in(photos["sha256"].implode()))
+            .select(pl.col("image").struct.field("bytes").alias("jpeg"), "sha256")
+            .collect()
+            .unique("sha256", keep="first")
+        )
     rows = photos.select("sha256").join(copies, on="sha256", how="left", maintain_order="left")
     return features_of(rows, embedding, 0, workspace, report)
 

@@ -22,7 +22,7 @@ import polars as pl
 from pydantic import ValidationError, field_validator, model_validator
 from pydantic_core import from_json
 
-from fledged.errors import ProductError
+from fledged.errors import ProductError, naming
 from fledged.records import Record
 
 MAX_LABEL_BYTES = 255  # what file systems take
@@ -163,7 +163,9 @@ def read_log(log: Path) -> Tally:
     """All that a log says; nothing if there is none. Raises ProductError naming the first bad line."""
     tally = Tally()
     if log.exists():
-        for _ in tally.read(log.read_bytes(), log):
+        with naming(log):
+            data = log.read_bytes()
+        for _ in tally.read(data, log):
             pass
     return tally
 

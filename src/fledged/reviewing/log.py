@@ -16,6 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from fledged.errors import WorkspaceError
 from fledged.reviewing.decisions import Decision, Tally, is_cut_off
 from fledged.writing import disk_errors
 
@@ -107,13 +108,16 @@ class DecisionLog:
     def _refresh(self) -> None:
         try:
             status = self.path.stat()
-        except FileNotFoundError:
-            signature, data = None, b""
-        else:
             signature = (status.st_ino, status.st_size, status.st_mtime_ns)
             if signature == self._signature:
                 return
             data = self.path.read_bytes()
+        except FileNotFoundError:
+            signature, data = None, b""
+        except OSError as error:
+            words = f"Cannot read the decisions: {error.strerror or error}"
+            remedy = "Nothing was changed. Mend it, and do the same again."
+            raise WorkspaceError(words, where=self.path, remedy=remedy) from error
         known, whole = self._data, _whole_lines(data)
         new = whole[len(known) :]
         self._data = _SPOILT  # until all of it has been read

@@ -12,7 +12,7 @@ import polars as pl
 from fledged import progress
 from fledged.config import resolve
 from fledged.engine import Engine, engine_of
-from fledged.errors import ConfigError
+from fledged.errors import ConfigError, naming
 from fledged.networks.weights import locate
 from fledged.products import Review, Snapshot
 from fledged.reviewing import findings
@@ -102,7 +102,8 @@ def _findings_of(
     """The findings, remembered: decisions make a new review, but they change no finding."""
     memory = workspace.cache(f"findings/{product_id(Review, snapshot.id, *_ways(config, eyes))}.parquet")
     try:
-        return pl.read_parquet(memory).select(*findings.TYPES)
+        with naming(memory):
+            return pl.read_parquet(memory).select(*findings.TYPES)
     except (FileNotFoundError, pl.exceptions.PolarsError):
         found = find(snapshot, config, eyes, workspace, report or progress.default())
         write_table(memory, found)

@@ -20,7 +20,7 @@ from fledged.reading import File, NotRegular, read
 VERSION = 4  # raise when any figure changes, so that old rows are probed again
 
 # How reasons begin that lie in the moment, not in the file: such a file is asked again by the next scan.
-PASSING = ("vanished", "cannot be read", "no longer a regular file")
+PASSING = ("vanished", "cannot be read", "no longer a regular file", "changed")
 
 THUMBNAIL_PX = 32
 # Brightness, contrast and sharpness are measured with the shorter side at this size, so that they compare.

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from sklearn.model_selection import StratifiedGroupKFold
 
-from fledged.errors import ConfigError
+from fledged.errors import ConfigError, naming
 from fledged.products import Dataset
 from fledged.workspace import Workspace
 from fledged.writing import write_table
@@ -22,7 +22,8 @@ def folds_of(dataset: Dataset, n_folds: int, seed: int, workspace: Workspace) ->
     members = dataset.members().filter(pl.col("split").is_in(["train", "val"]))
     group_of = members.unique("sha256", keep="first", maintain_order=True).select("sha256", "group")
     shards = [path for split in ("train", "val") for path in dataset.shards(split)]
-    photos = pl.concat([pl.read_parquet(path) for path in shards])
+    with naming(dataset.folder):
+        photos = pl.concat([pl.read_parquet(path) for path in shards])
     photos = photos.join(group_of, on="sha256", how="left", maintain_order="left")
     if (n_groups := photos["group"].n_unique()) < n_folds:
         raise ConfigError(

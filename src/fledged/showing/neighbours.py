@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from fledged import images
+from fledged.errors import naming
 from fledged.images import BadPhoto
 from fledged.measuring import photos as labelled
 from fledged.measuring.network import Network
@@ -94,6 +95,11 @@ def neighbours_of(
 
 def _training(dataset: Dataset, most: int) -> pl.DataFrame:
     """jpeg, path, label (class index) and sha256 of the training photos, or of a sample that is always the same."""
+    with naming(dataset.folder):
+        return _read_training(dataset, most)
+
+
+def _read_training(dataset: Dataset, most: int) -> pl.DataFrame:
     shards = pl.concat([pl.scan_parquet(path) for path in dataset.shards("train")])
     # A sha256 is as good as drawing lots. The keys come first: the photos may be more than memory holds.
     wanted = shards.select("sha256", "label").collect().unique().sort("sha256", "label").head(most)
