@@ -31,7 +31,7 @@ def test_extensions_are_told_from_formats() -> None:
         (".jpg_large", 1, {"WEBP": 1}),
     ]
     # A name that promises nothing cannot be wrong, and an unreadable file is a matter of its own.
-    assert census.misnamed(photos) == [("owl/b.jpg", "PNG")]
+    assert census.misnamed(photos).rows() == [("owl/b.jpg", "PNG")]
 
 
 def test_colour_is_that_of_all_pixels_together() -> None:
