@@ -240,7 +240,7 @@ def test_find_photos_goes_level_by_level_and_follows_no_links_to_folders(
     (tmp_path / "self").symlink_to("self")
     (tmp_path / "link.jpg").symlink_to("a.jpg")
     (tmp_path / "broken.jpg").symlink_to("nothing.jpg")
-    slow = [path for path in tmp_path.rglob("*") if not path.name == "self" and path.is_file()]
+    slow = [path for path in tmp_path.rglob("*") if path.name != "self" and path.is_file()]
     wanted = [str(path) for path in sorted(slow) if "/.x/" not in str(path)]
     assert find_photos([tmp_path]) == wanted
     assert len(wanted) == 7
