@@ -127,8 +127,8 @@ def _write(by_step: dict[str, list[tuple[int, Measured]]]) -> None:
         "python -m benchmarks rows",
         ["step", "photos", "s", "CPU s", "rows/s", "rows a CPU s", "command MiB", "more bytes a row", "worker MiB"],
         rows,
-        f"JPEGs of 32 px and 800 bytes in {CLASSES} class folders; {EXACT:.0%} are equal to another file,\n"
-        f"{NEAR:.0%} are another one encoded anew, one in a thousand is cut off. Before `prepare` stands no review but a table of\n"
+        f"JPEGs of 32 px and 800 bytes in {CLASSES} class folders; {EXACT:.0%} are equal to another file, {NEAR:.0%} are\n"  # noqa: E501
+        "another one encoded anew, one in a thousand is cut off. Before `prepare` stands no review but a table of\n"
         "what it would say of these (equal files, planted near duplicates, quality): no photo was looked at. The\n"
         "bundle of `predict` answers by the mean colour. MiB: the highest resident set of the command, and of the\n"
         "largest process that it starts (VmHWM); more bytes a row: of the command, since the size above.",
