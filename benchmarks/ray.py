@@ -1,8 +1,8 @@
 """Ray against this machine's own processes: `python -m benchmarks ray [PHOTOS]`.
 
-The same functions on the same photos through `engine.map_photos` and `map_batches`, an eighth of the photos by one,
-then by the other, so that both see the same load of the machine. Results must be equal. Start-up is measured apart, as
-Ray lives on from step to step.
+The same functions on the same photos through `engine.map_photos` and `map_batches`, an eighth of the photos (half of
+them, where one worker is compared with two) by one, then by the other, so that both see the same load of the machine.
+Results must be equal. Start-up is measured apart, as Ray lives on from step to step.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ from fledged.workspace import Workspace
 N_PHOTOS = 20_000
 _SIZE_PX = (240, 180)
 _N_FEATURES = 50  # times fewer photos go through the network
-_N_SCALING = 4  # times fewer take part in the comparison of one worker with two
-_PARTS = 8
+_N_FEATURES_SCALING = 12  # where one worker is compared with two
+_N_SCALING = 4  # times fewer take part there in the rest
+_PARTS, _PARTS_SCALING = 8, 2
 
 Work = Callable[[Engine, slice], object]
 
@@ -57,11 +58,11 @@ def main(n_photos: int = N_PHOTOS) -> None:
         ray = engine_of({"name": "ray"})
         list(map_photos(abs, [1], abs, ray, "start", silent))
         started_s = time.monotonic() - start_s
-        works = _works(paths, folder)
-        overhead = [_compared(name, n, work, LOCAL, ray) for name, (n, work) in works.items()]
-        fewer = _works(paths[::_N_SCALING], folder)
+        works = _works(paths, _N_FEATURES, folder)
+        overhead = [_compared(name, n, work, (LOCAL, ray), _PARTS) for name, (n, work) in works.items()]
+        fewer = _works(paths[::_N_SCALING], _N_FEATURES_SCALING // _N_SCALING, folder)
         one, two = replace(ray, workers=1), replace(ray, workers=2)
-        scaling = [_compared(name, n, work, one, two) for name, (n, work) in fewer.items()]
+        scaling = [_compared(name, n, work, (one, two), _PARTS_SCALING) for name, (n, work) in fewer.items()]
         import ray as module
 
         module.shutdown()
@@ -97,16 +98,18 @@ def _command(n_photos: int) -> str:
     return f"python -m benchmarks.ray {n_photos}" if n_photos != N_PHOTOS else "python -m benchmarks ray"
 
 
-def _works(paths: list[Path], folder: str) -> dict[str, tuple[int, Work]]:
+def _works(paths: list[Path], features_of_every: int, folder: str) -> dict[str, tuple[int, Work]]:
     """What is measured: how many photos, and the work."""
     files = [str(path) for path in paths]
     hashed = [(file, hashlib.sha256(Path(file).read_bytes()).hexdigest()) for file in files]
     shrink = functools.partial(shrink_file, shorter_side_px=128, jpeg_quality=92)
     some = pl.DataFrame(
         {
-            "sha256": [sha256 for _, sha256 in hashed[::_N_FEATURES]],
+            "sha256": [sha256 for _, sha256 in hashed[::features_of_every]],
             # Distinct contents, so that each is computed: bytes after the end of a JPEG are not read.
-            "jpeg": [Path(file).read_bytes() + str(n).encode() for n, (file, _) in enumerate(hashed[::_N_FEATURES])],
+            "jpeg": [
+                Path(file).read_bytes() + str(n).encode() for n, (file, _) in enumerate(hashed[::features_of_every])
+            ],
         }
     )
     backbone = backbones.build(locate(TrainConfig(backbone="efficientnet_lite0")))
@@ -132,11 +135,13 @@ def _works(paths: list[Path], folder: str) -> dict[str, tuple[int, Work]]:
     }
 
 
-def _compared(name: str, n: int, work: Work, first: Engine, second: Engine) -> tuple[str, str, float, float]:
-    engines, seconds = (first, second), [0.0, 0.0]
+def _compared(
+    name: str, n: int, work: Work, engines: tuple[Engine, Engine], n_parts: int
+) -> tuple[str, str, float, float]:
+    seconds = [0.0, 0.0]
     for on in engines:
         work(on, slice(0, 64))  # their processes have begun, and read what they need
-    edges = [n * part // _PARTS for part in range(_PARTS + 1)]
+    edges = [n * part // n_parts for part in range(n_parts + 1)]
     for number, (start, end) in enumerate(itertools.pairwise(edges)):
         made: list[object] = [None, None]
         for place in (0, 1) if number % 2 == 0 else (1, 0):

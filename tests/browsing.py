@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,6 +73,14 @@ def open_file(browser: Browser, file: Path, *, width: int = 1280, dark: bool = F
     page.on("dialog", lambda dialog: _dismiss(dialog, complaints))
     page.goto(url)
     return page, complaints
+
+
+def until(page: Page, expression: str, timeout_s: float = 30) -> None:
+    """Wait for the JavaScript to be true. Playwright's own waiting needs `eval`, which our pages forbid."""
+    deadline = time.monotonic() + timeout_s
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, f"never true: {expression}"
+        page.wait_for_timeout(20)
 
 
 def barriers(page: Page, *impacts: str) -> list[tuple[str, list[str]]]:

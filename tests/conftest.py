@@ -28,6 +28,7 @@ from fledged.spreading.ray_cluster import connected
 from fledged.training.train import train
 from tests.browsing import chromium
 from tests.minutes import WHY
+from tests.tiny import TINY
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("fledged", deadline=None)
@@ -83,7 +84,7 @@ def work(clean_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder with a dataset in it."""
     folder = tmp_path_factory.mktemp("training")
     scan(clean_lake, work=folder)
-    review(work=folder)
+    review(work=folder, train=TINY)
     prepare(work=folder, shorter_side_px=64)
     return folder
 
@@ -97,6 +98,4 @@ def dataset(work: Path) -> Dataset:
 @pytest.fixture(scope="session")
 def run(work: Path, dataset: Dataset) -> Run:
     """A head that was trained on it; tests must not change it."""
-    return train(
-        dataset, work=work, report=silent, backbone="efficientnet_lite0", input={"size_px": 64}, views=2, epochs=6
-    )
+    return train(dataset, work=work, report=silent, input={"size_px": 64}, views=2, epochs=6, **TINY)

@@ -20,8 +20,9 @@ from fledged.reviewing.log import DecisionLog
 from fledged.workspace import Workspace
 from tests.bundles import make_tiny_bundle
 from tests.serving.conftest import serving
+from tests.tiny import TINY
 
-EYES = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}}
+EYES = TINY | {"input": {"size_px": 64}}
 
 
 def test_a_bad_line_is_named(tmp_path: Path) -> None:

@@ -24,8 +24,9 @@ from fledged.showing.flips import flips_of, table_of
 from fledged.summary import comparison_lines
 from fledged.writing import sha256_of_file
 from tests.browsing import DESKTOP, PHONE, barriers, context_of
+from tests.tiny import BACKBONE, TINY
 
-SMALL: dict[str, Any] = {"input": {"size_px": 64}, "views": 1, "epochs": 3}
+SMALL: dict[str, Any] = TINY | {"input": {"size_px": 64}, "views": 1, "epochs": 3}
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +34,10 @@ def work(clean_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs on one dataset."""
     folder = tmp_path_factory.mktemp("comparing")
     fledged.scan(clean_lake, work=folder)
-    fledged.review(work=folder)
+    fledged.review(work=folder, train=TINY)
     fledged.prepare(work=folder, shorter_side_px=64)
     for seed in (1, 2):
-        fledged.train(work=folder, report=silent, backbone="efficientnet_lite0", seed=seed, **SMALL)
+        fledged.train(work=folder, report=silent, seed=seed, **SMALL)
     return folder
 
 
@@ -46,16 +47,16 @@ def compared(work: Path) -> Comparison:
 
 
 def test_all_runs_of_the_dataset_the_best_first(compared: Comparison) -> None:
-    assert [model.backbone for model in compared.contenders] == ["efficientnet_lite0"] * 2
+    assert [model.backbone for model in compared.contenders] == [BACKBONE] * 2
     values = [model.accuracy.value for model in compared.contenders]
     assert values == sorted(values, reverse=True)
     for model in compared.contenders:
-        assert (model.mode, model.n_trained) == ("transfer", 1280 * 4 + 4)
+        assert (model.mode, model.n_trained) == ("transfer", 256 * 4 + 4)
         assert model.n_parameters is not None
         assert model.gflops is not None
-        assert 3_300_000 < model.n_parameters < 3_500_000
-        assert 0.05 < model.gflops < 0.08  # 0.8 at 224 px
-        assert model.megabytes == pytest.approx(13.6, abs=0.5)
+        assert 99_000 < model.n_parameters < 102_000
+        assert 0.015 < model.gflops < 0.02
+        assert model.megabytes == pytest.approx(0.44, abs=0.1)
         assert model.ms_a_photo is not None
         assert model.ms_a_photo > 0
 
@@ -130,7 +131,7 @@ def test_its_page_is_accessible_and_fits(
 
 
 def test_a_bundle_from_elsewhere_and_a_run_on_a_folder(work: Path, tmp_path: Path) -> None:
-    run = fledged.train(work=work, report=silent, backbone="efficientnet_lite0", seed=1, **SMALL)
+    run = fledged.train(work=work, report=silent, seed=1, **SMALL)
     fledged.evaluate(run, work=work, report=silent)
     bundle = fledged.export(run, work=work, report=silent)
     shutil.copytree(bundle.folder, tmp_path / "bundle")
@@ -150,7 +151,7 @@ def test_backbones_and_modes_are_trained_once(work: Path) -> None:
     n_before = len(list((work / "runs").iterdir()))
     for _ in range(2):
         compared = fledged.compare(
-            backbones=["efficientnet_lite0"],
+            backbones=[BACKBONE],
             modes=["transfer", "scratch"],
             work=work,
             report=silent,
@@ -162,9 +163,9 @@ def test_backbones_and_modes_are_trained_once(work: Path) -> None:
 
 def test_there_must_be_two_and_of_one_test_split(work: Path, clean_lake: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"only one model to compare.*Name two"):
-        fledged.compare(fledged.train(work=work, report=silent, backbone="efficientnet_lite0", **SMALL), work=work)
+        fledged.compare(fledged.train(work=work, report=silent, **SMALL), work=work)
     fledged.prepare(work=work, shorter_side_px=64, seed=7)
-    other = fledged.train(work=work, report=silent, backbone="efficientnet_lite0", **SMALL)
+    other = fledged.train(work=work, report=silent, **SMALL)
     first = next(run for run in _runs(work) if run.dataset_id != other.dataset_id)
     with pytest.raises(LakeError, match=r"2 different test splits.*Name a folder"):
         fledged.compare(first, other, work=work)

@@ -20,7 +20,7 @@ from fledged.networks.inference import run_probabilities
 from fledged.products import Dataset, Run
 from fledged.progress import silent
 from fledged.workspace import Workspace
-from tests.browsing import barriers, open_file
+from tests.browsing import barriers, open_file, until
 from tests.evaluating.colours import save_dataset, save_run, small_lake
 
 HOSTILE = "<b onclick=x>&{{ 7 }}.jpg"
@@ -56,7 +56,7 @@ def test_the_answer_is_the_models_own(done: Explanation, folder: Path, run: Run)
     assert plain.left_by_heat is not None
     assert 0 <= plain.left_by_heat <= 1
     # At 64 px the network has maps of 16, 8, 4 and 2 cells.
-    assert done.blocks == (4, 6, 12, 18)
+    assert done.blocks == (3, 4, 5, 7)
 
 
 def test_a_picture_a_photo_under_a_harmless_name(done: Explanation) -> None:
@@ -74,8 +74,8 @@ def test_the_same_again_is_the_same_bytes(done: Explanation, folder: Path, run: 
 
 
 def test_blocks_and_classes_are_chosen(folder: Path, run: Run, work: Path) -> None:
-    asked = fledged.explain(folder / "plain.jpg", run, work=work, report=silent, blocks=(12, 6), top_k=2)
-    assert asked.blocks == (6, 12)
+    asked = fledged.explain(folder / "plain.jpg", run, work=work, report=silent, blocks=(5, 3), top_k=2)
+    assert asked.blocks == (3, 5)
     assert len(asked.photos[0].scores) == 2
     with pytest.raises(ConfigError, match="Block 99 has no map of places"):
         fledged.explain(folder / "plain.jpg", run, work=work, report=silent, blocks=(99,))
@@ -105,7 +105,7 @@ def test_in_the_shell(folder: Path, run: Run, work: Path) -> None:
 def test_the_page_in_a_real_browser(browser: Browser, done: Explanation, width: int, dark: bool) -> None:
     page, complaints = open_file(browser, Path(done.page), width=width, dark=dark)
     page.evaluate("document.querySelectorAll('img').forEach(image => { image.loading = 'eager' })")
-    page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    until(page, "[...document.images].every(image => image.complete && image.naturalWidth > 0)")
     assert page.locator("section").count() == 3
     assert page.locator("img").count() == 14
     assert page.evaluate("document.documentElement.scrollWidth") <= width

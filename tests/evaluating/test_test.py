@@ -19,7 +19,7 @@ from fledged.measuring.explanation import Grid
 from fledged.products import Dataset, Run
 from fledged.progress import silent
 from fledged.showing import album
-from tests.browsing import barriers, open_file
+from tests.browsing import barriers, open_file, until
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_the_page_in_a_real_browser(
     made = fledged.test(folder, run, work=work, report=silent, gallery=20 + is_beside)
     page, complaints = open_file(browser, Path(made.page), width=390)
     page.evaluate("document.querySelectorAll('img').forEach(image => { image.loading = 'eager' })")
-    page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    until(page, "[...document.images].every(image => image.complete && image.naturalWidth > 0)")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert barriers(page, "serious", "critical") == []
     assert all("/photos/" in address for address in complaints)

@@ -13,6 +13,7 @@ from fledged.progress import silent
 from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
 from fledged.training.train import train
+from tests.tiny import TINY
 
 
 @pytest.fixture(scope="session")
@@ -20,9 +21,9 @@ def work(clean_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder with a run and its report in it."""
     folder = tmp_path_factory.mktemp("exporting")
     scan(clean_lake, work=folder)
-    review(work=folder)
+    review(work=folder, train=TINY)
     prepare(work=folder, shorter_side_px=64)
-    train(work=folder, report=silent, backbone="efficientnet_lite0", input={"size_px": 64}, views=1, epochs=5)
+    train(work=folder, report=silent, input={"size_px": 64}, views=1, epochs=5, **TINY)
     evaluate(work=folder, report=silent)
     return folder
 
@@ -30,7 +31,7 @@ def work(clean_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def run(work: Path) -> Run:
     """The run."""
-    return train(work=work, report=silent, backbone="efficientnet_lite0", input={"size_px": 64}, views=1, epochs=5)
+    return train(work=work, report=silent, input={"size_px": 64}, views=1, epochs=5, **TINY)
 
 
 @pytest.fixture(scope="session")

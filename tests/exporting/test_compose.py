@@ -19,6 +19,7 @@ from fledged.products import Run
 from fledged.progress import silent
 from fledged.training.train import train
 from fledged.workspace import Workspace
+from tests.tiny import TINY
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +34,9 @@ def test_the_graph_answers_as_torch(served: bytes, run: Run, n: int) -> None:
 
 def test_a_head_with_a_hidden_layer_is_served_as_well(work: Path, tmp_path: Path) -> None:
     shutil.copytree(work, tmp_path / "work")
-    settings: dict[str, Any] = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "views": 1, "epochs": 3}
+    settings: dict[str, Any] = TINY | {"input": {"size_px": 64}, "views": 1, "epochs": 3}
     run = train(work=tmp_path / "work", report=silent, **settings, head={"hidden": 16, "dropout": 0.2})
-    assert [tuple(layer.weight.shape) for layer in load_classifier(run).head.layers] == [(16, 1280), (4, 16)]
+    assert [tuple(layer.weight.shape) for layer in load_classifier(run).head.layers] == [(16, 256), (4, 16)]
     _assert_same_answers(in_fp32(run, Workspace(tmp_path / "work")).onnx, run, 3)
 
 
@@ -66,7 +67,7 @@ def test_the_score_takes_little_room(served: bytes, run: Run) -> None:
     tensors = onnx.load_from_string(served).graph.initializer
     of_score = sum(tensor.ByteSize() for tensor in tensors if tensor.name.startswith("unknown."))
     assert 0 < of_score < 40 * run.backbone.n_features * 4
-    assert of_score < 0.02 * len(served)
+    assert of_score < 0.1 * len(served)
 
 
 def test_a_photo_of_nothing_has_a_score(served: bytes) -> None:

@@ -21,13 +21,15 @@ from fledged.errors import ConfigError, WeightsError
 from fledged.products import Bundle, Product
 from fledged.progress import silent
 from tests.preloaded import python
+from tests.tiny import BACKBONE, TINY, TINY_FLAGS
 
 SETTINGS: dict[str, dict[str, object]] = {
     "prepare": {"shorter_side_px": 64},
-    "train": {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "views": 1, "epochs": 5},
+    "train": TINY | {"input": {"size_px": 64}, "views": 1, "epochs": 5},
 }
 FLAGS = [
-    *("--backbone", "efficientnet_lite0", "--epochs", "5", "--set", "train.input.size_px=64", "--set", "train.views=1"),
+    *TINY_FLAGS,
+    *("--epochs", "5", "--set", "train.input.size_px=64", "--set", "train.views=1"),
     *("--set", "prepare.shorter_side_px=64"),
 ]
 
@@ -225,7 +227,7 @@ def test_what_the_system_refuses_is_one_line_with_the_path(clean_lake: Path, tmp
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-@pytest.mark.parametrize(("verb", "size_kib"), [("scan", 200), ("build", 20_000)])  # full early, and late
+@pytest.mark.parametrize(("verb", "size_kib"), [("scan", 200), ("build", 1_500)])  # full early, and late
 def test_a_full_disk_at_any_step_is_one_line_and_the_next_try_succeeds(
     clean_lake: Path, tmp_path: Path, verb: str, size_kib: int
 ) -> None:
@@ -252,7 +254,9 @@ def test_prepare_in_the_shell_splits_as_asked_measures_the_leak_and_hands_over_c
 ) -> None:
     work = tmp_path / "work"
     shutil.copytree(built[0], work)
-    (tmp_path / "fledged.toml").write_text("[train]\nbackbone = 'efficientnet_lite0'\ninput.size_px = 64\n")
+    (tmp_path / "fledged.toml").write_text(
+        f"[train]\nbackbone = '{BACKBONE}'\nweights = '{TINY['weights']}'\ninput.size_px = 64\n"
+    )
     monkeypatch.chdir(tmp_path)
     words = ["prepare", "--work", work, "--set", "prepare.shorter_side_px=64"]
     told = shell(*words, "--split", "0.6,0.2,0.2", "--measure-leak").stdout

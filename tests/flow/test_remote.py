@@ -23,6 +23,7 @@ from fledged.scanning.scan import scan
 from fledged.training.train import train
 from fledged.workspace import Workspace
 from tests.aws import between, buckets, upload
+from tests.tiny import TINY
 
 _WORK = "s3://work/birds"
 _LAKE = "s3://lake/birds"
@@ -40,11 +41,9 @@ def client(tmp_path_factory: pytest.TempPathFactory, clean_lake: Path) -> Iterat
 def remote_run(client: Any, run: Run) -> Run:
     """`run`, of the same photos with the same settings, where all is in the bucket."""
     scan(_LAKE, work=_WORK, report=silent)
-    review(work=_WORK, report=silent)
+    review(work=_WORK, report=silent, train=TINY)
     dataset = prepare(work=_WORK, shorter_side_px=64, report=silent)
-    return train(
-        dataset, work=_WORK, report=silent, backbone="efficientnet_lite0", input={"size_px": 64}, views=2, epochs=6
-    )
+    return train(dataset, work=_WORK, report=silent, input={"size_px": 64}, views=2, epochs=6, **TINY)
 
 
 @pytest.fixture(scope="module")

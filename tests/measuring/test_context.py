@@ -20,6 +20,7 @@ from fledged.training.batches import read_split
 from fledged.workspace import Workspace
 from fledged.writing import write_bytes
 from tests.evaluating.colours import draw
+from tests.tiny import TINY
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +123,7 @@ def test_provenance_becomes_sites_and_queries(clean_lake: Path, tmp_path: Path) 
     write_bytes(lake / "provenance.jsonl", ("\n".join(lines) + "\n").encode())
     work = tmp_path / "work"
     scan(lake, work=work)
-    review(work=work)
+    review(work=work, train=TINY)
     dataset = prepare(work=work, shorter_side_px=64)
     photos = [Photo(path, lake / path, 0, "") for path in paths]
     found = traits.of_test_split(photos, dataset, Workspace(work))

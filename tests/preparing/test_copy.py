@@ -18,13 +18,14 @@ from fledged.products import SPLITS, Dataset
 from fledged.reviewing import decisions
 from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
+from tests.tiny import TINY
 
 
 @pytest.fixture(scope="module")
 def work(messy_lake: tuple[Path, Planted], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("copied")
     scan(messy_lake[0], work=folder)
-    review(work=folder)
+    review(work=folder, train=TINY)
     prepare(work=folder, shorter_side_px=64)
     return folder
 
@@ -63,7 +64,7 @@ def test_a_tree_holds_the_original_bytes_under_plain_names(dataset: Dataset, wor
 def test_a_tree_comes_back_with_the_same_splits_and_labels(dataset: Dataset, work: Path, tmp_path: Path) -> None:
     copy(dataset, tmp_path / "tree", work=work)
     scan(tmp_path / "tree", work=tmp_path / "work")
-    review(work=tmp_path / "work")
+    review(work=tmp_path / "work", train=TINY)
     again = prepare(work=tmp_path / "work", keep_splits=True, shorter_side_px=64)
     assert truth(again) == truth(dataset)
     assert (again.n_leaks, again.left_out) == (0, {})
@@ -73,7 +74,7 @@ def test_torchvision_reads_a_tree(clean_lake: Path, tmp_path: Path) -> None:
     from torchvision.datasets import ImageFolder
 
     scan(clean_lake, work=tmp_path / "work")
-    review(work=tmp_path / "work")
+    review(work=tmp_path / "work", train=TINY)
     dataset = prepare(work=tmp_path / "work", shorter_side_px=64)
     copy(None, tmp_path / "tree", work=tmp_path / "work")
     for split in SPLITS:
@@ -112,7 +113,7 @@ def test_files_that_changed_or_vanished_are_counted_and_not_copied(clean_lake: P
     lake = tmp_path / "lake"
     shutil.copytree(clean_lake, lake)
     scan(lake, work=tmp_path / "work")
-    review(work=tmp_path / "work")
+    review(work=tmp_path / "work", train=TINY)
     dataset = prepare(work=tmp_path / "work", shorter_side_px=64)
     first, second, *_ = sorted(path for path in lake.rglob("*.*") if path.is_file())
     first.unlink()
@@ -131,7 +132,7 @@ def test_a_photo_that_is_wanted_twice_is_there_twice(clean_lake: Path, tmp_path:
     path = photo.with_name("zz copy of it.jpg").relative_to(lake)
     (work / "decisions.jsonl").write_text(f'{{"path": "{path}", "action": "keep"}}\n')
     scan(lake, work=work)
-    review(work=work)
+    review(work=work, train=TINY)
     dataset = prepare(work=work, shorter_side_px=64)
     assert dataset.members().filter(pl.col("left_out") == "exact duplicate").is_empty()
     assert copy(dataset, tmp_path / "tree", work=work).n_photos == 41
@@ -154,7 +155,7 @@ def test_places_and_labels_that_cannot_be_are_refused_and_nothing_is_left(
     lines = [f'{{"path": "flying_bird/{path.name}", "action": "relabel", "label": "../up"}}' for path in first]
     (own / "decisions.jsonl").write_text("\n".join(lines))
     scan(clean_lake, work=own)
-    review(work=own)
+    review(work=own, train=TINY)
     odd = prepare(work=own, shorter_side_px=64)
     with pytest.raises(LakeError, match=r"`\.\./up` cannot be the name of a folder"):
         copy(odd, tmp_path / "tree", work=own)

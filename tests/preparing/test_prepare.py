@@ -17,13 +17,14 @@ from fledged.products import SPLITS, Dataset
 from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
 from fledged.workspace import Workspace
+from tests.tiny import TINY
 
 
 @pytest.fixture(scope="module")
 def dataset(messy_lake: tuple[Path, Planted], tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     work = tmp_path_factory.mktemp("work")
     snapshot = scan(messy_lake[0], work=work)
-    return prepare(snapshot, review(snapshot, work=work), work=work, shorter_side_px=64)
+    return prepare(snapshot, review(snapshot, work=work, train=TINY), work=work, shorter_side_px=64)
 
 
 def test_every_photo_is_in_a_split_or_left_out_with_a_reason(
@@ -70,7 +71,7 @@ def test_hugging_face_datasets_loads_the_shards(dataset: Dataset, tmp_path: Path
 
 def test_the_same_question_finds_the_same_dataset(clean_lake: Path, tmp_path: Path) -> None:
     snapshot = scan(clean_lake, work=tmp_path)
-    found = review(snapshot, work=tmp_path)
+    found = review(snapshot, work=tmp_path, train=TINY)
     first = prepare(snapshot, found, work=tmp_path)
     before = (first.folder / "members.parquet").stat().st_mtime_ns
     assert prepare(work=tmp_path) == first
@@ -82,7 +83,7 @@ def test_two_folders_give_the_same_bytes(clean_lake: Path, tmp_path: Path) -> No
     files = []
     for name in "ab":
         scan(clean_lake, work=tmp_path / name)
-        review(work=tmp_path / name)
+        review(work=tmp_path / name, train=TINY)
         files.append(prepare(work=tmp_path / name).files)
     assert files[0] == files[1]
 
@@ -91,7 +92,7 @@ def test_files_that_changed_or_vanished_since_the_scan_are_left_out(clean_lake: 
     lake = tmp_path / "lake"
     shutil.copytree(clean_lake, lake)
     scan(lake, work=tmp_path / "work")
-    review(work=tmp_path / "work")
+    review(work=tmp_path / "work", train=TINY)
     first, second, *_ = sorted(path for path in lake.rglob("*.*") if path.is_file())
     first.unlink()
     second.write_bytes(second.read_bytes() + b"more")
@@ -103,7 +104,7 @@ def test_files_that_changed_or_vanished_since_the_scan_are_left_out(clean_lake: 
 
 def test_a_review_of_another_snapshot_is_refused(clean_lake: Path, tmp_path: Path) -> None:
     snapshot = scan(clean_lake, work=tmp_path)
-    of_it = review(snapshot, work=tmp_path)
+    of_it = review(snapshot, work=tmp_path, train=TINY)
     lake = tmp_path / "lake"
     shutil.copytree(clean_lake, lake)
     other = scan(lake, work=tmp_path)
@@ -119,7 +120,7 @@ def test_decisions_that_the_review_does_not_know_are_told(
     clean_lake: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     snapshot = scan(clean_lake, work=tmp_path)
-    made = review(snapshot, work=tmp_path)
+    made = review(snapshot, work=tmp_path, train=TINY)
     prepare(work=tmp_path, shorter_side_px=64)
     assert "Decisions" not in caplog.text
     path = snapshot.photos(["path"])["path"][0]
@@ -130,7 +131,7 @@ def test_decisions_that_the_review_does_not_know_are_told(
     with Workspace(tmp_path).decisions.open("a") as log:
         log.write(f'{{"path": "{path}", "action": "undecide"}}\n')
     caplog.clear()
-    assert review(snapshot, work=tmp_path).id == made.id
+    assert review(snapshot, work=tmp_path, train=TINY).id == made.id
     prepare(work=tmp_path, shorter_side_px=64)
     assert "Decisions" not in caplog.text
 
@@ -139,7 +140,7 @@ def test_a_class_to_leave_out_that_is_none_is_refused(messy_lake: tuple[Path, Pl
     snapshot = scan(messy_lake[0], work=tmp_path)
     label = sorted(snapshot.photos()["label"].unique())[0]
     with pytest.raises(ConfigError, match=rf"no class `{label}x` \(--drop-classes\)\. Did you mean `{label}`"):
-        prepare(snapshot, review(snapshot, work=tmp_path), work=tmp_path, drop_classes=(f"{label}x",))
+        prepare(snapshot, review(snapshot, work=tmp_path, train=TINY), work=tmp_path, drop_classes=(f"{label}x",))
 
 
 def test_photos_that_come_and_go_move_nobody(messy_lake: tuple[Path, Planted], tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ def test_photos_that_come_and_go_move_nobody(messy_lake: tuple[Path, Planted], t
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(photo, target)
         snapshot = scan(lake, work=work)
-        dataset = prepare(snapshot, review(snapshot, work=work), work=work, shorter_side_px=64)
+        dataset = prepare(snapshot, review(snapshot, work=work, train=TINY), work=work, shorter_side_px=64)
         now = splits_of(dataset)
         assert {sha256: known[sha256] for sha256 in now.keys() & known.keys()}.items() <= now.items()
         assert len(now.keys() & known.keys()) > 10 or not known
@@ -173,12 +174,12 @@ def test_photos_that_come_and_go_move_nobody(messy_lake: tuple[Path, Planted], t
     for memory in (work / "splits").iterdir():
         shutil.copy(memory, other / "splits")
     snapshot = scan(lake, work=other)
-    assert prepare(snapshot, review(snapshot, work=other), work=other, shorter_side_px=64).id == dataset.id
+    assert prepare(snapshot, review(snapshot, work=other, train=TINY), work=other, shorter_side_px=64).id == dataset.id
 
 
 def test_folds_share_their_groups_and_the_whole_is_tested_once(clean_lake: Path, tmp_path: Path) -> None:
     scan(clean_lake, work=tmp_path)
-    review(work=tmp_path)
+    review(work=tmp_path, train=TINY)
     tests = [
         sha256
         for number in (1, 2, 3)
@@ -206,7 +207,7 @@ def test_names_that_look_like_frames_get_a_hint(
         for number, photo in enumerate(sorted(folder.iterdir())):
             shutil.copy(photo, lake / folder.name / f"clip-{number:04d}.jpg")
     scan(lake, work=tmp_path / "work")
-    review(work=tmp_path / "work")
+    review(work=tmp_path / "work", train=TINY)
     with caplog.at_level("WARNING", logger="fledged"):
         prepare(work=tmp_path / "work", shorter_side_px=64)
     assert "--group-by" in caplog.text

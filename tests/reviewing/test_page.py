@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, e
 from fledged.reviewing.decisions import read_decisions
 from fledged.workspace import Workspace
 from fledged.writing import write_table
-from tests.browsing import DESKTOP, PHONE, barriers, context_of
+from tests.browsing import DESKTOP, PHONE, barriers, context_of, until
 from tests.reviewing.conftest import BIRD, COPTER, DRONE, TOKEN, Place, Row, hashes, make_review, review_of, serving
 
 pytestmark = pytest.mark.browser
@@ -147,7 +147,7 @@ def test_a_mislabel_is_shown_with_photos_of_both_classes(page: Page, place: Plac
     expect(page.locator(".strip h2")).to_have_text([f"{BIRD} its label", f"{DRONE} suggested"])
     pictures = page.locator(".strip img")
     expect(pictures.first).to_be_visible()
-    page.wait_for_function("[...document.querySelectorAll('.strip img')].filter((i) => i.naturalWidth > 0).length >= 8")
+    until(page, "[...document.querySelectorAll('.strip img')].filter((i) => i.naturalWidth > 0).length >= 8")
     page.locator("#acts .relabel").click()
     expect(page.locator("#picker-list li").first).to_contain_text("suggested")
     page.locator("#picker-text").fill("a new one")
@@ -301,7 +301,7 @@ def test_nothing_is_asked_of_other_hosts_and_nothing_is_blocked(context: Browser
     assert page.url == f"{url}/#"  # the token is out of sight
     press(page, "ArrowRight")
     expect(page.locator(".sheet img").first).to_be_visible()
-    page.wait_for_function("[...document.querySelectorAll('.sheet img')].every((image) => image.naturalWidth > 0)")
+    until(page, "[...document.querySelectorAll('.sheet img')].every((image) => image.naturalWidth > 0)")
     assert shown(page.locator(".sheet img").first)
     press(page, "g")
     expect(page.locator(".tile").first).to_be_visible()

@@ -12,6 +12,7 @@ from demo.drawing import Planted
 from fledged.reviewing.findings import TYPES
 from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
+from tests.tiny import TINY
 
 
 def unordered(pairs: list[tuple[str, str]]) -> set[frozenset[str]]:
@@ -33,22 +34,22 @@ def test_planted_defects_are_found_and_nothing_else(messy_lake: tuple[Path, Plan
 
 def test_nothing_is_found_twice_and_asking_again_does_no_work(clean_lake: Path, tmp_path: Path) -> None:
     scan(clean_lake, work=tmp_path)
-    first = review(work=tmp_path)
-    assert review(work=tmp_path) == first
+    first = review(work=tmp_path, train=TINY)
+    assert review(work=tmp_path, train=TINY) == first
     (tmp_path / "decisions.jsonl").write_text('{"path": "x.jpg", "action": "drop"}\n')
-    assert review(work=tmp_path).id != first.id
+    assert review(work=tmp_path, train=TINY).id != first.id
 
 
 def test_findings_have_their_columns_and_come_from_memory_when_decisions_change(
     clean_lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scan(clean_lake, work=tmp_path)
-    first = review(work=tmp_path)
+    first = review(work=tmp_path, train=TINY)
     assert dict(first.findings().schema) == TYPES
     monkeypatch.setattr("fledged.reviewing.review.find", None)  # calling it again would fail
     path = sorted(str(file.relative_to(clean_lake)) for file in clean_lake.rglob("*.jpg"))[0]
     (tmp_path / "decisions.jsonl").write_text(f'{{"path": "{path}", "action": "drop"}}\n')
-    again = review(work=tmp_path)
+    again = review(work=tmp_path, train=TINY)
     assert again.n_decisions == 1
     assert again.findings().equals(first.findings())
 

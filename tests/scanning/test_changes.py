@@ -17,6 +17,7 @@ from fledged.preparing.prepare import prepare
 from fledged.reviewing.review import review
 from fledged.scanning.changes import Since, counted, difference, since
 from fledged.scanning.scan import scan
+from tests.tiny import TINY
 
 Photo = tuple[str, str, str | None]  # path, label, sha256
 
@@ -178,7 +179,7 @@ def test_later_steps_say_that_the_lake_has_changed(
 ) -> None:
     work = tmp_path / "work"
     snapshot = scan(lake, work=work)
-    eyes = {"backbone": "efficientnet_lite0"}
+    eyes = TINY
     first = review(work=work, train=eyes)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
     change(lake)

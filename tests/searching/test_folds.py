@@ -18,8 +18,9 @@ from fledged.training import activations, features
 from fledged.training.batches import read_split
 from fledged.training.train import train
 from fledged.workspace import Workspace
+from tests.tiny import TINY
 
-SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "views": 1, "epochs": 1}
+SMALL: dict[str, Any] = TINY | {"input": {"size_px": 64}, "views": 1, "epochs": 1}
 
 
 def test_every_photo_of_train_and_val_judges_once_and_groups_stay_whole(dataset: Dataset, work: Path) -> None:

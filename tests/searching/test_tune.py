@@ -16,8 +16,9 @@ from fledged.progress import silent
 from fledged.searching.tune import _study, tune
 from fledged.training.train import train
 from fledged.workspace import Workspace
+from tests.tiny import BACKBONE, TINY
 
-SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "views": 2, "epochs": 3}
+SMALL: dict[str, Any] = TINY | {"input": {"size_px": 64}, "views": 2, "epochs": 3}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def test_the_best_settings_are_those_that_train_then_takes(
     run = train(opened, work=own_work, report=silent)
     assert run.settings.learning_rate == done.best.settings["learning_rate"]
     assert run.settings.optimize.weight_decay == done.best.settings["optimize.weight_decay"]
-    assert (run.settings.backbone, run.n_epochs) == ("efficientnet_lite0", 3)
+    assert (run.settings.backbone, run.n_epochs) == (BACKBONE, 3)
 
 
 def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(dataset: Dataset, work: Path, tmp_path: Path) -> None:

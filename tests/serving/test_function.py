@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import importlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,13 +23,17 @@ FORM = "multipart/form-data; boundary=b0undary"
 
 
 @pytest.fixture(scope="module")
-def handler(bundle: Bundle) -> Handler:
+def handler(bundle: Bundle) -> Iterator[Handler]:
     """The handler, imported as Lambda imports it."""
+    # Mangum takes the thread's event loop, or makes one that nobody would close.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLEDGED_BUNDLE", str(bundle.folder))
         module = importlib.reload(importlib.import_module("fledged.serving.function"))
-    made: Handler = module.handler
-    return made
+    yield module.handler
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 def form_of(data: bytes, name: str = "a.jpg") -> bytes:

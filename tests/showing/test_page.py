@@ -21,7 +21,7 @@ from fledged.progress import silent
 from fledged.settings.results import EvaluateConfig
 from fledged.showing import album, drawings
 from fledged.workspace import Workspace
-from tests.browsing import barriers, open_file
+from tests.browsing import barriers, open_file, until
 from tests.evaluating.colours import CLASSES, draw, save_dataset, save_run, small_lake, subject_of
 
 HOSTILE = (
@@ -340,7 +340,7 @@ def _unescaped(text: str) -> str:
 def test_in_a_real_browser(browser: Browser, report: Report, width: int, dark: bool) -> None:
     page, complaints = open_file(browser, report.folder / "report.html", width=width, dark=dark)
     page.evaluate("document.querySelectorAll('img').forEach(image => { image.loading = 'eager' })")
-    page.wait_for_function("[...document.images].every(image => image.complete)")
+    until(page, "[...document.images].every(image => image.complete)")
     assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("window.pwned") is None
@@ -363,7 +363,7 @@ def test_pictures_beside_the_page_are_loaded_as_one_comes_to_them(
     asked_at_first = len(set(complaints))
     page.locator("#reading").scroll_into_view_if_needed()
     page.evaluate("document.querySelectorAll('img').forEach(image => { image.loading = 'eager' })")
-    page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    until(page, "[...document.images].every(image => image.complete && image.naturalWidth > 0)")
     assert asked_at_first < len(set(complaints)) == 18
     here = made.folder.as_uri()
     assert all(address.startswith(f"{here}/photos/") for address in complaints)

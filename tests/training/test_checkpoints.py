@@ -23,8 +23,9 @@ from fledged.training.loop import Epoch, Progress
 from fledged.training.train import train
 from fledged.workspace import Workspace
 from tests.preloaded import python
+from tests.tiny import TINY
 
-SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "views": 1}
+SMALL: dict[str, Any] = TINY | {"input": {"size_px": 64}, "views": 1}
 
 # Trains with a checkpoint after every epoch, and tells of each step on its standard output.
 DRIVER = """

@@ -17,9 +17,9 @@ from fledged.settings.training import CacheConfig, GradualConfig, TrainConfig
 from fledged.training import gradual
 from fledged.training.train import train
 from fledged.workspace import Workspace
+from tests.tiny import TINY
 
-SMALL: dict[str, Any] = {
-    "backbone": "efficientnet_lite0",
+SMALL: dict[str, Any] = TINY | {
     "input": {"size_px": 64},
     "views": 2,
     "epochs": 2,

@@ -27,8 +27,9 @@ from fledged.training.losses import Tally
 from fledged.training.lr_finder import Curve, find_lr, range_test, rates_of, steepest, valley
 from fledged.training.precision import accelerator
 from fledged.workspace import Workspace
+from tests.tiny import TINY
 
-SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "views": 1}
+SMALL: dict[str, Any] = TINY | {"input": {"size_px": 64}, "views": 1}
 TRIED = FindLrConfig(low=1e-5, high=10, steps=60)
 
 

@@ -16,10 +16,11 @@ from fledged.training.budget import Clock, Planned
 from fledged.training.job import Job, job_of
 from fledged.training.timed import _filled
 from fledged.workspace import Workspace
+from tests.tiny import TINY
 
 
 def job(dataset: Dataset, work: Path, **settings: Any) -> Job:
-    given = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "views": 3, "augment": "cutout", **settings}
+    given = TINY | {"input": {"size_px": 64}, "views": 3, "augment": "cutout", **settings}
     return job_of(dataset, TrainConfig.model_validate(given), Workspace(work), silent)
 
 

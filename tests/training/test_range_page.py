@@ -14,13 +14,14 @@ from fledged.progress import silent
 from fledged.training.lr_finder import find_lr
 from fledged.training.range_page import PAGE, plot_of, train_command
 from tests.browsing import barriers, open_file
+from tests.tiny import TINY
 
 
 @pytest.fixture(scope="module")
 def made(work: Path, tmp_path_factory: pytest.TempPathFactory) -> RangeTest:
     own = tmp_path_factory.mktemp("page") / "work"
     shutil.copytree(work, own)
-    settings = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "optimize": {"optimizer": "sgd"}}
+    settings = TINY | {"input": {"size_px": 64}, "optimize": {"optimizer": "sgd"}}
     return find_lr(work=own, report=silent, train=settings, steps=40)
 
 

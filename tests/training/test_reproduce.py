@@ -23,8 +23,9 @@ from fledged.training.train import train
 from fledged.workspace import Workspace
 from fledged.writing import write_bytes
 from tests.preloaded import python
+from tests.tiny import TINY
 
-SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}, "views": 2, "batch_size": 8}
+SMALL: dict[str, Any] = TINY | {"input": {"size_px": 64}, "views": 2, "batch_size": 8}
 KINDS: dict[str, dict[str, Any]] = {
     "transfer": {"epochs": 5, "loss": {"mixup": 0.3}, "augment": {"steps": ["horizontal_flip", "rotate"]}},
     "the last blocks": {"epochs": 2, "unfreeze": 2, "head": {"dropout": 0.2}},

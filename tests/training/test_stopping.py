@@ -17,8 +17,9 @@ from fledged.training import checkpoints
 from fledged.training.stopping import Terminated, terminable
 from fledged.workspace import Workspace
 from tests.preloaded import python
+from tests.tiny import TINY_FLAGS
 
-SMALL = ["--backbone", "efficientnet_lite0", "--set", "train.input.size_px=64", "--views", "1", "--epochs", "10000"]
+SMALL = [*TINY_FLAGS, "--set", "train.input.size_px=64", "--views", "1", "--epochs", "10000"]
 
 
 def test_the_first_signal_ends_the_process_once_all_is_saved_and_the_second_does_not_disturb() -> None:

@@ -22,8 +22,9 @@ from fledged.training.job import Job, job_of
 from fledged.training.reproduce import reproduce
 from fledged.training.train import train
 from fledged.workspace import Workspace
+from tests.tiny import TINY
 
-SMALL: dict[str, Any] = {"backbone": "efficientnet_lite0", "input": {"size_px": 64}}
+SMALL: dict[str, Any] = TINY | {"input": {"size_px": 64}}
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ from fledged.settings.training import TrainConfig
 from fledged.training import tracking
 from fledged.training.train import train
 from fledged.workspace import Workspace
+from tests.tiny import TINY, TINY_FLAGS
 
-SMALL: dict[str, Any] = {
-    "backbone": "efficientnet_lite0",
+SMALL: dict[str, Any] = TINY | {
     "input": {"size_px": 64},
     "views": 2,
     "batch_size": 8,
@@ -160,8 +160,7 @@ def test_nothing_goes_into_the_current_folder_or_home(own_work: Path, tmp_path: 
     flags = [word for name in ("tensorboard", "wandb", "mlflow") for word in ("--track", name)]
     command = [sys.executable, "-m", "fledged", "train", "--work", str(own_work), *flags, "--epochs", "2"]
     command += [
-        "--backbone",
-        "efficientnet_lite0",
+        *TINY_FLAGS,
         "--set",
         "train.input.size_px=64",
         "--views",

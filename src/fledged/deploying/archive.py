@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-# Deflate's own default is 6; 9 takes some seconds more and spares 1%.
-_LEVEL = 9
+# 9 takes 1.3 times as long and spares 0.05%; deflate's own default, 6, half as long, and costs 0.5%.
+_LEVEL = 8
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 

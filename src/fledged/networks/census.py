@@ -53,18 +53,10 @@ def size_of(run: Run, model: Classifier | None = None) -> NetworkSize:
 
 
 def _flops(model: Classifier, size_px: int) -> int:
-    """On the meta device shapes go through the network and no numbers; a network that looks at numbers gets them."""
-    try:
-        return _counted(model, size_px, "meta")
-    except (NotImplementedError, RuntimeError):
-        return _counted(model, size_px, "cpu")
-
-
-def _counted(model: Classifier, size_px: int, device: str) -> int:
-    photo = torch.zeros((1, size_px, size_px, 3), dtype=torch.uint8, device=device)
-    tensors = {name: tensor.to(device) for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
+    """Counted while a photo passes: a third of the time that it takes on the meta device, where nothing is computed."""
+    photo = torch.zeros((1, size_px, size_px, 3), dtype=torch.uint8)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        torch.func.functional_call(model.eval(), tensors, photo)
+        model.eval()(photo)
     return int(counter.get_total_flops())
 
 

@@ -18,17 +18,17 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def run_batch(
-    job: ray.ObjectRef[Job[Item, Result]], batch: Sequence[Item], sees: str, folder: str
-) -> Sequence[Result] | None:
-    """The job's answers for a batch; None where this machine does not see the folder `sees`."""
+def run_batches(
+    job: ray.ObjectRef[Job[Item, Result]], batches: Sequence[Sequence[Item]], sees: str, folder: str
+) -> list[Sequence[Result]] | None:
+    """The job's answers for each batch; None where this machine does not see the folder `sees`."""
     if sees and not _is_seen(sees):
         return None
     with suppress(OSError):  # relative paths mean something only where the caller's folder is there as well
         os.chdir(folder)
     with quiet_pillow():
-        answers: Sequence[Result] = _opened(job)(batch)
-        return answers
+        run = _opened(job)
+        return [run(batch) for batch in batches]
 
 
 @functools.lru_cache(maxsize=2)
