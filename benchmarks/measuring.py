@@ -32,7 +32,9 @@ class Measured:
     seconds: float
     cpu_s: float  # of all cores, user and system: hardly moved by what else the machine does
     peak_mib: float
-    parent_mib: float = 0.0  # the highest resident set of the command itself (VmHWM), and of the largest process below it
+    parent_mib: float = (
+        0.0  # the highest resident set of the command itself (VmHWM), and of the largest process below it
+    )
     child_mib: float = 0.0
 
 

@@ -3,6 +3,7 @@
     python -m benchmarks rows                                  # 10,000, 100,000 and 1,000,000: hours, and 10 GB
     python -m benchmarks.rows --photos 10000 100000
     python -m benchmarks.rows --photos 100000 --keep DIR       # a lake or step that is there is not made again
+    python -m benchmarks.rows --photos 1000000 --drawn         # no photo is probed: what the tables alone need
 
 Photos of 32 px are nearly free to decode, so what is seen is what the program itself does for a row: lists, tables,
 hashes, queues between processes. Each step is a `fledged` command of its own.
@@ -11,11 +12,13 @@ hashes, queues between processes. Each step is a `fledged` command of its own.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from benchmarks import results
@@ -25,13 +28,16 @@ from fledged.products import Review, Snapshot
 from fledged.reviewing.duplicates import exact_duplicates
 from fledged.reviewing.findings import findings_of, together
 from fledged.reviewing.quality import quality_findings
-from fledged.settings.lake import ReviewConfig
+from fledged.scanning.memory import PROBE_TYPES, memory_of
+from fledged.scanning.walk import walk
+from fledged.settings.lake import ReviewConfig, ScanConfig
 from fledged.workspace import Workspace, now, product_id
 from fledged.writing import write_table
 from tests.bundles import make_tiny_bundle
 
 SIZES = (10_000, 100_000, 1_000_000)
 STEPS = ("scan", "scan again", "prepare", "predict")
+DRAWN = ("scan, all remembered", "scan again")
 
 
 def main() -> None:
@@ -59,9 +65,32 @@ def _lake(root: Path, n_photos: int) -> tuple[Path, list[tuple[str, str]]]:
     return lake, [(first, second) for first, second in json.loads(told.read_text())]
 
 
+def draw_memory(lake: Path, work: Path) -> None:
+    """What a scan would remember of each photo, drawn by lot."""
+    rng, listed = np.random.default_rng(0), walk(str(lake)).photos
+    n = listed.height
+    hashes = [hashlib.sha256(path.encode()).hexdigest() for path in listed["path"]]
+    values: dict[str, object] = {"sha256": hashes, "format": "JPEG", "orientation": 1, "n_frames": 1, "has_gps": False}
+    values |= {name: rng.integers(0, 2**64, n, dtype=np.uint64) for name in ("phash", "phash_mirrored")}
+    values |= {name: rng.uniform(0.1, 0.6, (n, 3)).astype(np.float32) for name in ("mean_rgb", "std_rgb")}
+    figures = ("brightness", "contrast", "sharpness", "entropy", "flat_share")
+    values |= {name: rng.uniform(0.1, 0.6, n).astype(np.float32) for name in figures}
+    values |= {"width_px": 32, "height_px": 32}
+    columns = [
+        pl.lit(pl.Series(given) if isinstance(given := values.get(name), list | np.ndarray) else given)
+        .cast(kind)
+        .alias(name)
+        for name, kind in PROBE_TYPES.items()
+    ]
+    memory = memory_of(str(lake.resolve()), ScanConfig(), Workspace(work))
+    write_table(memory, listed.select("path", "n_bytes", "mtime_ns", *columns))
+
+
 def _step(step: str, root: Path, lake: Path, near: list[tuple[str, str]]) -> Measured:
     work = ("--work", str(root / "work"))
-    if step in ("scan", "scan again"):
+    if step == DRAWN[0]:
+        draw_memory(lake, root / "work")
+    if step in (*DRAWN, *STEPS[:2]):
         return run(fledged("scan", str(lake), *work))
     if step == "prepare":
         stand_in(Workspace(root / "work"), near)
@@ -140,5 +169,6 @@ if __name__ == "__main__":
     parser.add_argument("--photos", type=int, nargs="+", default=SIZES)
     parser.add_argument("--keep", type=Path, help="a folder for lakes and work; what lies there is used again")
     parser.add_argument("--only", nargs="+", choices=STEPS, default=STEPS)
+    parser.add_argument("--drawn", action="store_true", help="scan with probes that were drawn by lot, and no more")
     given = parser.parse_args()
-    measure(given.photos, given.keep, given.only)
+    measure(given.photos, given.keep, DRAWN if given.drawn else given.only)

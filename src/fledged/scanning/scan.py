@@ -9,9 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import fields
-from pathlib import Path
 
 import polars as pl
 
@@ -26,37 +24,15 @@ from fledged.rows import Rows
 from fledged.scanning import probe as probing
 from fledged.scanning.census import Tables
 from fledged.scanning.changes import counted, difference, newest, no_changes
+from fledged.scanning.memory import PROBE_TYPES, SAME, limits, memory_of, remembered, to_remember
 from fledged.scanning.provenance import COLUMNS, with_provenance
-from fledged.scanning.walk import FOUND_TYPES, Listing, walk
+from fledged.scanning.walk import Listing, walk
 from fledged.settings.lake import ScanConfig
 from fledged.workspace import DEFAULT, Workspace, now, product_id
 from fledged.writing import write_table
 
-_UNSETTLED_NS = 3 * 10**9  # clocks of buckets and of this machine differ by some seconds at most
 _LOG = logging.getLogger(__name__)
 
-_PROBE_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
-    "sha256": pl.String,
-    "format": pl.String,
-    "width_px": pl.Int32,
-    "height_px": pl.Int32,
-    "orientation": pl.Int8,
-    "n_frames": pl.Int32,
-    "camera": pl.String,
-    "taken_at": pl.String,
-    "has_gps": pl.Boolean,
-    "brightness": pl.Float32,
-    "contrast": pl.Float32,
-    "sharpness": pl.Float32,
-    "entropy": pl.Float32,
-    "flat_share": pl.Float32,
-    "mean_rgb": pl.Array(pl.Float32, 3),
-    "std_rgb": pl.Array(pl.Float32, 3),
-    "phash": pl.UInt64,
-    "phash_mirrored": pl.UInt64,
-    "error": pl.String,
-}
-_SAME = ["path", "n_bytes", "mtime_ns"]  # a file that is the same in these has not changed
 # What tells one photo from another between two snapshots.
 _COMPARED = ["path", "label", "sha256", "n_bytes", "error"]
 
@@ -164,27 +140,26 @@ def _write(record: Snapshot, tables: Tables, workspace: Workspace, config: ScanC
 def _probe_all(root: str, listed: pl.DataFrame, config: ScanConfig, house: House) -> pl.DataFrame:
     """A row a file: as remembered where path, size and time are the same, else probed now."""
     start_ns = time.time_ns()
-    max_pixels, max_bytes = int(config.max_megapixels * 1e6), int(config.max_megabytes * 2**20)
-    key = f"{root}\n{probing.VERSION}\n{max_pixels}\n{max_bytes}"
-    memory = house[0].cache(f"probes/{hashlib.sha256(key.encode()).hexdigest()[:16]}.parquet")
+    memory = memory_of(root, config, house[0])
     parts = memory.with_suffix("")  # of a scan that is under way, or was killed
     house[0].fetch(memory)
-    known = [_remembered([memory, *sorted(parts.glob("*.parquet"))])]
-    new = listed.select(_SAME).join(known[0], on=_SAME, how="anti", maintain_order="left")
+    known = [remembered([memory, *sorted(parts.glob("*.parquet"))])]
+    new = listed.select(SAME).join(known[0], on=SAME, how="anti", maintain_order="left")
+    max_pixels, max_bytes = limits(config)
     probe = functools.partial(probing.probe, max_pixels=max_pixels, max_bytes=max_bytes)
     left = new.height
     for rows in _probed(new, root, probe, house):
         known.append(rows)
         left -= rows.height
         if left:
-            name = hashlib.sha256(repr(rows.select(_SAME).rows()).encode()).hexdigest()[:16]
-            write_table(parts / f"{name}.parquet", _to_remember(rows, root, start_ns))
+            name = hashlib.sha256(repr(rows.select(SAME).rows()).encode()).hexdigest()[:16]
+            write_table(parts / f"{name}.parquet", to_remember(rows, root, start_ns))
     if not new.is_empty():
         _refuse_if_closed(root, known[1:])
-    photos = listed.join(pl.concat(known), on=_SAME, how="left", maintain_order="left")
+    photos = listed.join(pl.concat(known), on=SAME, how="left", maintain_order="left")
     known.clear()
     if not new.is_empty():
-        write_table(memory, _to_remember(photos.select(*_SAME, *_PROBE_TYPES), root, start_ns))
+        write_table(memory, to_remember(photos.select(*SAME, *PROBE_TYPES), root, start_ns))
         house[0].share(memory)
         shutil.rmtree(parts, ignore_errors=True)
     return photos
@@ -217,34 +192,10 @@ def _probed(
         some = [found for _, found in zip(range(rows.height), probes, strict=False)]
         yield rows.with_columns(
             **{
-                field.name: pl.Series(field.name, [getattr(p, field.name) for p in some], _PROBE_TYPES[field.name])
+                field.name: pl.Series(field.name, [getattr(p, field.name) for p in some], PROBE_TYPES[field.name])
                 for field in fields(probing.Probe)
             }
         )
-
-
-def _to_remember(known: pl.DataFrame, root: str, start_ns: int) -> pl.DataFrame:
-    """Without what may be another file the next time that looks the same, and what could not be read just now.
-
-    Buckets tell seconds: an object that was written just now could be written again within the same one. And what could
-    not be read from a bucket, for want of a permission or since it changed meanwhile, may be readable soon.
-    """
-    if not places.is_remote(root):
-        return known.filter(
-            ~pl.any_horizontal(*(pl.col("error").fill_null("").str.starts_with(w) for w in probing.PASSING))
-        )
-    settled = pl.col("mtime_ns") < start_ns - _UNSETTLED_NS
-    return known.filter(settled & (pl.col("sha256").is_not_null() | pl.col("error").str.contains("over the limit")))
-
-
-def _remembered(files: list[Path]) -> pl.DataFrame:
-    types = {name: FOUND_TYPES[name] for name in _SAME} | _PROBE_TYPES
-    tables = [pl.DataFrame(schema=types)]
-    for file in files:
-        with suppress(OSError, pl.exceptions.PolarsError):
-            # A memory that cannot be read costs time, not correctness.
-            tables.append(pl.read_parquet(file).select(*types))
-    return pl.concat(tables).unique(_SAME, keep="last", maintain_order=True) if len(tables) > 2 else tables[-1]
 
 
 def _crashed(file: Spot) -> probing.Probe:
