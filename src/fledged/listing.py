@@ -37,7 +37,7 @@ def files(place: str) -> Iterator[Listed]:
     """Every file under an address. Of a hidden folder there is one row. Raises LakeError where it cannot be listed.
 
     The folders right under it are asked for at the same time, each in pages of a thousand. What Arrow has told of
-    eight folders is in memory, some 200 bytes a file, and is let go of file by file; one folder is whole.
+    eight folders is in memory, some 225 bytes a file, and is let go of file by file; one folder is whole.
     """
     top = list(_listed(place, recursive=False))
     hidden = sorted({name for name, _, _ in top if name.startswith(".")})
