@@ -14,6 +14,8 @@ LAMBDA_STAMP := $(LAMBDA)/.installed
 # The tools that send templates; 500 MB, and only for `make templates`.
 TOOLS ?= .tools
 TOOLS_STAMP := $(TOOLS)/.installed
+# One more than there are cores: tests wait for browsers and servers a quarter of their time.
+TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .PHONY: setup demo ready test templates cluster check bench docs lock clean browser faults fuzz sbom licences
 
@@ -60,7 +62,7 @@ ready: setup $(SERVE_STAMP) $(LAMBDA_STAMP) browser
 
 test: ready
 	FLEDGED_SERVE_PYTHON=$(abspath $(SERVE_VENV))/bin/python FLEDGED_LAMBDA=$(abspath $(LAMBDA)) \
-		$(BIN)/python -m pytest -n auto --dist loadfile
+		$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 # SAM's own command line, osls and serverless-offline try the templates; not part of `test`.
 templates: setup $(LAMBDA_STAMP) $(TOOLS_STAMP)

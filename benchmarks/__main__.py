@@ -1,8 +1,8 @@
 """`python -m benchmarks [NAME …]`: the usual ones, or those that are named.
 
-Heavy ones run only when named: augmentation, evaluate, integers, mislabels, pooling, predict, ray, report and unknown
-(minutes), learning and peers (an environment of their own, see the modules), million, rows and throughput (many
-photos).
+Heavy ones run only when named: augmentation, evaluate, integers, mislabels, pooling, predict, ray, report, soak and
+unknown (minutes), learning and peers (an environment of their own, see the modules), million, rows and throughput
+(many photos).
 `python -m benchmarks.planted --help` and the like tell of more.
 """
 
@@ -27,6 +27,7 @@ HEAVY = (
     "rows",
     "scale",
     "servers",
+    "soak",
     "throughput",
     "unknown",
 )

@@ -91,10 +91,10 @@ class _Peak(threading.Thread):
 
     def run(self) -> None:
         while not self._done.is_set():
-            tree = _tree(self._pid)
-            self.bytes = max(self.bytes, sum(map(_pss_bytes, tree)))
+            processes = tree(self._pid)
+            self.bytes = max(self.bytes, sum(map(_pss_bytes, processes)))
             self.parent_bytes = max(self.parent_bytes, _peak_bytes(self._pid))
-            self.child_bytes = max(self.child_bytes, *map(_peak_bytes, tree[1:]), 0)
+            self.child_bytes = max(self.child_bytes, *map(_peak_bytes, processes[1:]), 0)
             self._done.wait(_EVERY_S)
 
     def stop(self) -> None:
@@ -103,7 +103,7 @@ class _Peak(threading.Thread):
         self.join()
 
 
-def _tree(pid: int) -> list[int]:
+def tree(pid: int) -> list[int]:
     """The process and all below it. Orphans are lost to us; what fledged starts ends with it."""
     found = [pid]
     for parent in found:

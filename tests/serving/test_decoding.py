@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -20,7 +22,7 @@ from fledged import images
 from fledged.predicting.predictor import load
 from fledged.products import Bundle, Preprocess
 from fledged.serving.decoder import ANSWER, HEAD, READY
-from fledged.serving.decoding import Decoders, decoders
+from fledged.serving.decoding import Decoders, _computing, decoders
 from fledged.settings.serving import DecodeConfig
 from tests.serving.conftest import serving
 from tests.serving.photos import encoded, jpeg, of_all_kinds
@@ -36,6 +38,13 @@ def large() -> bytes:
 def processes_of(pool: Decoders) -> list[int]:
     """The processes that wait for photos."""
     return [each._process.pid for each in list(pool._free.queue)]
+
+
+def kill_all(pool: Decoders) -> None:
+    """As somebody else would, and they are gone."""
+    for each in list(pool._free.queue):
+        each._process.kill()
+        each._process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +111,27 @@ def test_one_that_takes_too_long_is_killed_and_replaced(pool: Decoders, replaced
     assert pool.decode(jpeg(), HOW).shape == (32, 32, 3)
 
 
+def test_one_that_waits_for_a_core_is_given_the_time(
+    pool: Decoders, replaced: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(4):
+        pool.decode(jpeg(), HOW)
+    busy = processes_of(pool)[-1]
+    monkeypatch.setattr("fledged.serving.decoding._computing", lambda pid: (True, 0.0))
+    monkeypatch.setattr(pool._free.queue[-1], "_timeout_s", 0.2)
+    os.kill(busy, signal.SIGSTOP)
+    threading.Timer(0.6, os.kill, (busy, signal.SIGCONT)).start()
+    assert pool.decode(jpeg(), HOW).shape == (32, 32, 3)
+    assert not replaced
+
+
+def test_what_a_process_computes_is_seen() -> None:
+    is_computing, seconds = _computing(os.getpid())
+    assert is_computing
+    assert abs(seconds - time.process_time()) < 1
+    assert _computing(2**22 + 1) == (False, 0.0)
+
+
 def test_a_process_that_dies_is_replaced_and_the_photo_answered(pool: Decoders, replaced: list[int]) -> None:
     pool.decode(jpeg(), HOW)
     os.kill(pool._free.queue[-1]._process.pid, signal.SIGKILL)
@@ -112,7 +142,8 @@ def test_a_process_that_dies_is_replaced_and_the_photo_answered(pool: Decoders, 
 def test_a_photo_that_ends_every_process_is_refused(
     pool: Decoders, replaced: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dies(*_: object) -> None:
+    def dies(process: Any, *_: object) -> None:
+        process.was_given = True
         raise BrokenPipeError
 
     with monkeypatch.context() as patched:
@@ -121,6 +152,42 @@ def test_a_photo_that_ends_every_process_is_refused(
             pool.decode(jpeg(), HOW)
     assert len(replaced) == 2
     assert pool.decode(jpeg(), HOW).shape == (32, 32, 3)
+
+
+def test_processes_that_end_before_they_were_given_a_photo_say_nothing_of_it(
+    pool: Decoders, replaced: list[int]
+) -> None:
+    for _ in range(4):
+        pool.decode(jpeg(), HOW)
+    kill_all(pool)
+    killed = iter(range(3))
+    start = type(pool._free.queue[0]).__init__
+
+    def start_and_kill(process: Any, config: DecodeConfig) -> None:
+        start(process, config)
+        if next(killed, None) is not None:
+            process._process.kill()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(type(pool._free.queue[0]), "__init__", start_and_kill)
+        assert pool.decode(jpeg(), HOW).shape == (32, 32, 3)
+    assert len(replaced) > 3
+
+
+def test_one_that_cannot_be_started_for_a_while_leaves_its_place(
+    pool: Decoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    kill_all(pool)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(pool._free.queue[0]), "__init__", full)
+        with pytest.raises(RuntimeError, match="no process"):
+            pool.decode(jpeg(), HOW)
+    for _ in range(4):
+        assert pool.decode(jpeg(), HOW).shape == (32, 32, 3)
+    assert pool._free.qsize() == 2
 
 
 def test_a_killed_decoder_is_no_matter_to_those_who_ask(bundle: Bundle) -> None:
@@ -151,7 +218,7 @@ def test_none_is_left_over_when_its_server_was_killed() -> None:
         process.stdin.flush()
         told = process.stdout.read(ANSWER.size)  # nothing, where it takes longer than that
         process.stdin.close()
-        assert process.wait(30) in (0, -signal.SIGALRM)
+        assert process.wait(30) in (0, -signal.SIGPROF)
         assert not told or process.returncode == 0
 
 

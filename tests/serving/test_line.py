@@ -45,7 +45,7 @@ def test_as_many_as_there_are_places_are_answered_and_the_others_refused_at_once
 
     outcomes = anyio.run(many)
     assert (outcomes.count("answer"), outcomes.count(429), most) == (5, 4, 2)
-    line.check()
+    anyio.run(line.check)
     assert anyio.run(outcome, line, lambda: "again") == "again"
 
 
@@ -53,7 +53,7 @@ def test_who_waits_too_long_is_told_and_its_place_is_free_when_the_work_is_done(
     line, gate = Line(1, 0, 0.1), threading.Event()
     assert anyio.run(outcome, line, lambda: gate.wait(10)) == 504
     with pytest.raises(RequestError) as full:
-        line.check()  # the thread is still at it
+        anyio.run(line.check)  # the thread is still at it
     assert full.value.status == 429
     gate.set()
     for _ in range(200):
@@ -61,6 +61,31 @@ def test_who_waits_too_long_is_told_and_its_place_is_free_when_the_work_is_done(
             break
         anyio.run(anyio.sleep, 0.01)
     assert anyio.run(outcome, line, lambda: "next") == "next"
+
+
+def test_who_is_refused_is_told_after_a_pause_unless_many_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fledged.serving.line._PAUSE_S", 0.3)
+    monkeypatch.setattr("fledged.serving.line._MOST_PAUSED", 2)
+    line, gate, seconds = Line(1, 0, 10), threading.Event(), []
+
+    async def refused() -> None:
+        start_s = anyio.current_time()
+        with pytest.raises(RequestError):
+            await line.check()
+        seconds.append(anyio.current_time() - start_s)
+
+    async def many() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(line.run, lambda: gate.wait(10))
+            await anyio.sleep(0)
+            for _ in range(3):
+                group.start_soon(refused)
+            await anyio.sleep(0.5)
+            gate.set()
+
+    anyio.run(many)
+    assert seconds[0] < 0.2 < min(seconds[1:])
+    assert line._n_paused == 0
 
 
 def test_what_never_began_leaves_its_place() -> None:

@@ -15,7 +15,9 @@ from PIL import Image
 
 from fledged.config import resolve
 from fledged.errors import ConfigError, ProductError
-from fledged.serving.server import listen, serve
+from fledged.predicting.predictor import Predictor
+from fledged.serving.app import create_app
+from fledged.serving.server import listen, make_server, serve
 from fledged.settings.results import ServeConfig
 from tests.serving.photos import encoded, jpeg, picture
 
@@ -50,6 +52,53 @@ def test_it_can_be_stopped_from_the_moment_that_it_is_announced(work: Path) -> N
     program = PROGRAM.replace("print(url, flush=True)", "__import__('signal').raise_signal(15)")
     ran = subprocess.run([sys.executable, "-c", program, str(work)], capture_output=True, text=True, timeout=60)
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+SLOW_PROGRAM = """
+import sys, time
+from fledged.predicting.predictor import Predictor
+from fledged.serving.server import serve
+at_once = Predictor.predict
+Predictor.predict = lambda self, *how: time.sleep(0.2) or at_once(self, *how)
+serve(work=sys.argv[1], port=0, receive_timeout_s=1, on_ready=lambda url: print(url, flush=True))
+"""
+
+
+def _sent(port: int, data: bytes) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+    connection.sendall(data)
+    return connection
+
+
+def _answered(connection: socket.socket) -> bytes:
+    with connection:
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_who_has_sent_a_photo_before_it_is_stopped_is_answered(work: Path) -> None:
+    head = b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(jpeg("blue"))
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW_PROGRAM, str(work)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        port = int(process.stdout.readline().strip("/\n").rpartition(":")[2])
+        idle, half = _sent(port, b""), _sent(port, head)
+        photos = [_sent(port, head + jpeg("blue")) for _ in range(12)]
+        process.send_signal(signal.SIGTERM)
+        answers = [_answered(connection) for connection in photos]
+        assert all(b"200 OK" in answer and b'"label":"blue"' in answer for answer in answers)
+        assert b" 408 " in _answered(half)
+        assert b" 200 " not in _answered(idle)
+        assert process.wait(10) == 0
+        with pytest.raises(ConnectionError):
+            _sent(port, head)
+        assert len(process.stderr.read().splitlines()) == len(photos) + 1
+
+
+def test_it_waits_for_answers_as_long_as_they_may_take(predictor: Predictor) -> None:
+    config = resolve(ServeConfig, {"deadline_s": 45.5})
+    assert (make_server(create_app(predictor, config), config).config.timeout_graceful_shutdown or 0) > 45.5
 
 
 def test_answers_do_not_wait_for_the_clients_acknowledgement() -> None:

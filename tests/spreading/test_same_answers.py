@@ -36,9 +36,11 @@ from fledged.training.batches import read_split
 from fledged.training.features import features_of
 from fledged.training.transfer import embedding_of, onward
 from fledged.workspace import Workspace
+from tests.aws import buckets, upload
 from tests.bundles import make_tiny_bundle
 from tests.minutes import needs_minutes
 from tests.spreading import losses
+from tests.tiny import TINY
 
 HERE = Path(__file__).parent
 
@@ -71,7 +73,7 @@ def _hash(path: Path) -> str:
 def flow(lake: Path, work: Path, engine: str) -> dict[str, str]:
     on = {"name": engine}
     snapshot = scan(lake, work=work, report=silent, engine=on)
-    found = review(snapshot, work=work, report=silent, engine=on, train={"backbone": "efficientnet_lite0"})
+    found = review(snapshot, work=work, report=silent, engine=on, train=TINY)
     prepare(None, found, work=work, report=silent, engine=on, shorter_side_px=64)
     return content(work)
 
@@ -79,6 +81,22 @@ def flow(lake: Path, work: Path, engine: str) -> dict[str, str]:
 @needs_minutes
 def test_a_lake_becomes_the_same_files(ray_engine: Engine, clean_lake: Path, tmp_path: Path) -> None:
     here, there = (flow(clean_lake, tmp_path / name, name) for name in ("local", "ray"))
+    assert len(here) > 10
+    assert here == there
+
+
+@needs_minutes
+def test_photos_in_a_bucket_become_the_same_files(clean_lake: Path, tmp_path: Path) -> None:
+    settings = "".join(f"{name} = '{value}'\n" for name, value in TINY.items())
+    (tmp_path / "fledged.toml").write_text(f"[prepare]\nshorter_side_px = 64\n[train]\n{settings}")
+    with buckets(tmp_path / "cache", "lake") as client:
+        upload(client, clean_lake, "lake", "birds")
+        for engine in ("local", "ray"):  # each in processes of its own, that know where the bucket is
+            for words in (["scan", "s3://lake/birds"], ["review", "--no-open"], ["prepare"]):
+                done = fledged(*words, "--work", engine, "--engine", engine, folder=tmp_path)
+                assert done.returncode == 0, done.stderr
+            shutil.rmtree(tmp_path / engine / "cache" / "probes")  # of photos that are older than a moment
+    here, there = (content(tmp_path / name) for name in ("local", "ray"))
     assert len(here) > 10
     assert here == there
 
@@ -125,6 +143,13 @@ def test_an_evaluation_has_the_same_answers(ray_engine: Engine, run: Run, datase
     photos = of_test_split(dataset, run.classes)
     here, there = (answer(photos, judged, EvaluateConfig(), silent, on) for on in (LOCAL, ray_engine))
     assert here.table().equals(there.table())
+
+
+def fledged(*words: object, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A command, in a process of its own."""
+    command = [sys.executable, "-m", "fledged", *map(str, words)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=250, env=env)
 
 
 def python(*words: object) -> subprocess.CompletedProcess[str]:

@@ -123,7 +123,7 @@ def _photo_routes(switch: Switch, config: ServeConfig, metrics: Metrics, line: L
 
     async def classify(request: Request) -> Response:
         _top_k(request, config.top_k), _explain(request)  # told before the photo is received
-        line.check()
+        await line.check()
         body = await read_body(request, max_bytes)
         content_type = request.headers.get("content-type", "")
         return await answered(request, lambda: photos_in(body, content_type))
@@ -137,7 +137,7 @@ def _photo_routes(switch: Switch, config: ServeConfig, metrics: Metrics, line: L
 
         async def classify_url(request: Request) -> Response:
             _top_k(request, config.top_k), _explain(request)
-            line.check()
+            await line.check()
             url = url_in(await read_body(request, min(max_bytes, _MAX_URL_BODY)))
             photo = await fetches.run(lambda: fetch_photo(url, config.by_url, max_bytes))
             return await answered(request, lambda: [Upload(None, photo)])

@@ -2,8 +2,8 @@
 
 A byte says that it is ready. Then, until its input ends: a request is `HEAD` (bytes of the preprocessing as JSON, bytes
 of the photo) and both of them; an answer is `ANSWER` (what it is, bytes of it) and a tensor or a reason. It may take no
-more memory than MEGABYTES, writes no file, and ends by itself where a photo takes a second more than SECONDS, so that
-none is left over when its server was killed.
+more memory than MEGABYTES, writes no file, and ends by itself where a photo takes a second more than SECONDS to
+compute, so that none is left over when its server was killed.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def main(max_megabytes: int, timeout_s: float) -> None:
     while len(head := requests.read(HEAD.size)) == HEAD.size:
         n_how, n_photo = HEAD.unpack(head)
         how, photo = requests.read(n_how), requests.read(n_photo)
-        signal.setitimer(signal.ITIMER_REAL, timeout_s + 1)  # nobody handles it: it ends the process, even within C
+        signal.setitimer(signal.ITIMER_PROF, timeout_s + 1)  # nobody handles it: it ends the process, even within C
         kind, body = _decoded(photo, how)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         _write(answers, ANSWER.pack(kind, len(body)) + body)
 
 

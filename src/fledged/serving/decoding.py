@@ -28,7 +28,9 @@ from fledged.serving.decoder import ANSWER, BAD_PHOTO, HEAD, NOT_A_PHOTO, READY
 from fledged.settings.serving import DecodeConfig
 
 _START_S = 60.0
+_MOST_STARTS, _MOST_ENDED = 20, 2
 _CHUNK = 2**20
+_TICKS = os.sysconf("SC_CLK_TCK") if os.name == "posix" else 100
 # All that a decoder is told of the server's environment: nothing in it is secret.
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "TMPDIR")
 
@@ -47,23 +49,28 @@ class Decoders:
     def decode(self, photo: bytes, how: Preprocess) -> UInt8Array:
         """What `images.model_input` returns. Raises BadPhoto as it does, and where the photo took too much.
 
-        A process that ends may have been killed by somebody else, so the photo is tried on a second one.
+        A process that ends may have been killed by somebody else, so the photo is tried on a second one; those that
+        end before they were given the photo say nothing of it. Raises RuntimeError where none starts.
         """
         request = _asked(how)
-        for is_last in (False, True):
+        n_ended = 0
+        for _ in range(_MOST_STARTS):
             process = self._free.get()
             try:
+                if process.has_ended:  # another could not be started in its place
+                    process = _Process(self._config)
                 return process.answer(request, photo, how.size_px)
             except _TookTooLongError as error:
                 process.end()
                 raise images.BadPhoto(f"it takes more than {self._config.timeout_s:g} s to decode") from error
             except OSError as error:
                 process.end()
-                if is_last:
+                n_ended += process.was_given
+                if n_ended == _MOST_ENDED:
                     raise images.BadPhoto("it ends every process that decodes it") from error
             finally:
                 self._free.put(self._whole(process))
-        raise AssertionError("unreachable")
+        raise RuntimeError("no process that decodes photos starts")
 
     def close(self) -> None:
         """End all processes that are free; those at work end when they are done."""
@@ -75,8 +82,12 @@ class Decoders:
     def _whole(self, process: _Process) -> _Process:
         if not process.has_ended or self._is_closed:
             return process
+        try:
+            another = _Process(self._config)
+        except OSError:  # too many processes or files, too little memory: its place is kept, and tried again
+            return process
         self._on_replaced()
-        return _Process(self._config)
+        return another
 
 
 class _TookTooLongError(Exception):
@@ -105,17 +116,30 @@ class _Process:
             os.set_blocking(descriptor, False)
             _widen(descriptor)
         self._is_ready = False
+        self.was_given = False  # a photo: what ends it from then on may be that photo
         self.has_ended = False
 
     def answer(self, request: bytes, photo: bytes, side_px: int) -> UInt8Array:
         """The tensor. Raises BadPhoto, _TookTooLongError, and OSError where the process is gone."""
+        self.was_given = False
         if not self._is_ready:
-            if self._read(1, time.monotonic() + _START_S) != READY:
-                raise BrokenPipeError
-            self._is_ready = True
+            self._await_ready()
         until_s = time.monotonic() + self._timeout_s
+        _, before_s = _computing(self._process.pid)
         self._write(HEAD.pack(len(request), len(photo)) + request, until_s)
+        self.was_given = True
         self._write(photo, until_s)
+        while True:
+            try:
+                self._await_answer(until_s)
+                break
+            except _TookTooLongError:
+                is_computing, now_s = _computing(self._process.pid)
+                left_s = self._timeout_s - (now_s - before_s)
+                if not is_computing or left_s <= 0:
+                    raise
+                until_s = time.monotonic() + max(0.1, left_s)
+        until_s = time.monotonic() + self._timeout_s
         kind, n_bytes = ANSWER.unpack(self._read(ANSWER.size, until_s))
         body = self._read(n_bytes, until_s)
         if kind == NOT_A_PHOTO:
@@ -123,6 +147,16 @@ class _Process:
         if kind == BAD_PHOTO:
             raise images.BadPhoto(body.decode())
         return np.frombuffer(body, np.uint8).reshape(side_px, side_px, 3)
+
+    def _await_answer(self, until_s: float) -> None:
+        """Its first byte is there, or the end."""
+        _wait(self._from, select.POLLIN, until_s)
+
+    def _await_ready(self) -> None:
+        with contextlib.suppress(_TookTooLongError):
+            self._is_ready = self._read(1, time.monotonic() + _START_S) == READY
+        if not self._is_ready:
+            raise BrokenPipeError
 
     def end(self) -> None:
         """Kill it, whatever it does."""
@@ -172,6 +206,18 @@ def decoders(config: DecodeConfig, on_replaced: Callable[[], None] = lambda: Non
 @functools.lru_cache(4)
 def _asked(how: Preprocess) -> bytes:
     return how.model_dump_json().encode()
+
+
+def _computing(pid: int) -> tuple[bool, float]:
+    """Whether a process computes, or would if it had a core, and the seconds that it has; (False, 0) if nobody knows.
+
+    It tells one that is slow because the machine is busy from one that is slow by itself, or hangs.
+    """
+    try:
+        state, *figures = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return False, 0.0
+    return state == "R", (int(figures[10]) + int(figures[11])) / _TICKS
 
 
 def _wait(descriptor: int, what: int, until_s: float) -> None:

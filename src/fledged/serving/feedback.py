@@ -101,7 +101,7 @@ def feedback_routes(
 
     async def feedback(request: Request) -> Response:
         said = _said(request, predictor())
-        line.check()
+        await line.check()
         body = await read_body(request, max_bytes)
         content_type = request.headers.get("content-type", "")
         return await line.run(lambda: _keep(log, predictor(), body, content_type, said))

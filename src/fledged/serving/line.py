@@ -12,9 +12,12 @@ from fledged.errors import RequestError
 
 Answer = TypeVar("Answer")
 
+# Refusals wait for this long, and each of them holds a connection meanwhile.
+_PAUSE_S, _MOST_PAUSED = 0.5, 256
+
 
 class Line:
-    """Runs work in `n_at_once` threads; `n_waiting` more may wait for one, others are refused at once."""
+    """Runs work in `n_at_once` threads; `n_waiting` more may wait for one, others are refused."""
 
     def __init__(self, n_at_once: int, n_waiting: int, deadline_s: float) -> None:
         self._pool = ThreadPoolExecutor(n_at_once, thread_name_prefix="answer")
@@ -23,11 +26,23 @@ class Line:
         self._deadline_s = deadline_s
         self._lock = threading.Lock()
         self._n_taken = 0
+        self._n_paused = 0
 
-    def check(self) -> None:
-        """Raises RequestError (429) where the line is full: before a photo is received that nobody could answer."""
-        if self._n_taken >= self._n_places:
-            raise _full()
+    async def check(self) -> None:
+        """Raises RequestError (429) where the line is full: before a photo is received that nobody could answer.
+
+        It does so after a pause, of so many at a time: clients that come back at once would otherwise take the cores
+        from the photos that are being answered.
+        """
+        if self._n_taken < self._n_places:
+            return
+        if self._n_paused < _MOST_PAUSED:
+            self._n_paused += 1
+            try:
+                await asyncio.sleep(_PAUSE_S)
+            finally:
+                self._n_paused -= 1
+        raise _full()
 
     def lengths(self) -> tuple[int, int]:
         """How many are worked for, and how many wait."""

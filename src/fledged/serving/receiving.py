@@ -12,6 +12,9 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+# A request that is half sent when the server is stopped.
+_LAST_S = 5.0
+
 _TOO_SLOW = (
     b"HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\nConnection: close\r\n"
     b"Content-Length: %d\r\n\r\n%b"
@@ -24,6 +27,7 @@ def protocol(receive_timeout_s: float) -> type[asyncio.Protocol]:
 
     class TimedProtocol(H11Protocol):
         _limit: asyncio.TimerHandle | None = None
+        _is_last = False
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
@@ -39,6 +43,15 @@ def protocol(receive_timeout_s: float) -> type[asyncio.Protocol]:
         def on_response_complete(self) -> None:
             super().on_response_complete()
             self._forget()  # between two requests it is uvicorn's own timeout that counts
+
+        def shutdown(self) -> None:
+            if self.transport.is_closing():
+                return
+            super().shutdown()
+            if self.conn.their_state is h11.SEND_BODY and not self._is_last:
+                self._is_last = True  # its photo may still be taken, unless that lasts
+                self._forget()
+                self._limit = self.loop.call_later(min(_LAST_S, receive_timeout_s), self._give_up)
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._forget()

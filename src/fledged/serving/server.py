@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import logging
+import math
 import os
 import signal
 import socket
@@ -31,8 +33,8 @@ from fledged.serving.switch import Switch
 from fledged.settings.results import ServeConfig
 from fledged.workspace import DEFAULT
 
-# A photo that is being answered when the server is stopped gets this long.
-_DRAIN_S = 10
+# Turns of the event loop from a connection in the backlog to the request that was read from it.
+_TURNS = 10
 # Longer than clients usually keep an idle connection, so that they, not we, close it.
 _KEEP_ALIVE_S = 75
 _BACKLOG = 2048
@@ -72,7 +74,7 @@ def serve(
 
 
 def make_server(app: ASGIApp, settings: ServeConfig) -> uvicorn.Server:
-    """uvicorn as we run it: it says nothing but errors, and stops within seconds."""
+    """uvicorn as we run it: it says nothing but errors, and stops when all that it has taken is answered."""
     config = uvicorn.Config(
         app,
         http=protocol(settings.receive_timeout_s),
@@ -82,9 +84,27 @@ def make_server(app: ASGIApp, settings: ServeConfig) -> uvicorn.Server:
         ws="none",
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_DRAIN_S,
+        timeout_graceful_shutdown=math.ceil(settings.deadline_s) + 1,  # by then each has its answer, or 504
     )
-    return uvicorn.Server(config)
+    return _Server(config)
+
+
+class _Server(uvicorn.Server):
+    """Whoever has sent a request by the time that the server is told to stop is answered."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for _ in range(_TURNS):  # it may have arrived since the loop last looked
+            await asyncio.sleep(0)
+        telling = asyncio.create_task(self._tell_the_last())
+        await super().shutdown(sockets)
+        telling.cancel()
+
+    async def _tell_the_last(self) -> None:
+        """uvicorn tells the connections that there are; some are only being made then, and would keep it waiting."""
+        while True:
+            await asyncio.sleep(0.1)
+            for connection in list(self.server_state.connections):
+                connection.shutdown()
 
 
 def listen(config: ServeConfig) -> socket.socket:

@@ -43,7 +43,7 @@ class DecodeConfig(Record):
     processes: int = Field(
         -1, ge=-1, le=256, description="0 decodes in the server itself, a little faster; -1 takes one process a core."
     )
-    timeout_s: float = Field(10, gt=0, le=600, description="A photo that takes longer is answered 422.")
+    timeout_s: float = Field(10, gt=0, le=600, description="A photo that takes longer to compute is answered 422.")
     max_megabytes: int = Field(
         2048, ge=256, le=65536, description="Memory of one process; a photo that needs more is answered 422."
     )
