@@ -161,7 +161,7 @@ def _write(by_step: dict[str, list[tuple[int, Measured]]]) -> None:
         "what it would say of these (equal files, planted near duplicates, quality): no photo was looked at. The\n"
         "bundle of `predict` answers by the mean colour. MiB: the highest resident set of the command, and of the\n"
         "largest process that it starts (VmHWM); more bytes a row: of the command, since the size above.\n"
-        "All remembered: a first scan that probes no photo; an earlier one's probes, drawn by lot, are there (--drawn).",
+        "All remembered: a first scan that probes no photo; an earlier one's probes, drawn by lot, lie there.",
     )
 
 
