@@ -1,8 +1,8 @@
 """`python -m benchmarks [NAME …]`: the usual ones, or those that are named.
 
 Heavy ones run only when named: augmentation, evaluate, integers, mislabels, pooling, predict, ray, report, soak and
-unknown (minutes), learning and peers (an environment of their own, see the modules), million and throughput (many
-photos).
+unknown (minutes), learning and peers (an environment of their own, see the modules), million, rows and throughput
+(many photos).
 `python -m benchmarks.planted --help` and the like tell of more.
 """
 
@@ -24,6 +24,7 @@ HEAVY = (
     "predict",
     "ray",
     "report",
+    "rows",
     "scale",
     "servers",
     "soak",

@@ -32,6 +32,10 @@ class Measured:
     seconds: float
     cpu_s: float  # of all cores, user and system: hardly moved by what else the machine does
     peak_mib: float
+    parent_mib: float = (
+        0.0  # the highest resident set of the command itself (VmHWM), and of the largest process below it
+    )
+    child_mib: float = 0.0
 
 
 def fledged(*arguments: str) -> list[str]:
@@ -52,7 +56,9 @@ def run(command: Sequence[str], env: Mapping[str, str] | None = None, check: boo
         peak.stop()
     if check and process.returncode:
         sys.exit(f"{' '.join(command)}\nended with {process.returncode}:\n{stderr[-4000:]}")
-    return Measured(process.returncode, stdout, stderr, seconds, _children_cpu_s() - start_cpu_s, peak.bytes / 2**20)
+    cpu_s = _children_cpu_s() - start_cpu_s
+    peaks = (peak.bytes / 2**20, peak.parent_bytes / 2**20, peak.child_bytes / 2**20)
+    return Measured(process.returncode, stdout, stderr, seconds, cpu_s, *peaks)
 
 
 def no_page() -> list[str]:
@@ -79,13 +85,16 @@ class _Peak(threading.Thread):
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
-        self.bytes = 0
+        self.bytes = self.parent_bytes = self.child_bytes = 0
         self._pid = pid
         self._done = threading.Event()
 
     def run(self) -> None:
         while not self._done.is_set():
-            self.bytes = max(self.bytes, sum(map(_pss_bytes, tree(self._pid))))
+            processes = tree(self._pid)
+            self.bytes = max(self.bytes, sum(map(_pss_bytes, processes)))
+            self.parent_bytes = max(self.parent_bytes, _peak_bytes(self._pid))
+            self.child_bytes = max(self.child_bytes, *map(_peak_bytes, processes[1:]), 0)
             self._done.wait(_EVERY_S)
 
     def stop(self) -> None:
@@ -104,6 +113,17 @@ def tree(pid: int) -> list[int]:
             except OSError:  # ended meanwhile
                 continue
     return found
+
+
+def _peak_bytes(pid: int) -> int:
+    """The most that a process has had resident so far, as the kernel counts it: no sample can miss it."""
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:  # ended meanwhile
+        pass
+    return 0
 
 
 def _pss_bytes(pid: int) -> int:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import shutil
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 
 from demo.drawing import draw_photo
-from fledged.copies import shrink_file
+from fledged.copies import copies_of, kept_copies, shrink_file
+from fledged.engine import LOCAL
+from fledged.progress import silent
+from fledged.workspace import Workspace
 
 
 def revealing(format_: str) -> bytes:
@@ -44,6 +51,40 @@ def test_a_shrunk_copy_carries_no_metadata(tmp_path: Path, format_: str) -> None
     assert image.size == (96, 128)  # turned as EXIF said
     assert not image.getexif()
     assert not {"exif", "xmp", "icc_profile", "comment"} & set(image.info)
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_copies_come_in_the_order_of_the_photos_kept_or_not(is_kept: bool, tmp_path: Path) -> None:
+    lake, workspace = tmp_path / "lake", Workspace(tmp_path / "work")
+    lake.mkdir()
+    for number in range(5):
+        Image.new("RGB", (40, 30), (50 * number, 0, 0)).save(lake / f"{number}.jpg")
+    shutil.copy(lake / "0.jpg", lake / "5.jpg")
+    files = sorted(lake.iterdir())
+    photos = pl.DataFrame(
+        {
+            "path": [file.name for file in files],
+            "sha256": [hashlib.sha256(file.read_bytes()).hexdigest() for file in files],
+            "n_bytes": [file.stat().st_size for file in files],
+            "mtime_ns": [file.stat().st_mtime_ns for file in files],
+        }
+    )
+    if is_kept:  # two parts; photo 2 is unknown, and 3 has another time now
+        kept = kept_copies((16, 92), workspace)
+        for rows in (photos[[0, 3]], photos[[1, 4]]):
+            jpegs = [b"kept " + sha256.encode() for sha256 in rows["sha256"]]
+            kept.add(rows.select("sha256", copy=pl.lit("x"), jpeg=pl.Series(jpegs), outline=pl.lit(b"")))
+        os.utime(lake / "3.jpg", (1, 1))
+    made = list(copies_of(photos, str(lake), (16, 92), LOCAL, workspace, silent))
+    is_fresh = [copy.jpeg is not None and copy.jpeg.startswith(b"\xff\xd8") for copy in made]
+    assert is_fresh == [not is_kept or number in (2, 3) for number in range(6)]
+    for number, copy in enumerate(made):
+        assert copy.jpeg is not None
+        if is_fresh[number]:
+            red = np.asarray(Image.open(io.BytesIO(copy.jpeg)))[:, :, 0].mean()
+            assert abs(red - (50 * number if number < 5 else 0)) < 3
+        else:
+            assert copy.jpeg == b"kept " + photos["sha256"][number].encode()
 
 
 def test_a_file_that_is_another_one_by_now_is_not_taken(tmp_path: Path) -> None:

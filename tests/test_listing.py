@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fsspec  # type: ignore[import-untyped]
 import pytest
 from moto.s3.models import s3_backends
+from pyarrow.fs import FileInfo, FileType
 
 from fledged import listing
 from fledged.scanning.walk import walk
@@ -45,6 +48,25 @@ def test_every_key_is_a_file_or_has_a_reason(client: Any) -> None:
     assert listing.folders("s3://lake/odd") == ["empty", "owl", "ünï"]
     assert listing.is_file("s3://lake/odd/top.jpg")
     assert not listing.is_file("s3://lake/odd/owl")
+
+
+def test_a_listed_file_is_what_the_service_told_and_no_object_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    infos = [
+        FileInfo(f"lake/photos/owl/{number:08d}.jpg", FileType.File, size=7, mtime_ns=1) for number in range(20_000)
+    ]
+    told = {"lake/photos": [FileInfo("lake/photos/owl", FileType.Directory)], "lake/photos/owl": infos}
+    source = SimpleNamespace(get_file_info=lambda selector: told.pop(selector.base_dir))
+    monkeypatch.setattr(listing, "filesystem", lambda place: (source, place.removeprefix("s3://")))
+    found = listing.files("s3://lake/photos")
+    tracemalloc.start()
+    try:
+        assert next(found).path == "owl/00000000.jpg"
+        assert sum(1 for _ in found) == 19_999
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert not infos  # let go of one by one
+    assert most < 2**20
 
 
 def test_pages_of_a_thousand_are_followed(client: Any) -> None:

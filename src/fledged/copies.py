@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +19,11 @@ from fledged.parts import Parts
 from fledged.places import Changed
 from fledged.progress import Report
 from fledged.reading import File, NotRegular, Spot, read, spots
+from fledged.rows import Rows
 from fledged.workspace import Workspace
 
 _BLOCK = 1024  # copies in memory at once
+_LISTED = 16_384  # files of a listing that are objects before they become columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,48 +82,72 @@ def copies_of(
     file has the size and time that it had then; the other files are read by `on`.
     """
     kept = kept_copies(size, workspace)
-    known = photos.select(pl.col("sha256").is_in(kept.known({"sha256": pl.String})["sha256"].implode())).to_series()
-    columns = ("path", "n_bytes", "mtime_ns")
-    is_kept = _as_scanned(photos.select(columns), known, lake)
+    known = kept.known({"sha256": pl.String})
+    rows = photos.select("path", "sha256", "n_bytes", "mtime_ns").join(
+        known, on="sha256", how="left", maintain_order="left"
+    )
+    rows = rows.select("path", "sha256", "n_bytes", "part", is_kept=_as_scanned(rows, lake))
+    missing = rows.filter(pl.col("is_kept").not_()).select("path", "sha256", "n_bytes")
     shrink = functools.partial(shrink_file, shorter_side_px=size[0], jpeg_quality=size[1])
-    rows = photos.select("path", "sha256", "n_bytes").rows()
-    files = [(Spot(places.join(lake, path), n_bytes), sha256) for path, sha256, n_bytes in rows]
-    missing = [file for file, there in zip(files, is_kept, strict=True) if not there]
-    ahead = spots([file.place for file, _ in missing], [file.n_bytes for file, _ in missing])
     fresh = engine.map_photos(
         shrink,
-        [(spot, sha256) for spot, (_, sha256) in zip(ahead, missing, strict=True)],
+        files_of(missing, lake),
         on_crash=lambda _: Shrunk(None, "unreadable: its decoder crashed"),
         on=on.at(lake, on.workers),
         step="Shrinking photos",
         report=report,
     )
-    for start in range(0, len(files), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        keys = pl.Series([sha256 for (_, sha256), there in zip(files[block], is_kept[block], strict=True) if there])
+    for start in range(0, rows.height, _BLOCK):
+        block = rows.slice(start, _BLOCK)
+        there = block.filter("is_kept")
         jpegs: dict[str, bytes] = {}
-        for found in kept.rows_of(keys.unique(), "sha256", "jpeg") if len(keys) else ():
+        for found in kept.rows_of(there["sha256"].unique(), "sha256", "jpeg", among=set(there["part"])):
             jpegs.update(found.select("sha256", "jpeg").iter_rows())
-        for file, there in zip(files[block], is_kept[block], strict=True):
-            if not there:
+        for path, sha256, n_bytes, _, is_kept in block.iter_rows():
+            if not is_kept:
                 yield next(fresh)
+            elif sha256 in jpegs:
+                yield Shrunk(jpegs[sha256], None)
             else:  # a part of the cache that could not be read has been left out
-                yield Shrunk(jpegs[file[1]], None) if file[1] in jpegs else shrink(file)
+                yield shrink((Spot(places.join(lake, path), n_bytes), sha256))
 
 
-def _as_scanned(photos: pl.DataFrame, known: pl.Series, lake: str) -> list[bool]:
-    """Whether each known photo (columns path, n_bytes, mtime_ns) lies in the lake with the size and time it had."""
+def files_of(photos: pl.DataFrame, lake: str) -> Rows[tuple[File, str]]:
+    """Each photo's file and sha256 (columns path, sha256, n_bytes), made when they are asked for."""
+    paths, hashes, sizes = photos["path"], photos["sha256"], photos["n_bytes"]
+
+    def part(start: int, stop: int) -> list[tuple[File, str]]:
+        block = slice(start, stop)
+        there = spots([places.join(lake, path) for path in paths[block]], sizes[block].to_list())
+        return list(zip(there, hashes[block].to_list(), strict=True))
+
+    return Rows(photos.height, part)
+
+
+def _as_scanned(rows: pl.DataFrame, lake: str) -> pl.Series:
+    """Whether each photo whose copy is known (columns path, n_bytes, mtime_ns, part) still has its size and time."""
+    known = rows["part"].is_not_null()
     if not known.any():
-        return [False] * photos.height
+        return known
+    keys = ["path", "n_bytes", "mtime_ns"]
     if places.is_remote(lake):  # one listing, and not a request a photo
-        there = {file.path: (file.n_bytes, file.mtime_ns) for file in listing.files(lake)}
-        times_of: Callable[[str], tuple[int, int] | None] = there.get
-    else:
-        times_of = functools.partial(_times, lake)
-    return [
-        is_known and times_of(path) == (n_bytes, mtime_ns)
-        for is_known, (path, n_bytes, mtime_ns) in zip(known, photos.iter_rows(), strict=True)
-    ]
+        there = _listed(lake).with_columns(there=True)
+        found = rows.select(keys).join(there, on=keys, how="left", maintain_order="left")["there"]
+        return known & found.fill_null(False)
+    as_before = (
+        is_known and _times(lake, path) == (n_bytes, mtime_ns)
+        for is_known, (path, n_bytes, mtime_ns) in zip(known, rows.select(keys).iter_rows(), strict=True)
+    )
+    return pl.Series(as_before, dtype=pl.Boolean)
+
+
+def _listed(lake: str) -> pl.DataFrame:
+    """path, n_bytes and mtime_ns of what lies behind an address."""
+    files, schema = listing.files(lake), {"path": pl.String, "n_bytes": pl.Int64, "mtime_ns": pl.Int64}
+    parts = [pl.DataFrame(schema=schema)]
+    while part := [(file.path, file.n_bytes, file.mtime_ns) for file in itertools.islice(files, _LISTED)]:
+        parts.append(pl.DataFrame(part, schema=schema, orient="row"))
+    return pl.concat(parts)
 
 
 def _times(lake: str, path: str) -> tuple[int, int] | None:

@@ -7,7 +7,7 @@ part that cannot be read costs time, not correctness: what was in it is computed
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,16 +26,20 @@ class Parts:
     key: str
 
     def known(self, types: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
-        """These columns of all parts, a row a key."""
-        parts = [part.select(*types) for part in self._scan()]
-        empty = pl.DataFrame(schema=dict(types))
+        """These columns of all parts, a row a key, and `part`, where it is."""
+        parts = [part.select(*types, part=pl.lit(name)) for name, part in self._scan()]
+        empty = pl.DataFrame(schema={**types, "part": pl.String})
         with naming(self.folder):
             return pl.concat(parts).collect().unique(self.key, keep="first", maintain_order=True) if parts else empty
 
-    def rows_of(self, keys: pl.Series, *columns: str) -> Iterator[pl.DataFrame]:
-        """Part by part, these columns of the keys that are in it, and `row`, their places in `keys`."""
+    def rows_of(self, keys: pl.Series, *columns: str, among: Iterable[str] | None = None) -> Iterator[pl.DataFrame]:
+        """Part by part, these columns of the keys that are in it, and `row`, their places in `keys`.
+
+        `among` are the parts that hold them, where the caller knows: to look into all of them for a few keys at a time
+        would take time that grows with the square of the photos.
+        """
         wanted = pl.DataFrame({self.key: keys, "row": np.arange(len(keys), dtype=np.int64)})
-        for part in self._scan():
+        for _, part in self._scan(among):
             # The keys first: the other columns may be large, and most parts may hold nothing that is wanted.
             with naming(self.folder):
                 found = wanted.join(part.select(self.key).collect(), on=self.key, how="semi")
@@ -49,11 +53,12 @@ class Parts:
         name = hashlib.sha256("".join(rows[self.key]).encode()).hexdigest()[:16]
         write_table(self.folder / f"{name}.parquet", rows)
 
-    def _scan(self) -> Iterator[pl.LazyFrame]:
-        for path in sorted(self.folder.glob("*.parquet")):
+    def _scan(self, among: Iterable[str] | None = None) -> Iterator[tuple[str, pl.LazyFrame]]:
+        names = sorted(path.name for path in self.folder.glob("*.parquet")) if among is None else sorted(among)
+        for name in names:
             try:
-                part = pl.scan_parquet(path)
+                part = pl.scan_parquet(self.folder / name)
                 part.collect_schema()
             except (OSError, pl.exceptions.PolarsError):
                 continue
-            yield part
+            yield name, part

@@ -44,7 +44,10 @@ class NotRegular(OSError):
 
 
 def spots(places: Sequence[str], sizes: Sequence[int] | None = None) -> list[Spot]:
-    """Files in the order in which they will be read, with their sizes where these are known."""
+    """Files in the order in which they will be read, with their sizes where these are known.
+
+    Those of a part are the same as long as it begins at a multiple of 16: `rows.Rows` may make them part by part.
+    """
     there = list(zip(places, sizes or [-1] * len(places), strict=True))
     return [
         Spot(place, n_bytes, tuple(there[at + 1 : at - at % _BLOCK + _BLOCK]) if is_remote(place) else ())

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,12 @@ from PIL import Image
 
 from fledged import images
 from fledged.errors import ProductError, RequestError
-from fledged.predicting.files import find_photos
+from fledged.predicting.elsewhere import files_among, portable
+from fledged.predicting.files import find_photos, read
+from fledged.predicting.many import Read
 from fledged.predicting.predictor import Predictor, load
 from fledged.products import Bundle, Failure, Prediction, Preprocess
+from fledged.reading import Spot
 from fledged.workspace import Workspace
 from tests.bundles import make_tiny_bundle
 from tests.serving.photos import COLOURS, encoded, jpeg, of_all_kinds, picture
@@ -224,6 +228,40 @@ def test_find_photos_expands_folders_and_skips_what_is_hidden(tmp_path: Path) ->
     assert names == ["single.png", "b/1.jpg", "b/2.jpg", "b/deep/er/0.jpg"]
     with pytest.raises(RequestError, match="no such"):
         find_photos([tmp_path / "nothing"])
+
+
+def test_find_photos_goes_level_by_level_and_follows_no_links_to_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a-b/1.jpg", "a/2.jpg", "a.jpg", "a/b/.x/3.jpg", "a/b/c.jpg", "ü/ 4.jpg", "B.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "round").symlink_to(tmp_path)
+    (tmp_path / "self").symlink_to("self")
+    (tmp_path / "link.jpg").symlink_to("a.jpg")
+    (tmp_path / "broken.jpg").symlink_to("nothing.jpg")
+    slow = [path for path in tmp_path.rglob("*") if path.name != "self" and path.is_file()]
+    wanted = [str(path) for path in sorted(slow) if "/.x/" not in str(path)]
+    assert find_photos([tmp_path]) == wanted
+    assert len(wanted) == 7
+    monkeypatch.chdir(tmp_path)
+    assert find_photos(["."]) == [path.removeprefix(f"{tmp_path}/") for path in wanted]
+    assert find_photos(["a/"]) == ["a/2.jpg", "a/b/c.jpg"]
+
+
+def test_a_file_that_goes_to_another_machine_is_named_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    reads: list[Read] = [
+        partial(read, Spot("a.jpg")),
+        partial(read, Path("b.jpg")),
+        partial(read, Spot("s3://lake/c.jpg", 7)),
+    ]
+    assert [photo.args[0] for photo in map(portable, reads) if isinstance(photo, partial)] == [
+        tmp_path / "a.jpg",
+        tmp_path / "b.jpg",
+        Spot("s3://lake/c.jpg", 7),
+    ]
+    assert files_among(reads) == ["a.jpg", "b.jpg"]
 
 
 def test_serving_needs_no_training_packages() -> None:

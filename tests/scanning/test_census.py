@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import PurePosixPath
+
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fledged.scanning import census
 from fledged.scanning.provenance import COLUMNS
@@ -31,7 +36,15 @@ def test_extensions_are_told_from_formats() -> None:
         (".jpg_large", 1, {"WEBP": 1}),
     ]
     # A name that promises nothing cannot be wrong, and an unreadable file is a matter of its own.
-    assert census.misnamed(photos) == [("owl/b.jpg", "PNG")]
+    assert census.misnamed(photos).rows() == [("owl/b.jpg", "PNG")]
+
+
+@given(st.lists(st.text(".aZ/ü\n ", min_size=1, max_size=8), min_size=1, max_size=20))
+def test_an_extension_is_what_pathlib_says(names: list[str]) -> None:
+    paths = [f"owl/{name.strip('/') or 'x'}" for name in names]
+    paths = [path for path in paths if not {"", ".", ".."} & {*path.split("/")}] or ["owl/x"]
+    counted = {row.name: row.n for row in census.extensions(table([{"path": path} for path in paths]))}
+    assert counted == Counter(PurePosixPath(path).suffix.lower() for path in paths)
 
 
 def test_colour_is_that_of_all_pixels_together() -> None:

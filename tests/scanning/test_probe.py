@@ -34,8 +34,6 @@ def test_a_photo_is_described(tmp_path: Path) -> None:
     assert (found.format, found.width_px, found.height_px, found.error) == ("JPEG", 480, 360, None)
     assert found.sha256 is not None
     assert len(found.sha256) == 64
-    assert found.thumbnail is not None
-    assert len(found.thumbnail) == 32 * 32
 
 
 def test_figures_follow_the_light_and_the_focus(tmp_path: Path) -> None:

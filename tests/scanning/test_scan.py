@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -17,7 +18,11 @@ from fledged.errors import LakeError
 from fledged.places import Changed
 from fledged.reading import Spot, read
 from fledged.scanning import probe as probing
+from fledged.scanning import scan as scanning
+from fledged.scanning.provenance import COLUMNS
 from fledged.scanning.scan import scan
+
+_TOLD = ("path", "label", "lake_split", "sha256", "error", *COLUMNS)
 
 
 def test_every_file_is_a_photo_an_error_or_skipped(messy_lake: tuple[Path, Planted], tmp_path: Path) -> None:
@@ -91,6 +96,15 @@ def test_the_id_does_not_depend_on_times_or_the_order_of_folders(clean_lake: Pat
     for path in lake.rglob("*"):
         os.utime(path, (1, 1))
     assert scan(lake, work=tmp_path / "b").id == first.id
+
+
+@pytest.mark.parametrize("n", [0, 1, 4, 5])
+def test_the_content_is_hashed_part_by_part_as_if_it_were_whole(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pl.DataFrame(
+        {name: [f"{name}'{i}" if i % 2 else None for i in range(n)] for name in _TOLD}, dict.fromkeys(_TOLD, pl.String)
+    )
+    monkeypatch.setattr(scanning, "_HASHED", 2)
+    assert scanning._content(rows) == hashlib.sha256(repr(rows.select(_TOLD).rows()).encode()).hexdigest()
 
 
 def test_many_processes_give_what_one_gives(clean_lake: Path, tmp_path: Path) -> None:

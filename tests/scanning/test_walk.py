@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from fledged.errors import LakeError
+from fledged.scanning import walk as walking
 from fledged.scanning.walk import walk
 
 
@@ -29,6 +31,21 @@ def reasons(lake: Path) -> dict[str, str]:
 def test_the_folder_under_the_lake_is_the_label_however_deep(tmp_path: Path) -> None:
     put(tmp_path, "owl/a.jpg", "owl/2019/spring/b.JPG", "hawk/c.jpeg")
     assert labels(tmp_path) == {"owl/a.jpg": "owl", "owl/2019/spring/b.JPG": "owl", "hawk/c.jpeg": "hawk"}
+
+
+def test_a_listed_photo_is_no_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "owl").mkdir()
+    entries = ((f"owl/{number:08d}.jpg", (number, 10**18 + number)) for number in range(60_000))
+    monkeypatch.setattr(walking, "_entries", lambda *_: entries)
+    tracemalloc.start()
+    try:
+        listing = walk(tmp_path)
+        left, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert listing.photos.height == 60_000
+    assert left < 2**20  # a tenth of what they would take as objects
+    assert most < 16 * 2**20
 
 
 def test_split_folders_are_recognised_and_the_label_is_below_them(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from fledged.engine import n_workers
 from fledged.errors import RequestError
 from fledged.predicting.predictor import Photo, Predictor, load
 from fledged.products import Bundle, Prediction
+from fledged.serving.app import AT_THE_DECODERS
 from tests.bundles import make_tiny_bundle
 from tests.serving.conftest import serving
 from tests.serving.photos import COLOURS, encoded, jpeg, of_all_kinds
@@ -296,7 +297,7 @@ def test_more_than_can_wait_are_refused_and_told_when_to_try_again(predictor: Pr
 
     held = Held.__new__(Held)
     held.__dict__.update(predictor.__dict__)
-    n_asked = n_workers(0) + 2 + 10
+    n_asked = n_workers(0) + AT_THE_DECODERS + 2 + 10
     with serving(held, max_waiting=2) as url, ThreadPoolExecutor(n_asked) as pool:
         asked = [pool.submit(httpx.post, f"{url}/classify", content=jpeg("red"), timeout=30) for _ in range(n_asked)]
         with httpx.Client(base_url=url, timeout=30) as client:

@@ -22,7 +22,7 @@ from fledged.errors import ConfigError, RequestError
 if TYPE_CHECKING:
     from fledged.engine import Engine as On
     from fledged.predicting.answers import Answer
-    from fledged.predicting.asked import Asked
+    from fledged.predicting.asked import Asking
 
 _REFUSED = 1  # with --strict
 _NOTHING = 2
@@ -88,19 +88,19 @@ def predict(
         raise typer.Exit(_NOTHING if unread == len(asked) else _REFUSED)
 
 
-def _seeing(on: On, asked: Sequence[Asked]) -> On:
+def _seeing(on: On, asked: Asking) -> On:
     """The engine, told which folder its machines must see."""
     if on.is_here:
         return on
     from fledged.predicting.elsewhere import files_among, folder_of
 
-    return replace(on, sees=folder_of(files_among([read for _, read in asked])))
+    return replace(on, sees=folder_of(files_among(read for _, read in asked)))
 
 
 _UNREAD = ""  # no class has an empty name
 
 
-def _asked(names: Sequence[str], listed: str | None, column: str | None, settings: dict[str, object]) -> list[Asked]:
+def _asked(names: Sequence[str], listed: str | None, column: str | None, settings: dict[str, object]) -> Asking:
     from fledged.predicting import asked
 
     if column and not listed:
@@ -109,7 +109,8 @@ def _asked(names: Sequence[str], listed: str | None, column: str | None, setting
         raise ConfigError("Stdin can be read once only", where=asked.STDIN, remedy="Give - once.")
     fetch = _fetcher(settings) if any(map(asked.is_address, names)) else _no_fetch
     given = asked.photos_named(names, sys.stdin.buffer.read, fetch)
-    return given + (asked.photos_listed(listed, column, sys.stdin.buffer.read) if listed else [])
+    lists = [asked.photos_listed(listed, column, sys.stdin.buffer.read)] if listed else []
+    return asked.Asking([*given.parts, *lists])
 
 
 def _fetcher(settings: dict[str, object]) -> Callable[[str], bytes]:

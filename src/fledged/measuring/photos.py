@@ -60,8 +60,9 @@ def of_folder(folder: str, classes: Sequence[str]) -> tuple[list[Photo], dict[st
     """
     listing = walk(folder)
     index = {_composed(label): i for i, label in enumerate(classes)}
-    known = [photo for photo in listing.found if _composed(photo.label) in index]
-    strangers = Counter(photo.label for photo in listing.found if _composed(photo.label) not in index)
+    found = listing.found
+    known = [photo for photo in found if _composed(photo.label) in index]
+    strangers = Counter(photo.label for photo in found if _composed(photo.label) not in index)
     strangers[_TOP] += sum(entry.reason == "not in a class folder" for entry in listing.skipped)
     if not known:
         there = ", ".join(f"{name}/" for name in sorted(strangers) if name != _TOP and strangers[name])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import glob
 import io
+import itertools
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from fledged.places import looks_remote, resolved
 from fledged.predicting.files import find_photos, read
 from fledged.predicting.many import Read
 from fledged.reading import spots
+from fledged.rows import Rows
 
 Asked = tuple[str, Read]  # how the photo is called in its answer, and its bytes
 
@@ -31,24 +34,43 @@ def is_address(text: str) -> bool:
     return text.lower().startswith(("http://", "https://"))
 
 
-def photos_named(names: Sequence[str], stdin: Callable[[], bytes], fetch: Callable[[str], bytes]) -> list[Asked]:
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Photos from several sources, one after the other, each made when its turn comes."""
+
+    parts: Sequence[Sequence[Asked]]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __iter__(self) -> Iterator[Asked]:
+        return itertools.chain.from_iterable(self.parts)
+
+
+def photos_named(names: Sequence[str], stdin: Callable[[], bytes], fetch: Callable[[str], bytes]) -> Asking:
     """The photos behind the arguments of a command: files, folders, patterns, addresses, and "-" for stdin's bytes.
 
     Raises RequestError for a path or pattern behind which there is nothing.
     """
-    asked: list[Asked] = []
+    parts: list[Sequence[Asked]] = []
     for name in names:
         if name == STDIN:
-            asked.append((name, stdin))
+            parts.append([(name, stdin)])
         elif is_address(name):
-            asked.append((name, partial(fetch, name)))
+            parts.append([(name, partial(fetch, name))])
         else:
-            found = find_photos(_matches(name))
-            asked += [(spot.place, partial(read, spot)) for spot in spots(found)]
-    return asked
+            parts.append(_files(find_photos(_matches(name))))
+    return Asking(parts)
 
 
-def photos_listed(source: str, column: str | None, stdin: Callable[[], bytes]) -> list[Asked]:
+def _files(found: Sequence[str]) -> Sequence[Asked]:
+    def part(start: int, stop: int) -> list[Asked]:
+        return [(spot.place, partial(read, spot)) for spot in spots(found[start:stop])]
+
+    return Rows(len(found), part)
+
+
+def photos_listed(source: str, column: str | None, stdin: Callable[[], bytes]) -> Sequence[Asked]:
     """The photos that a list or a table names. Raises ConfigError where it cannot be read.
 
     A list ("-" is stdin) has a path a line, as `find` prints them, or ended by zero bytes as `find -print0` does; they
@@ -67,9 +89,16 @@ def photos_listed(source: str, column: str | None, stdin: Callable[[], bytes]) -
         ends = "\0" if b"\0" in data else "\n"
         lines = (os.fsdecode(line) for line in data.removeprefix(b"\xef\xbb\xbf").split(ends.encode()))
         cells = [line.removesuffix("\r") if ends == "\n" else line for line in lines]
-        return [(cell, _reader(cell, Path())) for cell in cells if cell.strip()]
-    folder = Path(source).parent
-    return [(cell or f"row {number}", _reader(cell, folder)) for number, cell in enumerate(cells, start=1)]
+        return _cells([cell for cell in cells if cell.strip()], Path())
+    return _cells(cells, Path(source).parent)
+
+
+def _cells(cells: Sequence[str], folder: Path) -> Sequence[Asked]:
+    def part(start: int, stop: int) -> list[Asked]:
+        numbered = enumerate(cells[start:stop], start=start + 1)
+        return [(cell or f"row {number}", _reader(cell, folder)) for number, cell in numbered]
+
+    return Rows(len(cells), part)
 
 
 def _matches(name: str) -> Iterable[Path | str]:

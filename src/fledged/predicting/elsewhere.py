@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,10 +11,12 @@ from typing import NoReturn
 
 from fledged.errors import RequestError
 from fledged.images import UInt8Array
+from fledged.places import is_remote
 from fledged.predicting.files import read
 from fledged.predicting.many import Read
 from fledged.predicting.predictor import Predictor, session_of
 from fledged.products import Bundle, Failure, Prediction, Preprocess
+from fledged.reading import Spot
 
 CRASHED = Failure(error="Its decoder crashed", remedy="Send a copy saved anew with an image editor.")
 
@@ -38,9 +40,11 @@ class Answering:
 
 
 def portable(photo: Read) -> Read:
-    """The same bytes, for another process: a file by its full path; anything else is read here and now."""
+    """The same bytes, for another process: a file by its full path or address; anything else is read here and now."""
     if isinstance(photo, partial) and photo.func is read:
-        return partial(read, Path(os.path.abspath(photo.args[0])))  # noqa: PTH100 - links stay as they are
+        spot = _spot(photo)
+        # Links stay as they are.
+        return partial(read, spot if is_remote(spot.place) else Path(os.path.abspath(spot.place)))  # noqa: PTH100
     try:
         return partial(bytes, photo())
     except RequestError as refusal:
@@ -57,9 +61,15 @@ def folder_of(paths: Sequence[str | os.PathLike[str]]) -> str:
     return str(folder) if folder.is_dir() and folder != Path(folder.anchor) else ""
 
 
-def files_among(reads: Sequence[Read]) -> list[Path]:
-    """Those of them that are files."""
-    return [photo.args[0] for photo in reads if isinstance(photo, partial) and photo.func is read]
+def files_among(reads: Iterable[Read]) -> list[str]:
+    """Those of them that are files of a disk."""
+    spots = (_spot(photo) for photo in reads if isinstance(photo, partial) and photo.func is read)
+    return [spot.place for spot in spots if not is_remote(spot.place)]
+
+
+def _spot(photo: partial[bytes]) -> Spot:
+    file = photo.args[0]
+    return file if isinstance(file, Spot) else Spot(os.fspath(file))
 
 
 def _refuse(what: str, status: int, remedy: str) -> NoReturn:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fledged import images, listing, places, reading
@@ -23,16 +24,32 @@ def find_photos(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
             continue
         path = Path(given)
         if path.is_dir():
-            inside = (entry for entry in path.rglob("*") if entry.is_file())
-            found += map(
-                str,
-                sorted(file for file in inside if not any(p.startswith(".") for p in file.relative_to(path).parts)),
-            )
+            found += _under(str(path / "_").removesuffix("_"))
         elif path.exists():
             found.append(str(path))
         else:
             raise RequestError("There is no such photo or folder", status=404, where=path, remedy="Check the path.")
     return found
+
+
+def _under(folder: str) -> Iterator[str]:
+    """The files in and below a folder (with its separator at the end), in the order of their names, level by level.
+
+    Links to folders are not followed, and a folder that may not be read is empty.
+    """
+    try:
+        entries = sorted(os.scandir(folder or "."), key=lambda entry: entry.name, reverse=True)
+    except PermissionError:
+        return
+    while entries:
+        entry = entries.pop()
+        if entry.name.startswith("."):
+            continue
+        with contextlib.suppress(OSError):  # gone, or a link that leads round in a circle
+            if entry.is_dir(follow_symlinks=False):
+                yield from _under(f"{folder}{entry.name}{os.sep}")
+            elif entry.is_file():
+                yield f"{folder}{entry.name}"
 
 
 def _behind(place: str) -> list[str]:

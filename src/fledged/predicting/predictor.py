@@ -30,6 +30,7 @@ from fledged.predicting.sessions import Session, Sessions
 from fledged.products import Bundle, ClassScore, Failure, Prediction, Preprocess
 from fledged.progress import Report, silent, track
 from fledged.reading import spots
+from fledged.rows import Rows
 from fledged.spreading.jobs import Job
 from fledged.workspace import DEFAULT, Workspace, open_place, open_product
 
@@ -112,8 +113,13 @@ class Predictor:
         batch is summed in another order than a single photo, so scores equal those of `predict` to about 1e-6, not bit
         by bit.
         """
-        files = [os.fspath(path) if looks_remote(path) else Path(path) for path in paths]
-        asked = ((file, partial(read, spot)) for file, spot in zip(files, spots([*map(str, files)]), strict=True))
+        files = list(paths)
+
+        def part(start: int, stop: int) -> list[tuple[Path | str, Read]]:
+            some = [os.fspath(path) if looks_remote(path) else Path(path) for path in files[start:stop]]
+            return [(file, partial(read, spot)) for file, spot in zip(some, spots([*map(str, some)]), strict=True)]
+
+        asked = Rows(len(files), part)
         report("Predicting", 0, len(files))
         yield from track(answer_many(self, asked, top_k), "Predicting", len(files), report)
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from urllib.parse import urldefrag
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -22,6 +23,7 @@ from fledged.errors import ConfigError
 from fledged.settings.lake import PrepareConfig
 
 Tie = tuple[int, int]  # two photos, by position
+Ties = npt.NDArray[np.int64]  # (N, 2)
 
 AUTO = "auto"
 REASON_SEPARATOR = "; "
@@ -39,6 +41,7 @@ _SAME_PICTURE = {
     "label_conflict": "same picture, two labels",
 }
 _HINT = re.compile(r"^(.*(?<![a-z])(?:clip|vid|video|movie|mov|cam|scene|seq|frame)(?![a-z]).*?)[ ._-]*\d{2,}$", re.I)
+_NO_TIES = np.empty((0, 2), np.int64)
 _HINT_LEAST = 10  # numbered photos of one name, before it looks like a video
 
 
@@ -48,37 +51,46 @@ def group_photos(photos: pl.DataFrame, findings: pl.DataFrame, config: PrepareCo
     The key is the smallest sha256 in the group, so that names and order do not matter.
     """
     ties = list(_ties(photos, findings, config))
-    reasons: list[set[str]] = [set() for _ in range(photos.height)]
-    for reason, (first, second) in ties:
-        if first != second:
-            reasons[first].add(reason)
-            reasons[second].add(reason)
-    numbers = groups_of(photos.height, (tie for _, tie in ties))
-    keys: dict[int, str] = {}
-    for number, sha256, path in zip(numbers, photos["sha256"], photos["path"], strict=True):
-        key = sha256 or path  # a file that could not be read has no hash, and no part in any split
-        keys[number] = min(keys.get(number, key), key)
-    return photos.with_columns(
-        group=pl.Series([keys[number][:16] for number in numbers], dtype=pl.String),
-        group_reason=pl.Series([REASON_SEPARATOR.join(sorted(words)) or None for words in reasons], dtype=pl.String),
+    numbers = groups_of(photos.height, np.concatenate([_NO_TIES, *(pairs for _, pairs in ties)]))
+    # A file that could not be read has no hash, and no part in any split.
+    key = pl.coalesce("sha256", "path").min().over(pl.Series("number", numbers)).str.slice(0, 16)
+    return photos.with_columns(group=key, group_reason=_reasons(photos.height, ties))
+
+
+def _reasons(n_photos: int, ties: Sequence[tuple[str, Ties]]) -> pl.Series:
+    """All that ties each photo to others, in one text; null where nothing does."""
+    tied = pl.concat(
+        [
+            pl.DataFrame(schema={"row": pl.Int64, "reason": pl.String}),
+            *(pl.DataFrame({"row": np.unique(pairs)}).with_columns(reason=pl.lit(reason)) for reason, pairs in ties),
+        ]
     )
+    words = tied.group_by("row").agg(reason=pl.col("reason").unique().sort().str.join(REASON_SEPARATOR))
+    rows = pl.DataFrame({"row": np.arange(n_photos, dtype=np.int64)})
+    return rows.join(words, on="row", how="left", maintain_order="left")["reason"]
 
 
-def groups_of(n_photos: int, ties: Iterable[Tie]) -> list[int]:
+def groups_of(n_photos: int, ties: Ties | Sequence[Tie]) -> npt.NDArray[np.int64]:
     """The group number of each photo, where `ties` are pairs of photos (by position) that belong together."""
-    pairs = np.array(list(ties), dtype=np.int64).reshape(-1, 2)
+    pairs = np.array(ties, dtype=np.int64).reshape(-1, 2)
     adjacency = coo_array((np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), shape=(n_photos, n_photos))
-    numbers: list[int] = connected_components(adjacency, directed=False)[1].tolist()
+    numbers: npt.NDArray[np.int64] = connected_components(adjacency, directed=False)[1].astype(np.int64)
     return numbers
 
 
-def ties_by_key(keys: Sequence[str | None]) -> list[Tie]:
-    """Ties between all photos with the same key; None ties nothing."""
-    first: dict[str, int] = {}
-    return [(first.setdefault(key, index), index) for index, key in enumerate(keys) if key is not None]
+def ties_by_key(keys: Sequence[str | None] | pl.Series) -> Ties:
+    """Ties between each photo and the first one with the same key; None ties nothing."""
+    rows = pl.DataFrame({"key": pl.Series(keys, dtype=pl.String)}).with_row_index("row")
+    first = pl.col("row").first().over("key")
+    tied = (
+        rows.filter(pl.col("key").is_not_null())
+        .select(first.alias("first"), "row")
+        .filter(pl.col("first") != pl.col("row"))
+    )
+    return tied.to_numpy().astype(np.int64)
 
 
-def bursts(cameras: Sequence[str | None], times: Sequence[str | None], apart_s: float) -> list[Tie]:
+def bursts(cameras: Iterable[str | None], times: Iterable[str | None], apart_s: float) -> list[Tie]:
     """Ties between shots of one camera at most `apart_s` after each other, in chains of at most MAX_BURST_S.
 
     Photos without a camera, without a time, or with the time of a clock that was never set are tied to nothing.
@@ -99,39 +111,41 @@ def bursts(cameras: Sequence[str | None], times: Sequence[str | None], apart_s: 
     return ties
 
 
-def hint(paths: Sequence[str]) -> str | None:
+def hint(paths: Sequence[str] | pl.Series) -> str | None:
     """A name whose number seems to count frames of a video, though the known patterns do not know it; or None."""
-    names = [_stem(path) for path in paths]
-    found = [match.group(1) for name in names if not _known(name) and (match := _HINT.search(name))]
-    often = [name for name, n in sorted(Counter(found).items()) if n >= _HINT_LEAST]
+    names = map(_stem, paths)
+    found = Counter(match.group(1) for name in names if not _known(name) and (match := _HINT.search(name)))
+    often = [name for name, n in sorted(found.items()) if n >= _HINT_LEAST]
     return next((path for path in paths if often and _stem(path).startswith(often[0])), None)
 
 
-def _ties(photos: pl.DataFrame, findings: pl.DataFrame, config: PrepareConfig) -> Iterator[tuple[str, Tie]]:
-    paths = photos["path"].to_list()
+def _ties(photos: pl.DataFrame, findings: pl.DataFrame, config: PrepareConfig) -> Iterator[tuple[str, Ties]]:
     # What `collect` gathered is named by its content; the name that it had says more.
-    names = [original or path for original, path in photos.select("original_name", "path").iter_rows()]
-    position = {path: index for index, path in enumerate(paths)}
-    alike = findings.filter(pl.col("kind").is_in(list(_SAME_PICTURE))).select("kind", "path", "related_path")
-    for kind, path, related in alike.rows():
-        yield _SAME_PICTURE[kind], (position[path], position[related])
-    for tie in ties_by_key(photos["sha256"].to_list()):
-        yield "exact duplicate", tie
+    names = photos.select(pl.when(pl.col("original_name") != "").then("original_name").otherwise("path")).to_series()
+    yield from _alike(photos["path"], findings)
+    yield "exact duplicate", ties_by_key(photos["sha256"])
     if config.group_by == AUTO:
         known = [_known(_stem(name)) for name in names]
         for reason in sorted({match[0] for match in known if match}):
-            for tie in ties_by_key([match[1] if match and match[0] == reason else None for match in known]):
-                yield reason, tie
+            yield reason, ties_by_key([match[1] if match and match[0] == reason else None for match in known])
     elif config.group_by:
-        for tie in ties_by_key(_name_keys(names, config.group_by)):
-            yield "file name", tie
+        yield "file name", ties_by_key(_name_keys(names, config.group_by))
     if config.burst_s:
-        for tie in bursts(photos["camera"].to_list(), photos["taken_at"].to_list(), config.burst_s):
-            yield "burst", tie
-    for tie in ties_by_key([_address(url) for url in photos["source_url"]]):
-        yield "source address", tie
-    for tie in ties_by_key(photos["user_group"].to_list()):
-        yield "user's group", tie
+        yield "burst", np.array(bursts(photos["camera"], photos["taken_at"], config.burst_s), np.int64).reshape(-1, 2)
+    yield "source address", ties_by_key([_address(url) for url in photos["source_url"]])
+    yield "user's group", ties_by_key(photos["user_group"])
+
+
+def _alike(paths: pl.Series, findings: pl.DataFrame) -> Iterator[tuple[str, Ties]]:
+    """Photos of one picture, as the review found them."""
+    rows = pl.DataFrame({"path": paths}).with_row_index("row")
+    for kind, reason in _SAME_PICTURE.items():
+        pairs = (
+            findings.filter(pl.col("kind") == kind)
+            .join(rows, on="path", how="inner")
+            .join(rows, left_on="related_path", right_on="path", how="inner", suffix="_related")
+        )
+        yield reason, pairs.select("row", "row_related").to_numpy().astype(np.int64)
 
 
 def _known(stem: str) -> tuple[str, str] | None:
@@ -143,7 +157,7 @@ def _stem(path: str) -> str:
     return path.rsplit("/", 1)[-1].rsplit(".", 1)[0]
 
 
-def _name_keys(names: list[str], group_by: str) -> list[str | None]:
+def _name_keys(names: pl.Series, group_by: str) -> list[str | None]:
     """What `group_by` matches in each file name: its first group if it has one, else the whole match."""
     try:
         pattern = re.compile(group_by)
@@ -156,7 +170,7 @@ def _name_keys(names: list[str], group_by: str) -> list[str | None]:
     if not any(matches):
         raise ConfigError(
             f"`--group-by {group_by}` matches no file name",
-            where=names[0] if names else None,
+            where=names[0] if len(names) else None,
             remedy="It is searched in the name without its folders; take a part that photos of one group share.",
         )
     return [None if match is None else (match.group(1) if pattern.groups else match.group(0)) for match in matches]

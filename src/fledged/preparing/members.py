@@ -18,6 +18,11 @@ _ORDER: tuple[Split, ...] = ("test", "val", "train")
 _MIN_GROUPS = 2
 _MIN_GROUPS_OF_FOLDS = 3
 APART = "alike photos are in another split"
+# Of the snapshot's columns.
+NEEDED = (
+    *("path", "sha256", "label", "lake_split", "error"),
+    *("camera", "taken_at", "source_url", "original_name", "user_group"),
+)
 CLAIMED = "feedback that nobody has looked at"
 
 
@@ -58,10 +63,7 @@ def leaking_groups(members: pl.DataFrame) -> list[str]:
 def _with_labels(photos: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
     decided = decisions.rename({"label": "new_label"})
     return (
-        photos.select(
-            *("path", "sha256", "label", "lake_split", "error"),
-            *("camera", "taken_at", "source_url", "original_name", "user_group"),
-        )
+        photos.select(NEEDED)
         .join(decided, on="path", how="left", maintain_order="left")
         .with_columns(label=pl.coalesce("new_label", "label"))
     )

@@ -18,7 +18,7 @@ from fledged.copies import copies_of
 from fledged.engine import Engine, engine_of
 from fledged.errors import ConfigError, LakeError, suggestion
 from fledged.preparing.groups import AUTO, REASON_SEPARATOR, hint
-from fledged.preparing.members import choose_members, leaking_groups
+from fledged.preparing.members import NEEDED, choose_members, leaking_groups
 from fledged.preparing.memory import recall, remember
 from fledged.preparing.shards import PHOTOS_PER_SHARD, write_shard
 from fledged.products import SPLITS, Dataset, Review, Snapshot, Split
@@ -95,15 +95,15 @@ def _prepare(snapshot: Snapshot, review: Review, config: PrepareConfig, house: H
     start_s = time.monotonic()
     _check_dropped(snapshot, review, config)
     before = recall(workspace, config)
-    members = choose_members(snapshot.photos(), review.findings(), review.decisions(), config, before)
+    members = choose_members(snapshot.photos(list(NEEDED)), review.findings(), review.decisions(), config, before)
     remember(workspace, config, before, members)
     # What is remembered takes part in the answer, so the answer is part of the name.
-    answer = hashlib.sha256(",".join(split or "" for split in members["split"]).encode()).hexdigest()
+    answer = hashlib.sha256(members["split"].fill_null("").str.join(",").item().encode()).hexdigest()
     settings = config.model_dump(mode="json", exclude={"workers"})
     dataset_id = product_id(Dataset, snapshot.id, review.id, settings, answer)
     if (earlier := workspace.find(Dataset, dataset_id)) is not None:
         return earlier
-    if config.group_by == AUTO and (name := hint(members["path"].to_list())):
+    if config.group_by == AUTO and (name := hint(members["path"])):
         _LOG.warning(
             "Names like %s seem to count frames of videos. To keep each video in one split: "
             r"fledged prepare --group-by '^(.+?)[ _.-]*\d+\.'",

@@ -13,15 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fledged import engine, places
-from fledged.copies import kept_copies
+from fledged import engine
+from fledged.copies import files_of, kept_copies
 from fledged.engine import Engine
 from fledged.networks import backbones
 from fledged.networks.weights import Source
 from fledged.parts import Parts
 from fledged.products import Preprocess
 from fledged.progress import Report, silent
-from fledged.reading import spots
 from fledged.reviewing.outlines import OUTLINE_PX, Look, look
 from fledged.settings.lake import PrepareConfig
 from fledged.settings.training import TrainConfig
@@ -64,19 +63,17 @@ def look_at(
     missing = photos.join(known, on="sha256", how="anti", maintain_order="left")
     done = photos.height - missing.height
     step = "Looking at photos"
-    there = spots([places.join(lake, path) for path in missing["path"]], missing["n_bytes"].to_list())
-    files = list(zip(there, missing["sha256"].to_list(), strict=True))
     looks = engine.map_photos(
         functools.partial(look, shorter_side_px=size[0], jpeg_quality=size[1]),
-        files,
+        files_of(missing, lake),
         on_crash=lambda _: Look(),
         on=eyes.on.at(lake, copies.workers),
         step=step,
         report=silent,
     )
-    for start in range(0, len(files), _CHUNK):
+    for start in range(0, missing.height, _CHUNK):
         report(step, done + start, photos.height)
-        sha256s = [sha256 for _, sha256 in files[start : start + _CHUNK]]
+        sha256s = missing["sha256"][start : start + _CHUNK].to_list()
         _keep(sha256s, [found for _, found in zip(sha256s, looks, strict=False)], eyes, kept, workspace)
     report(step, photos.height, photos.height)
     known = kept.known({"sha256": pl.String, "copy": pl.String})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -25,6 +24,7 @@ PROMISED = (
 SHAPES = ("landscape", "portrait", "square")
 FIGURES = ("brightness", "contrast", "sharpness")
 _BINS = 24
+_EXTENSION = pl.col("path").str.extract(r"[^/](\.[^./]+)$").fill_null("")  # as pathlib takes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +91,16 @@ class Colour:
 def extensions(photos: pl.DataFrame) -> list[Extension]:
     """How many files of which extension, and what they really are."""
     counts: dict[str, Counter[str]] = {}
-    for path, format_ in photos.select("path", "format").iter_rows():
-        counts.setdefault(_extension(path), Counter())[format_ or "unreadable"] += 1
-    rows = [Extension(name, of.total(), tuple(ranked(of.elements()))) for name, of in counts.items()]
+    for extension, format_, n in photos.group_by(_EXTENSION, pl.col("format").fill_null("unreadable")).len().rows():
+        counts.setdefault(extension.lower(), Counter())[format_] += n
+    rows = [Extension(name, of.total(), tuple(_ranked(of))) for name, of in counts.items()]
     return sorted(rows, key=lambda row: (-row.n, row.name))
 
 
-def misnamed(photos: pl.DataFrame) -> list[tuple[str, str]]:
-    """(path, real format) of readable photos whose extension promises another one."""
-    readable = photos.filter(pl.col("error").is_null()).select("path", "format")
-    return [(path, is_) for path, is_ in readable.iter_rows() if PROMISED.get(_extension(path), is_) != is_]
+def misnamed(photos: pl.DataFrame) -> pl.DataFrame:
+    """path and real format of readable photos whose extension promises another one."""
+    promised = _EXTENSION.str.to_lowercase().replace_strict(PROMISED, default=None, return_dtype=pl.String)
+    return photos.filter(pl.col("error").is_null() & (promised != pl.col("format"))).select("path", "format")
 
 
 def sizes(readable: pl.DataFrame) -> Sizes:
@@ -173,12 +173,11 @@ def n_with_origin(photos: pl.DataFrame) -> int:
 
 def ranked(values: Iterable[str | None]) -> list[tuple[str, int]]:
     """Values and how often they occur, the most frequent first, then by name; what is empty is left out."""
-    counts = Counter(value for value in values if value)
+    return _ranked(Counter(value for value in values if value))
+
+
+def _ranked(counts: Counter[str]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-
-
-def _extension(path: str) -> str:
-    return PurePosixPath(path).suffix.lower()
 
 
 def _safe_urls(urls: Sequence[str] | pl.Series) -> Iterable[str]:

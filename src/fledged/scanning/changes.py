@@ -40,19 +40,18 @@ def since(snapshot: Snapshot) -> Since:
 
     Of a lake that is not there, every photo has vanished.
     """
-    before = {path: (n, at) for path, n, at in snapshot.photos(["path", "n_bytes", "mtime_ns"]).iter_rows()}
+    before = snapshot.photos(["path", "n_bytes", "mtime_ns"])
     try:
-        found = walk(snapshot.lake).found
+        now = walk(snapshot.lake).photos
     except LakeError:
         if places.is_remote(snapshot.lake):
             raise  # a bucket that does not answer is no empty one
-        return Since(0, 0, len(before))
-    added = changed = 0
-    for file in found:
-        known = before.pop(file.path, None)
-        added += known is None
-        changed += known is not None and known != (file.n_bytes, file.mtime_ns)
-    return Since(added, changed, len(before))
+        return Since(0, 0, before.height)
+    both = now.join(before, on="path", how="inner", suffix="_before")
+    changed = both.filter(
+        (pl.col("n_bytes") != pl.col("n_bytes_before")) | (pl.col("mtime_ns") != pl.col("mtime_ns_before"))
+    )
+    return Since(now.height - both.height, changed.height, before.height - both.height)
 
 
 def warn_of_changes(snapshot: Snapshot) -> None:

@@ -21,6 +21,7 @@ from fledged.pages.template import environment
 from fledged.pages.thumbnails import Thumbnail
 from fledged.products import Snapshot
 from fledged.progress import Report
+from fledged.rows import Rows
 from fledged.scanning import census
 from fledged.scanning.census import Tables
 from fledged.scanning.clusters import Clustering
@@ -34,6 +35,8 @@ _RANKED = 12
 _PANELS = 8
 
 _HERE = Path(__file__).parent
+_COLOURS = ("width_px", "height_px", "mean_rgb", "std_rgb")
+_SHOWN = ("path", "label", "sha256", "n_bytes", "brightness", "contrast", "sharpness", *_COLOURS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def write_overview(
     path: Path, record: Snapshot, tables: Tables, clusterings: tuple[Clustering, ...], report: Report
 ) -> None:
     """The page of a snapshot that is about to be saved."""
-    readable = tables.photos.filter(pl.col("error").is_null())
+    readable = tables.photos.select(*_SHOWN, "error").filter(pl.col("error").is_null()).drop("error")
     parts = _parts(readable, record)
     chosen = choose(readable, [part.label for part in parts if part.label is not None], clusterings)
     shown = thumbnails(chosen, record.lake, report)
@@ -82,7 +85,7 @@ def _render(
     pages = environment(_HERE)
     pages.filters |= {"kilobytes": words.kilobytes, "amount": words.amount, "steps": steps, "shade": _shade}
     whole = parts[0] if parts else None
-    with_gps = photos.filter(pl.col("has_gps").fill_null(False))["path"].to_list()
+    with_gps = _rows(photos.filter(pl.col("has_gps").fill_null(False)).select("path"))
     return pages.get_template("overview.html.jinja").render(
         record=record,
         name_of_lake=places.name_of(record.lake),
@@ -94,9 +97,11 @@ def _render(
         n_bytes=int(photos["n_bytes"].sum()),
         n_unreadable_of=dict(photos.filter(pl.col("error").is_not_null()).group_by("label").len().rows()),
         lake_splits=dict(photos.drop_nulls("lake_split").group_by("lake_split").len().sort("lake_split").rows()),
-        alike=census.colour(photos.filter(pl.col("error").is_null()), by_pixels=False) if whole else None,
+        alike=census.colour(photos.select(*_COLOURS, "error").filter(pl.col("error").is_null()), by_pixels=False)
+        if whole
+        else None,
         extensions=census.extensions(photos),
-        misnamed=census.misnamed(photos),
+        misnamed=_rows(census.misnamed(photos)),
         size_axis=log_axis(max(whole.sizes.low, 1), max(whole.sizes.high, 2)) if whole else None,
         side_axis=_side_axis(chosen.points),
         turned=census.ranked(str(turn) for turn in photos["orientation"].drop_nulls() if turn != 1),
@@ -112,12 +117,17 @@ def _render(
         n_with_origin=census.n_with_origin(photos),
         n_groups=photos["user_group"].drop_nulls().n_unique(),
         with_gps=with_gps,
-        gps_rows=[(path,) for path in with_gps],
         cameras=census.ranked(photos["camera"]),
         taken=(photos["taken_at"].min(), photos["taken_at"].max(), photos["taken_at"].drop_nulls().len()),
-        unreadable=photos.filter(pl.col("error").is_not_null()).select("path", "error").rows(),
-        skipped=tables.skipped.rows(),
-        changed_rows=[(now or was, kind, was if now != was else None) for kind, now, was in tables.changes.rows()],
+        unreadable=_rows(photos.filter(pl.col("error").is_not_null()).select("path", "error")),
+        skipped=_rows(tables.skipped),
+        changed_rows=_rows(
+            tables.changes.select(
+                pl.coalesce("path", "previous_path"),
+                "kind",
+                pl.when(pl.col("path").ne_missing(pl.col("previous_path"))).then("previous_path"),
+            )
+        ),
         listed=_LISTED,
         ranked=_RANKED,
         reasons={
@@ -125,6 +135,11 @@ def _render(
             "skipped": census.ranked(tables.skipped["reason"]),
         },
     )
+
+
+def _rows(table: pl.DataFrame) -> Rows[tuple[str, ...]]:
+    """The rows of a table of which the page shows the first."""
+    return Rows(table.height, lambda start, stop: table[start:stop].rows())
 
 
 def _parts(readable: pl.DataFrame, record: Snapshot) -> list[Part]:

@@ -49,7 +49,6 @@ class Probe:
     std_rgb: tuple[float, float, float] | None = None
     phash: int | None = None  # 64 bits
     phash_mirrored: int | None = None  # of the picture flipped left to right
-    thumbnail: bytes | None = None  # 32x32 luma
     error: str | None = None
 
 
@@ -99,7 +98,6 @@ def probe(file: File, max_pixels: int, max_bytes: int) -> Probe:
         std_rgb=(spreads[1], spreads[2], spreads[3]),
         phash=phash,
         phash_mirrored=mirrored,
-        thumbnail=thumbnail.tobytes(),
     )
 
 

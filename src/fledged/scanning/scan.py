@@ -9,9 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import asdict, fields
-from pathlib import Path
+from dataclasses import fields
 
 import polars as pl
 
@@ -22,51 +20,24 @@ from fledged.errors import LakeError
 from fledged.products import Snapshot
 from fledged.provenance import read_provenance
 from fledged.reading import Spot, spots
+from fledged.rows import Rows
 from fledged.scanning import probe as probing
 from fledged.scanning.census import Tables
 from fledged.scanning.changes import counted, difference, newest, no_changes
+from fledged.scanning.memory import PROBE_TYPES, SAME, limits, memory_of, remembered, to_remember
 from fledged.scanning.provenance import COLUMNS, with_provenance
-from fledged.scanning.walk import Found, Listing, walk
+from fledged.scanning.walk import Listing, walk
 from fledged.settings.lake import ScanConfig
 from fledged.workspace import DEFAULT, Workspace, now, product_id
 from fledged.writing import write_table
 
-_UNSETTLED_NS = 3 * 10**9  # clocks of buckets and of this machine differ by some seconds at most
 _LOG = logging.getLogger(__name__)
 
-_PROBE_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
-    "sha256": pl.String,
-    "format": pl.String,
-    "width_px": pl.Int32,
-    "height_px": pl.Int32,
-    "orientation": pl.Int8,
-    "n_frames": pl.Int32,
-    "camera": pl.String,
-    "taken_at": pl.String,
-    "has_gps": pl.Boolean,
-    "brightness": pl.Float32,
-    "contrast": pl.Float32,
-    "sharpness": pl.Float32,
-    "entropy": pl.Float32,
-    "flat_share": pl.Float32,
-    "mean_rgb": pl.Array(pl.Float32, 3),
-    "std_rgb": pl.Array(pl.Float32, 3),
-    "phash": pl.UInt64,
-    "phash_mirrored": pl.UInt64,
-    "thumbnail": pl.Binary,
-    "error": pl.String,
-}
-_FOUND_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
-    "path": pl.String,
-    "label": pl.String,
-    "lake_split": pl.String,
-    "n_bytes": pl.Int64,
-    "mtime_ns": pl.Int64,
-}
 # What tells one photo from another between two snapshots.
 _COMPARED = ["path", "label", "sha256", "n_bytes", "error"]
 
 _PART = 4096  # photos between two writes: what a crash can cost
+_HASHED = 16_384  # rows that are text at once
 
 House = tuple[Workspace, progress.Report, Engine]
 
@@ -91,14 +62,14 @@ def scan(
     report = report or progress.default()
     start_s = time.monotonic()
     listing = walk(root)
-    if not listing.found:
+    if listing.photos.is_empty():
         raise LakeError(
             "There is no photo in a class folder",
             where=root,
             remedy="Give each class a folder with its photos, such as birds/eagle/1.jpg, and name the folder above.",
         )
     with workspace.lock():
-        rows = _probe_all(root, listing.found, config, (workspace, report, on))
+        rows = _probe_all(root, listing.photos, config, (workspace, report, on))
         photos = with_provenance(rows, read_provenance(root))
         skipped = _skipped(listing)
         snapshot_id = _id(root, config, photos, listing.labels)
@@ -156,9 +127,9 @@ def _write(record: Snapshot, tables: Tables, workspace: Workspace, config: ScanC
     from fledged.scanning.overview import write_overview
 
     folder = workspace.folder("snapshot", record.id)
-    readable = tables.photos.filter(pl.col("error").is_null())
-    size = cluster(readable, "size", config.size_clusters)
-    shape = cluster(readable, "shape", config.shape_clusters)
+    measured = tables.photos.select("n_bytes", "height_px", "width_px", "error").filter(pl.col("error").is_null())
+    size = cluster(measured, "size", config.size_clusters)
+    shape = cluster(measured, "shape", config.shape_clusters)
     write_table(folder / "photos.parquet", tables.photos)
     write_table(folder / "skipped.parquet", tables.skipped)
     write_table(folder / "changes.parquet", tables.changes)
@@ -166,40 +137,41 @@ def _write(record: Snapshot, tables: Tables, workspace: Workspace, config: ScanC
     write_overview(folder / "overview.html", record, tables, (size, shape), report)
 
 
-def _probe_all(root: str, found: list[Found], config: ScanConfig, house: House) -> pl.DataFrame:
+def _probe_all(root: str, listed: pl.DataFrame, config: ScanConfig, house: House) -> pl.DataFrame:
     """A row a file: as remembered where path, size and time are the same, else probed now."""
     start_ns = time.time_ns()
-    listed = pl.DataFrame([asdict(file) for file in found], schema=_FOUND_TYPES)
-    max_pixels, max_bytes = int(config.max_megapixels * 1e6), int(config.max_megabytes * 2**20)
-    key = f"{root}\n{probing.VERSION}\n{max_pixels}\n{max_bytes}"
-    memory = house[0].cache(f"probes/{hashlib.sha256(key.encode()).hexdigest()[:16]}.parquet")
+    memory = memory_of(root, config, house[0])
     parts = memory.with_suffix("")  # of a scan that is under way, or was killed
-    same = ["path", "n_bytes", "mtime_ns"]
     house[0].fetch(memory)
-    remembered = _remembered([memory, *sorted(parts.glob("*.parquet"))])
-    new = listed.join(remembered, on=same, how="anti")
+    known = [remembered([memory, *sorted(parts.glob("*.parquet"))])]
+    new = listed.select(SAME).join(known[0], on=SAME, how="anti", maintain_order="left")
+    max_pixels, max_bytes = limits(config)
     probe = functools.partial(probing.probe, max_pixels=max_pixels, max_bytes=max_bytes)
-    known = [remembered]
-    for rows in _probed(new.select(same), root, probe, house):
+    left = new.height
+    for rows in _probed(new, root, probe, house):
         known.append(rows)
-        if sum(map(len, known[1:])) < new.height:
-            name = hashlib.sha256(repr(rows.select(same).rows()).encode()).hexdigest()[:16]
-            write_table(parts / f"{name}.parquet", _to_remember(rows, root, start_ns))
-    all_known = pl.concat(known)
+        left -= rows.height
+        if left:
+            name = hashlib.sha256(repr(rows.select(SAME).rows()).encode()).hexdigest()[:16]
+            write_table(parts / f"{name}.parquet", to_remember(rows, root, start_ns))
     if not new.is_empty():
-        _refuse_if_closed(root, pl.concat(known[1:]))
-        there = all_known.join(listed.select(same), on=same, how="semi")
-        write_table(memory, _to_remember(there, root, start_ns))
+        _refuse_if_closed(root, known[1:])
+    photos = listed.join(pl.concat(known), on=SAME, how="left", maintain_order="left")
+    known.clear()
+    if not new.is_empty():
+        write_table(memory, to_remember(photos.select(*SAME, *PROBE_TYPES), root, start_ns))
         house[0].share(memory)
         shutil.rmtree(parts, ignore_errors=True)
-    return listed.join(all_known, on=same, how="left", maintain_order="left")
+    return photos
 
 
-def _refuse_if_closed(root: str, probed: pl.DataFrame) -> None:
+def _refuse_if_closed(root: str, probed: list[pl.DataFrame]) -> None:
     """Where a bucket may be listed and nothing in it read, that is no matter of single photos. Raises LakeError."""
-    if places.is_remote(root) and probed["error"].fill_null("").str.starts_with("cannot be read").all():
+    if places.is_remote(root) and all(
+        rows["error"].fill_null("").str.starts_with("cannot be read").all() for rows in probed
+    ):
         raise LakeError(
-            f"None of these photos can be read: {str(probed['error'][0]).partition(': ')[2]}",
+            f"None of these photos can be read: {str(probed[0]['error'][0]).partition(': ')[2]}",
             where=root,
             remedy="The credentials need s3:GetObject as well as s3:ListBucket.",
         )
@@ -209,41 +181,21 @@ def _probed(
     new: pl.DataFrame, root: str, probe: Callable[[Spot], probing.Probe], house: House
 ) -> Iterator[pl.DataFrame]:
     """The rows of new files, some thousands at a time."""
-    files = spots([places.join(root, path) for path in new["path"]], new["n_bytes"].to_list())
+    paths, sizes = new["path"], new["n_bytes"]
+    files = Rows(
+        new.height,
+        lambda start, stop: spots([places.join(root, path) for path in paths[start:stop]], sizes[start:stop].to_list()),
+    )
     probes = engine.map_photos(probe, files, _crashed, house[2], "Scanning photos", house[1])
     for start in range(0, new.height, _PART):
         rows = new.slice(start, _PART)
         some = [found for _, found in zip(range(rows.height), probes, strict=False)]
         yield rows.with_columns(
             **{
-                field.name: pl.Series(field.name, [getattr(p, field.name) for p in some], _PROBE_TYPES[field.name])
+                field.name: pl.Series(field.name, [getattr(p, field.name) for p in some], PROBE_TYPES[field.name])
                 for field in fields(probing.Probe)
             }
         )
-
-
-def _to_remember(known: pl.DataFrame, root: str, start_ns: int) -> pl.DataFrame:
-    """Without what may be another file the next time that looks the same, and what could not be read just now.
-
-    Buckets tell seconds: an object that was written just now could be written again within the same one. And what could
-    not be read from a bucket, for want of a permission or since it changed meanwhile, may be readable soon.
-    """
-    if not places.is_remote(root):
-        return known.filter(
-            ~pl.any_horizontal(*(pl.col("error").fill_null("").str.starts_with(w) for w in probing.PASSING))
-        )
-    settled = pl.col("mtime_ns") < start_ns - _UNSETTLED_NS
-    return known.filter(settled & (pl.col("sha256").is_not_null() | pl.col("error").str.contains("over the limit")))
-
-
-def _remembered(files: list[Path]) -> pl.DataFrame:
-    types = {name: _FOUND_TYPES[name] for name in ("path", "n_bytes", "mtime_ns")} | _PROBE_TYPES
-    tables = [pl.DataFrame(schema=types)]
-    for file in files:
-        with suppress(OSError, pl.exceptions.PolarsError):
-            # A memory that cannot be read costs time, not correctness.
-            tables.append(pl.read_parquet(file).select(*types))
-    return pl.concat(tables).unique(["path", "n_bytes", "mtime_ns"], keep="last", maintain_order=True)
 
 
 def _crashed(file: Spot) -> probing.Probe:
@@ -252,8 +204,14 @@ def _crashed(file: Spot) -> probing.Probe:
 
 def _content(photos: pl.DataFrame) -> str:
     """One hash over what the lake holds; times do not count, so a copied lake of the same content is the same."""
-    rows = photos.select("path", "label", "lake_split", "sha256", "error", *COLUMNS).rows()
-    return hashlib.sha256(repr(rows).encode()).hexdigest()
+    told = photos.select("path", "label", "lake_split", "sha256", "error", *COLUMNS)
+    digest = hashlib.sha256()
+    # The text of a list of all rows, without ever having it whole.
+    for start in range(0, max(told.height, 1), _HASHED):
+        text = repr(told.slice(start, _HASHED).rows())[1:-1]
+        digest.update(f"{', ' if start else '['}{text}".encode())
+    digest.update(b"]")
+    return digest.hexdigest()
 
 
 def _readable_by_label(photos: pl.DataFrame) -> dict[str, int]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import polars as pl
 
 from fledged import listing, places, provenance
 from fledged.errors import LakeError
@@ -17,6 +20,14 @@ _NETPBM = (".ppm", ".pgm", ".pbm", ".pnm")
 _HEIF = (".heic", ".heif", ".hif", ".avif")
 PHOTO_EXTENSIONS = {*_JPEG, *_NETPBM, *_HEIF, ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"}
 _Times = tuple[int, int]  # bytes; nanoseconds
+_PART = 16_384  # rows that are objects before they become columns
+FOUND_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
+    "path": pl.String,
+    "label": pl.String,
+    "lake_split": pl.String,
+    "n_bytes": pl.Int64,
+    "mtime_ns": pl.Int64,
+}
 _DEEPEST = 200  # folders; far more than people make, and Python's own limit is not far above
 # First bytes of the formats in `images.FORMATS`, to recognise a photo with a strange extension.
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"BM", b"P5", b"P6", b"P4", b"II*\0", b"MM\0*")
@@ -45,9 +56,14 @@ class Skipped:
 class Listing:
     """What lies in a lake, in the order of the paths."""
 
-    found: list[Found]
+    photos: pl.DataFrame  # the fields of Found as columns: a tenth of the memory of as many objects
     skipped: list[Skipped]
     labels: list[str]  # also those of folders without photos
+
+    @property
+    def found(self) -> list[Found]:
+        """The photos one by one, for those who want few of them."""
+        return [Found(*row) for row in self.photos.iter_rows()]
 
 
 def walk(lake: str | Path) -> Listing:
@@ -63,22 +79,33 @@ def walk(lake: str | Path) -> Listing:
     folders_of = listing.folders if is_remote else _folders
     tops = folders_of(lake)
     is_split = bool(tops) and all(name.lower() in SPLIT_FOLDERS for name in tops)
-    found: list[Found] = []
     skipped: list[Skipped] = []
-    for path, entry in _remote_entries(lake) if is_remote else _entries(Path(lake), "", set()):
+    judged = _judged(lake, _remote_entries(lake) if is_remote else _entries(Path(lake), "", set()), is_split, skipped)
+    parts = [pl.DataFrame(schema=FOUND_TYPES)]
+    while part := list(itertools.islice(judged, _PART)):
+        parts.append(pl.DataFrame(part, schema=FOUND_TYPES, orient="row"))
+    photos = pl.concat(parts).sort("path")
+    folders = [child for top in tops for child in folders_of(places.join(lake, top))] if is_split else tops
+    return Listing(
+        photos,
+        sorted(skipped, key=lambda s: s.path),
+        sorted({*photos["label"].unique()} | {name for name in folders if _is_text(name)}),
+    )
+
+
+def _judged(
+    lake: str, entries: Iterable[tuple[str, _Times | str]], is_split: bool, skipped: list[Skipped]
+) -> Iterator[tuple[object, ...]]:
+    """The rows of photos; what is none goes to `skipped`."""
+    for path, entry in entries:
         if path in (provenance.FILE_NAME, provenance.STATE_FOLDER):
             continue  # about photos, not one
         if isinstance(entry, str):
             skipped.append(Skipped(path, entry))
+        elif isinstance(result := _judge(lake, path, entry, is_split), Skipped):
+            skipped.append(result)
         else:
-            result = _judge(lake, path, entry, is_split)
-            (found if isinstance(result, Found) else skipped).append(result)  # type: ignore[arg-type]
-    folders = [child for top in tops for child in folders_of(places.join(lake, top))] if is_split else tops
-    return Listing(
-        sorted(found, key=lambda f: f.path),
-        sorted(skipped, key=lambda s: s.path),
-        sorted({file.label for file in found} | {name for name in folders if _is_text(name)}),
-    )
+            yield result
 
 
 def _folders(folder: str) -> list[str]:
@@ -116,7 +143,9 @@ def _entries(folder: Path, prefix: str, above: set[tuple[int, int]]) -> Iterator
     if identity in above:
         yield prefix.rstrip("/"), "a link back to a folder above"
         return
-    for entry in entries:
+    entries.reverse()
+    while entries:  # let go of each once it is judged: with its times it takes a kilobyte
+        entry = entries.pop()
         path = prefix + entry.name
         if not _is_text(path):
             yield path.encode("utf-8", "backslashreplace").decode(), "file name is not UTF-8"
@@ -135,7 +164,8 @@ def _entries(folder: Path, prefix: str, above: set[tuple[int, int]]) -> Iterator
             yield path, f"cannot be read: {error.strerror}"
 
 
-def _judge(lake: str, path: str, times: _Times, is_split: bool) -> Found | Skipped:
+def _judge(lake: str, path: str, times: _Times, is_split: bool) -> tuple[object, ...] | Skipped:
+    """The row of a photo, in the order of the fields of Found, or why there is none."""
     *folders, name = path.split("/")  # pathlib would take as long as the rest of the walk
     suffix = os.path.splitext(name)[1].lower().rstrip(".")  # noqa: PTH122
     if suffix not in PHOTO_EXTENSIONS and not _has_photo_magic(places.join(lake, path)):
@@ -144,7 +174,7 @@ def _judge(lake: str, path: str, times: _Times, is_split: bool) -> Found | Skipp
     labels = folders[1:] if is_split else folders
     if not labels:
         return Skipped(path, "not in a class folder")
-    return Found(path, labels[0], lake_split, *times)
+    return path, labels[0], lake_split, *times
 
 
 def _has_photo_magic(place: str) -> bool:

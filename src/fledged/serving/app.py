@@ -64,7 +64,7 @@ _CORS: dict[str, Any] = {
 
 _MAX_URL_BODY = 16 * 1024
 # Of 32 clients on two cores it answers 1.4 times as many requests as with none more, and 1.1 times as with one.
-_AT_THE_DECODERS = 2
+AT_THE_DECODERS = 2
 
 _REMEDIES = {
     404: "POST photos to /classify, or open / in a browser.",
@@ -88,7 +88,7 @@ def create_app(
     metrics = metrics or Metrics()
     # Some photos more at a time than there are cores, since theirs wait for decoders meanwhile; the others wait in line
     # while the event loop stays free.
-    line = Line(n_workers(0) + _AT_THE_DECODERS, config.max_waiting, config.deadline_s)
+    line = Line(n_workers(0) + AT_THE_DECODERS, config.max_waiting, config.deadline_s)
     max_bytes = int(config.max_megabytes * 2**20)
     routes = [
         *_photo_routes(switch, config, metrics, line),
