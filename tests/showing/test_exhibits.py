@@ -48,13 +48,13 @@ def house(work: Path, run: Run, dataset: Dataset) -> House:
 
 
 def test_mistakes_have_neighbours_and_some_photos_have_maps(house: House) -> None:
-    shown = house.exhibits(neighbours=2, heatmaps=4, heatmap_blocks=(6, 18))
+    shown = house.exhibits(neighbours=2, heatmaps=4, heatmap_blocks=(3, 7))
     wrong = [photo.row for group in shown.gallery.mistakes for photo in group.shown]
     assert shown.neighbours is not None
     assert sorted(shown.neighbours.of) == sorted(wrong)
     assert all(len(near) == 2 for near in shown.neighbours.of.values())
     assert shown.heatmaps is not None
-    assert [depth.block for depth in shown.heatmaps.depths] == [6, 18]
+    assert [depth.block for depth in shown.heatmaps.depths] == [3, 7]
     looked = shown.heatmaps.looked
     assert len(looked) == 4
     mistakes = [one for one in looked if one.photo.label != one.photo.predicted]
