@@ -37,6 +37,24 @@ def test_what_is_being_written_stays_and_is_written_whole(tmp_path: Path) -> Non
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("photo", b"first half, second half")]
 
 
+def test_what_is_removed_before_it_could_be_held_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    flock, asked = fcntl.flock, list[int]()
+
+    def late(file: BinaryIO, how: int) -> None:
+        asked.append(how)
+        if len(asked) == 1:
+            monkeypatch.setattr(fcntl, "flock", flock)
+            leftovers.remove_abandoned(tmp_path)
+            monkeypatch.setattr(fcntl, "flock", late)
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    write_bytes(tmp_path / "photo", b"whole")
+    assert len(asked) == 2
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("photo", b"whole")]
+
+
 def test_a_killed_process_holds_nothing_and_the_next_command_tidies_up(tmp_path: Path) -> None:
     half = tmp_path / ".model.0123abcd.part"
     hold = f"import fcntl, time; f = open({str(half)!r}, 'wb'); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True)"

@@ -14,12 +14,36 @@ from typing import BinaryIO
 SUFFIX = ".part"
 
 
-def hold(file: BinaryIO) -> None:
-    """Say that this file is being written, until it is closed or the process ends."""
-    with contextlib.suppress(ImportError, OSError):
+def opened(path: Path) -> BinaryIO:
+    """A new file, to be written, that this process holds until it is closed or the process ends."""
+    while True:
+        file = path.open("wb")
+        try:
+            if _hold(file) and not _lies_at(file, path):  # the next command came between the two, and removed it
+                file.close()
+                continue
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+
+def _hold(file: BinaryIO) -> bool:
+    """Whether there are locks here; who looks for what is abandoned holds one for a moment only."""
+    try:
         import fcntl
 
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def _lies_at(file: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def remove_abandoned(root: Path) -> None:

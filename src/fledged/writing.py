@@ -33,8 +33,7 @@ def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("wb") as file:
-                leftovers.hold(file)
+            with leftovers.opened(temporary) as file:
                 fill(file)
                 file.flush()
                 os.fsync(file.fileno())
