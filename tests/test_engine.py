@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from fledged.engine import LOCAL, engine_of, map_photos
 from fledged.errors import ConfigError, MissingExtra
+from tests.preloaded import python
 
 TWO = replace(LOCAL, workers=2)
 
@@ -56,7 +56,7 @@ def test_nothing_of_ray_is_imported_unless_it_is_chosen() -> None:
     rooms = "scanning.scan reviewing.review preparing.prepare training.train evaluating.evaluate predicting.predictor"
     imports = "".join(f"import fledged.{room}\n" for room in rooms.split())
     code = f"import sys\n{imports}print([name for name in sys.modules if name.partition('.')[0] == 'ray'])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([*python(), "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
 

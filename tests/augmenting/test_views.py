@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from fledged import images
 from fledged.augmenting.views import key, view
 from fledged.products import Preprocess
 from fledged.recipes import PRESETS, Preset, Recipe, Rotate
+from tests.preloaded import python
 
 HOW = Preprocess(size_px=64)
 JPEG = images.to_jpeg(draw_photo("flying_bird", 1, (160, 120)), 90)
@@ -53,7 +53,7 @@ def test_a_view_is_the_same_in_another_process_whatever_the_global_random_state(
         "for recipe in reversed(PRESETS.values()):\n"
         "    print(hashlib.sha256(view(jpeg, sha256, Preprocess(size_px=64), 3, recipe).tobytes()).hexdigest())\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], input=JPEG, capture_output=True, check=True)
+    done = subprocess.run([*python(), "-c", code], input=JPEG, capture_output=True, check=True)
     here = [hashlib.sha256(view(JPEG, SHA256, HOW, 3, recipe).tobytes()).hexdigest() for recipe in PRESETS.values()]
     assert done.stdout.decode().split() == here[::-1]
 
