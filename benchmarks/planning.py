@@ -97,12 +97,13 @@ def _step(name: str, cluster: Cluster, core_s: float, alone_s: float, n_bytes: f
 
 def breaks_at(rates: Rates, cluster: Cluster) -> dict[str, float]:
     """From how many photos on something no longer fits the memory of the one machine that holds it."""
-    memory = cluster.memory_gb * 1e9
-    return {
-        "features of one view, to train a head on": memory / _FEATURES,
-        "the search for near duplicates": memory / rates.search_bytes,
-        "the table of photos": memory / rates.row_bytes,
+    bytes_a_photo = {
+        "features of one view, to train a head on": _FEATURES,
+        "the search for near duplicates": rates.search_bytes,
+        "the table of photos": rates.row_bytes,
     }
+    # What the measured sizes could not tell is left out.
+    return {what: cluster.memory_gb * 1e9 / n_bytes for what, n_bytes in bytes_a_photo.items() if n_bytes > 0}
 
 
 def table(rates: Rates, cluster: Cluster, n: float) -> list[list[str]]:

@@ -57,3 +57,7 @@ def test_machines_and_requests_are_paid() -> None:
 
 def test_memory_sets_an_end() -> None:
     assert breaks_at(RATES, Cluster(memory_gb=1.0))["the table of photos"] == pytest.approx(1e6)
+
+
+def test_what_could_not_be_measured_fits_no_number_of_photos() -> None:
+    assert "the search for near duplicates" not in breaks_at(replace(RATES, search_bytes=-3.0), Cluster())
