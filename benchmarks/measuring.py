@@ -117,20 +117,17 @@ def tree(pid: int) -> list[int]:
 
 def _peak_bytes(pid: int) -> int:
     """The most that a process has had resident so far, as the kernel counts it: no sample can miss it."""
-    try:
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:  # ended meanwhile
-        pass
-    return 0
+    return _told(pid, "status", "VmHWM:")
 
 
 def _pss_bytes(pid: int) -> int:
+    return _told(pid, "smaps_rollup", "Pss:")
+
+
+def _told(pid: int, file: str, name: str) -> int:
+    """Bytes that the kernel tells of a process under this name; 0 where it has ended meanwhile."""
     try:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    except OSError:  # ended meanwhile
-        pass
-    return 0
+        lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), 0)
