@@ -20,8 +20,9 @@ import numpy as np
 from benchmarks import results
 from benchmarks.measuring import MEMORY_METHOD, run
 from fledged.reviewing.alignment import similarity
-from fledged.reviewing.candidates import neighbours, pairs_by_hash
+from fledged.reviewing.candidates import pairs_by_hash
 from fledged.reviewing.looks import N_DIRECTIONS
+from fledged.reviewing.neighbours import nearest
 from fledged.reviewing.outlines import OUTLINE_PX
 
 N_PHOTOS = 1_000_000
@@ -87,9 +88,9 @@ def search(n_photos: int) -> dict[str, object]:
     by_hash = np.concatenate([pairs_by_hash(hashes, hashes), pairs_by_hash(hashes, mirrored)])
     hash_cpu_s = time.process_time() - start_s
     start_s = time.process_time()
-    index, cosine = neighbours(features, _NEIGHBOURS)
-    i, place = np.nonzero(cosine >= 0.35)
-    by_features = np.sort(np.stack([i, index[i, place]], 1), axis=1)
+    found = nearest(features, _NEIGHBOURS)
+    i, place = np.nonzero(found.cosine_NK >= 0.35)
+    by_features = np.sort(np.stack([i, found.index_NK[i, place]], 1), axis=1)
     features_cpu_s = time.process_time() - start_s
     pairs = np.unique(np.concatenate([by_hash, by_features]), axis=0)
     planted = np.stack([originals, copies], 1)

@@ -28,6 +28,7 @@ from fledged.predicting.predictor import load
 from fledged.preparing.prepare import prepare
 from fledged.products import Dataset, Run
 from fledged.progress import silent
+from fledged.reviewing.neighbours import nearest
 from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
 from fledged.settings.results import EvaluateConfig
@@ -136,6 +137,14 @@ def test_predictions_are_the_same_bits_and_failures_the_same_words(
     there = [(name, said.model_copy(update={"seconds": 0})) for name, said in answer_many(predictor, asked, 3, on)]
     assert len(here) == len(photos)
     assert here == there
+
+
+def test_near_duplicates_are_searched_with_the_same_result(ray_engine: Engine) -> None:
+    features = np.random.default_rng(5).normal(size=(3000, 16)).astype(np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    here, there = (nearest(features, 6, on, exact_below=100) for on in (LOCAL, replace(ray_engine, workers=2)))
+    assert np.array_equal(here.index_NK, there.index_NK)
+    assert np.array_equal(here.cosine_NK, there.cosine_NK)
 
 
 def test_an_evaluation_has_the_same_answers(ray_engine: Engine, run: Run, dataset: Dataset, work: Path) -> None:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from threadpoolctl import threadpool_limits
 
 from fledged import engine
+from fledged.engine import LOCAL, Engine
 from fledged.progress import Report
 from fledged.reviewing.alignment import similarity
-from fledged.reviewing.candidates import neighbours, pairs_by_hash
+from fledged.reviewing.candidates import pairs_by_hash
 from fledged.reviewing.looks import Looks
+from fledged.reviewing.neighbours import killed, nearest
+from fledged.spreading.jobs import Each
 
 # Neighbours in features that are compared, and the cosine below which even those are not.
 _NEIGHBOURS = 6
 _MIN_COSINE = 0.35
 _DIRECTIONS = 128
 _PAIRS = 128  # that are aligned at once
+
+Outlines = npt.NDArray[np.uint8]
 
 
 def exact_duplicates(photos: pl.DataFrame) -> pl.DataFrame:
@@ -35,14 +41,17 @@ def exact_duplicates(photos: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def near_duplicates(photos: pl.DataFrame, looks: Looks, threshold: float, report: Report) -> pl.DataFrame:
+def near_duplicates(
+    photos: pl.DataFrame, looks: Looks, threshold: float, report: Report, on: Engine = LOCAL
+) -> pl.DataFrame:
     """A row a pair of different files with the same picture: path, related_path, score (0..1), same_label.
 
     `photos` (distinct by sha256, sorted by path) needs path, label, phash and phash_mirrored, and `looks` their looks.
-    Time grows a little faster than the number of photos; memory by about a kilobyte a photo.
+    Two ways lead to them, since each misses what the other finds: hashes (re-encoded, resized, mirrored photos) and
+    features (cropped, turned and overpainted ones). Memory grows by about a kilobyte a photo.
     """
-    pairs = _candidates(photos, looks)
-    scores = _similarities(pairs, looks, threshold, report)
+    pairs = _candidates(photos, looks, report, on)
+    scores = _similarities(pairs, looks, threshold, report, on)
     same = scores >= threshold
     i, j = pairs[same, 0], pairs[same, 1]
     paths, labels = photos["path"], photos["label"]
@@ -58,19 +67,21 @@ def near_duplicates(photos: pl.DataFrame, looks: Looks, threshold: float, report
 
 
 def _similarities(
-    pairs: npt.NDArray[np.int64], looks: Looks, threshold: float, report: Report
+    pairs: npt.NDArray[np.int64], looks: Looks, threshold: float, report: Report, on: Engine
 ) -> npt.NDArray[np.float32]:
-    def compare(part: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        return similarity(looks.outlines_NHW[part[:, 0]], looks.outlines_NHW[part[:, 1]], threshold)
-
     step, done = "Comparing photos", [np.empty(0, np.float32)]
     report(step, 0, len(pairs))
-    parts = [pairs[start : start + _PAIRS] for start in range(0, len(pairs), _PAIRS)]
-    with ThreadPoolExecutor(engine.n_workers(0)) as pool:
-        for scores in pool.map(compare, parts):
-            done.append(scores)
+    parts = (pairs[start : start + _PAIRS] for start in range(0, len(pairs), _PAIRS))
+    outlines = ([(looks.outlines_NHW[part[:, 0]], looks.outlines_NHW[part[:, 1]])] for part in parts)
+    with threadpool_limits(1, "blas"):  # the cores are busy with other pairs
+        for scores in engine.map_batches(Each(partial(_compared, enough=threshold)), outlines, killed, on):
+            done += scores
             report(step, min((len(done) - 1) * _PAIRS, len(pairs)), len(pairs))
     return np.concatenate(done)
+
+
+def _compared(outlines: tuple[Outlines, Outlines], enough: float) -> npt.NDArray[np.float32]:
+    return similarity(*outlines, enough)
 
 
 def duplicate_groups(photos: pl.DataFrame, near: pl.DataFrame) -> npt.NDArray[np.int64]:
@@ -90,10 +101,10 @@ def unit(features_NF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return result
 
 
-def _candidates(photos: pl.DataFrame, looks: Looks) -> npt.NDArray[np.int64]:
+def _candidates(photos: pl.DataFrame, looks: Looks, report: Report, on: Engine) -> npt.NDArray[np.int64]:
     """Pairs (i, j), i < j, worth a comparison (P, 2)."""
     hashes, mirrored = photos["phash"].to_numpy(), photos["phash_mirrored"].to_numpy()
-    index, cosine = neighbours(unit(looks.features_NF), _NEIGHBOURS)
-    i, place = np.nonzero(cosine >= _MIN_COSINE)
-    near = np.sort(np.stack([i, index[i, place]], 1), axis=1)
+    found = nearest(unit(looks.features_NF), _NEIGHBOURS, on, report)
+    i, place = np.nonzero(found.cosine_NK >= _MIN_COSINE)
+    near = np.sort(np.stack([i, found.index_NK[i, place]], 1), axis=1)
     return np.unique(np.concatenate([pairs_by_hash(hashes, hashes), pairs_by_hash(hashes, mirrored), near]), axis=0)

@@ -23,7 +23,7 @@ from fledged.settings.lake import PrepareConfig, ReviewConfig
 from fledged.settings.training import TrainConfig
 from fledged.workspace import Workspace
 
-VERSION = 3  # raise when any finder changes, so that remembered findings are found again
+VERSION = 4  # raise when any finder changes, so that remembered findings are found again
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def find(snapshot: Snapshot, config: ReviewConfig, eyes: Eyes, workspace: Worksp
         return together([quality_findings(photos, config), gps_findings(photos)])
     embedding = eyes_of(eyes.source, eyes.train, workspace, eyes.on)
     seen, looks = look_at(distinct, snapshot.lake, embedding, eyes.copies, workspace, report)
-    near = near_duplicates(seen, looks, config.near_duplicate, report)
+    near = near_duplicates(seen, looks, config.near_duplicate, report, eyes.on)
     conflicting, agreeing = pl.col("same_label").not_(), pl.col("same_label")
     score, threshold = pl.col("score"), config.near_duplicate
     return together(
@@ -54,7 +54,7 @@ def find(snapshot: Snapshot, config: ReviewConfig, eyes: Eyes, workspace: Worksp
             feedback_findings(photos),
             findings_of("label_conflict", exact.filter(conflicting), "look", pl.lit(1.0)),
             findings_of("label_conflict", near.filter(conflicting), "look", score, threshold),
-            *_by_class(seen, looks, near, config, report),
+            *_by_class(seen, looks, near, config, report, eyes.on),
             findings_of("exact_duplicate", exact.filter(agreeing), "drop", pl.lit(1.0)),
             findings_of("near_duplicate", near.filter(agreeing), "look", score, threshold),
             quality_findings(photos, config),
@@ -65,12 +65,12 @@ def find(snapshot: Snapshot, config: ReviewConfig, eyes: Eyes, workspace: Worksp
 
 
 def _by_class(
-    seen: pl.DataFrame, looks: Looks, near: pl.DataFrame, config: ReviewConfig, report: Report
+    seen: pl.DataFrame, looks: Looks, near: pl.DataFrame, config: ReviewConfig, report: Report, on: Engine
 ) -> list[pl.DataFrame]:
     """Likely mislabels and outliers: photos that are unlike their class."""
     groups = duplicate_groups(seen, near)
     wrong = likely_mislabels(seen["label"], groups, looks.features_NF, config.mislabel, report)
-    odd = outliers(seen["label"], groups, looks.features_NF, config.outlier)
+    odd = outliers(seen["label"], groups, looks.features_NF, config.outlier, on)
     advice = pl.when("sure").then(pl.lit("relabel")).otherwise(pl.lit("look"))
     return [
         findings_of(kind, rows.with_columns(path=seen["path"].gather(rows["row"])), advised, pl.col("score"), threshold)

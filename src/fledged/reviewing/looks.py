@@ -59,8 +59,10 @@ def look_at(
     size = (copies.shorter_side_px, copies.jpeg_quality)
     kept = kept_copies(size, workspace)
     known = kept.known({"sha256": pl.String, "copy": pl.String})
-    known = known.join(known_features(eyes, 0, workspace), on="copy", how="semi")
-    missing = photos.join(known, on="sha256", how="anti", maintain_order="left")
+    copies_known = known_features(eyes, 0, workspace).select("copy")
+    missing = photos.join(
+        known.join(copies_known, on="copy", how="semi"), on="sha256", how="anti", maintain_order="left"
+    )
     done = photos.height - missing.height
     step = "Looking at photos"
     looks = engine.map_photos(
@@ -74,22 +76,24 @@ def look_at(
     for start in range(0, missing.height, _CHUNK):
         report(step, done + start, photos.height)
         sha256s = missing["sha256"][start : start + _CHUNK].to_list()
-        _keep(sha256s, [found for _, found in zip(sha256s, looks, strict=False)], eyes, kept, workspace)
+        chunk = _jpegs(sha256s, [found for _, found in zip(sha256s, looks, strict=False)])
+        chunk = chunk.with_columns(copy=add_features(chunk, eyes, 0, workspace, silent, known=copies_known))
+        if not chunk.is_empty():
+            kept.add(chunk)
+        copies_known = pl.concat([copies_known, chunk.select("copy")])
     report(step, photos.height, photos.height)
     known = kept.known({"sha256": pl.String, "copy": pl.String})
     seen = photos.join(known, on="sha256", how="inner", maintain_order="left")
     return seen, Looks(_compact(seen["copy"], eyes, workspace), _outlines(seen["sha256"], kept))
 
 
-def _keep(sha256s: list[str], looks: list[Look], eyes: Embedding, kept: Parts, workspace: Workspace) -> None:
+def _jpegs(sha256s: list[str], looks: list[Look]) -> pl.DataFrame:
     rows = [
         (sha256, found.jpeg, found.outline)
         for sha256, found in zip(sha256s, looks, strict=True)
         if found.jpeg is not None
     ]
-    if rows:
-        table = pl.DataFrame(rows, {"sha256": pl.String, "jpeg": pl.Binary, "outline": pl.Binary}, orient="row")
-        kept.add(table.with_columns(copy=add_features(table, eyes, 0, workspace, silent)))
+    return pl.DataFrame(rows, {"sha256": pl.String, "jpeg": pl.Binary, "outline": pl.Binary}, orient="row")
 
 
 def _outlines(sha256s: pl.Series, kept: Parts) -> npt.NDArray[np.uint8]:

@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fledged.reviewing.candidates import neighbours
+from fledged.engine import LOCAL, Engine
 from fledged.reviewing.duplicates import unit
+from fledged.reviewing.neighbours import nearest
 
 _NEIGHBOURS = 10
 _MIN_PHOTOS = 20  # below, a class has no usual distance
@@ -16,7 +17,11 @@ _MAD_TO_SD = 1.4826
 
 
 def outliers(
-    labels: pl.Series, groups: npt.NDArray[np.int64], features_NF: npt.NDArray[np.float32], threshold: float
+    labels: pl.Series,
+    groups: npt.NDArray[np.int64],
+    features_NF: npt.NDArray[np.float32],
+    threshold: float,
+    on: Engine = LOCAL,
 ) -> pl.DataFrame:
     """A row an outlier: row (in `labels`), score: how many standard deviations its distance is above its class's.
 
@@ -30,8 +35,7 @@ def outliers(
         rows = np.flatnonzero((labels == label).to_numpy() & first_of_group)
         if len(rows) < _MIN_PHOTOS:
             continue
-        _, cosine = neighbours(unit(features_NF[rows]), _NEIGHBOURS)
-        distance = 1 - cosine.mean(1)
+        distance = 1 - nearest(unit(features_NF[rows]), _NEIGHBOURS, on).cosine_NK.mean(1)
         median = np.median(distance)
         spread = _MAD_TO_SD * np.median(np.abs(distance - median))
         score = (distance - median) / max(float(spread), 1e-6)

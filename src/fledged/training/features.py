@@ -69,13 +69,16 @@ def add_features(
     workspace: Workspace,
     report: Report,
     recipe: Recipe = (),
+    known: pl.DataFrame | None = None,
 ) -> pl.Series:
-    """The keys of the photos (columns sha256 and jpeg) in the cache; what it does not know yet is computed and kept."""
+    """The keys of the photos (columns sha256 and jpeg) in the cache; what it does not know yet is computed and kept.
+
+    `known` is what `known_features` told, where the caller asks again and again: it opens every part of the cache.
+    """
     keys = copy_keys(photos["jpeg"])
     missing = photos.with_columns(copy=keys).unique("copy", keep="first", maintain_order=True)
-    missing = missing.join(
-        known_features(embedding, number, workspace, recipe), on="copy", how="anti", maintain_order="left"
-    )
+    known = known_features(embedding, number, workspace, recipe) if known is None else known
+    missing = missing.join(known, on="copy", how="anti", maintain_order="left")
     if not missing.is_empty():
         parts, done = feature_parts(embedding, number, workspace, recipe), 0
         for fresh in _compute(missing, embedding, number, recipe, report):
