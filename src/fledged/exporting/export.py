@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 
 import fledged
-from fledged import progress
+from fledged import onnx_sessions, progress
 from fledged.config import resolve
 from fledged.engine import n_workers
 from fledged.errors import ProductError
@@ -105,9 +105,7 @@ def _bundle(
 
 
 def _asking(model_onnx: bytes) -> Ask:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = n_workers(0)
-    options.log_severity_level = 3
+    options = onnx_sessions.options(n_workers(0), integers=True)
     session = onnxruntime.InferenceSession(model_onnx, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
 

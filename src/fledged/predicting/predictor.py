@@ -17,7 +17,7 @@ import numpy.typing as npt
 import onnxruntime
 from PIL import Image
 
-from fledged import images
+from fledged import images, onnx_sessions
 from fledged.engine import n_workers
 from fledged.errors import ProductError, RequestError
 from fledged.images import UInt8Array
@@ -243,10 +243,7 @@ def session_of(bundle: Bundle, model: bytes, threads: int) -> onnxruntime.Infere
     # The bytes that are run are the bytes that were hashed, whatever happens to the file in between.
     if hashlib.sha256(model).hexdigest() != bundle.files.get(MODEL):
         raise _unusable(bundle, "is not what was exported (sha256 differs)")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors only: they come back as exceptions
+    options = onnx_sessions.options(threads, integers=bundle.precision == "int8")
     # A model of bytes looks for external weights in the current folder, even in `../`; nothing lies in the null device.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     try:

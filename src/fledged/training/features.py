@@ -17,7 +17,7 @@ import numpy.typing as npt
 import onnxruntime
 import polars as pl
 
-from fledged import engine
+from fledged import engine, onnx_sessions
 from fledged.augmenting import views
 from fledged.engine import LOCAL, Engine
 from fledged.errors import EngineError
@@ -119,8 +119,7 @@ def feature_parts(embedding: Embedding, number: int, workspace: Workspace, recip
 
 def open_session(embedding: Embedding) -> onnxruntime.InferenceSession:
     """The graph, to be run by several threads at once, each run on one."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options = onnx_sessions.options(1, integers=True)  # of a graph in integers, too: an export finds its threshold anew
     return onnxruntime.InferenceSession(embedding.onnx, options, providers=["CPUExecutionProvider"])
 
 
