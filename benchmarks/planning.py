@@ -8,7 +8,6 @@ A plan, not a measurement. Prices are arguments, not facts: a machine's hour, an
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ RATES = Path(__file__).with_name("out") / "rates.json"
 HEADER = ("step", "core hours", "hours", "held back by", "TB", "requests", "dollars")
 _REQUESTS_A_READ = 2  # docs/remote.md
 _FEATURES = 1280 * 4  # bytes of a view in memory, where a head is trained
+_SENT = 7 * 128 * 4  # bytes of a photo's features that go to those who search: once to be sorted, to six cells after
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class Rates:
     features_s: float
     scan_alone_s: float  # of the program itself: listing, tables, pages
     prepare_alone_s: float  # shards of copies that the review has kept
+    find_alone_s: float  # what a review does once it has looked: comparing, classes, pages
+    start_s: float  # of a review, whatever the number of photos
     search_s: float  # CPU seconds a photo of the search for near duplicates, at search_at photos
     search_at: int
     search_exponent: float  # of all CPU seconds by the number of photos
@@ -71,7 +73,6 @@ def plan(rates: Rates, cluster: Cluster, n: float) -> list[Step]:
     """The steps from a lake of n photos to a dataset and its features, and the answers for as many photos."""
     read = n * rates.photo_bytes
     search_s = n * rates.search_s * (n / rates.search_at) ** (rates.search_exponent - 1)
-    alone = dataclasses.replace(cluster, machines=1)
     return [
         _step("scan", cluster, n * rates.probe_s, n * rates.scan_alone_s, read, _REQUESTS_A_READ * n),
         _step(
@@ -82,7 +83,8 @@ def plan(rates: Rates, cluster: Cluster, n: float) -> list[Step]:
             read + n * rates.copy_bytes,
             _REQUESTS_A_READ * n,
         ),
-        _step("review: near duplicates, on one machine", alone, search_s, 0, 0, 0),
+        _step("review: candidates for near duplicates", cluster, search_s, 0, n * _SENT, 0),
+        _step("review: comparing, classes, pages", cluster, 0, n * rates.find_alone_s + rates.start_s, 0, 0),
         _step("prepare", cluster, 0, n * rates.prepare_alone_s, n * rates.copy_bytes, 0),
         _step("predict", cluster, n * (rates.shrink_s + rates.features_s), 0, read, _REQUESTS_A_READ * n),
     ]
