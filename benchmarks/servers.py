@@ -34,7 +34,9 @@ from fledged.workspace import Workspace
 PYTHON = os.environ.get("FLEDGED_SERVERS", "")
 N_PHOTOS, SECONDS, ROUNDS, CLIENTS = 64, 8, 3, (1, 32, 128)
 _JOBS = Path(__file__).with_name("peer_jobs")
-_NAMES = ("fledged serve", "LitServe", "BentoML")
+# The peers keep all who ask in line: with a line that is as long, fledged is asked on equal terms.
+_LONG_LINE = "fledged serve, 256 in line"
+_NAMES = ("fledged serve", _LONG_LINE, "LitServe", "BentoML")
 _BOUNDARY = "a-form-of-one-photo"
 
 
@@ -70,7 +72,7 @@ def main(given: Path | None = None) -> None:
         rows,
         f"Medians of {ROUNDS} rounds of {SECONDS} s each; {_versions()}. {N_PHOTOS} photos of ants_vs_bees in forms, "
         "mobilenet_v2 at 224 px in\nfloat32. wrk shares the two cores with the server. fledged keeps 64 requests in "
-        "line and refuses more with 429 at once: rates are\nthose of answers.",
+        "line and refuses more with 429: rates are\nthose of answers. The peers refuse nobody.",
     )
 
 
@@ -117,8 +119,10 @@ def _load(url: str, n: int, script: Path) -> tuple[float, float, float, int]:
 @contextlib.contextmanager
 def _served(name: str, bundle: Path) -> Iterator[str]:
     port = _free_port()
+    serve = [sys.executable, "-m", "fledged", "serve", str(bundle), "--port", str(port)]
     command = {
-        "fledged serve": [sys.executable, "-m", "fledged", "serve", str(bundle), "--port", str(port)],
+        "fledged serve": serve,
+        _LONG_LINE: [*serve, "--set", "serve.max_waiting=256"],
         "LitServe": [PYTHON, str(_JOBS / "litserve_job.py"), str(bundle), str(port)],
         "BentoML": [
             PYTHON,
@@ -162,7 +166,7 @@ def _served(name: str, bundle: Path) -> Iterator[str]:
 
 
 def _python_path(name: str) -> str:
-    return os.environ.get("PYTHONPATH", "") if name == "fledged serve" else str(_JOBS)
+    return os.environ.get("PYTHONPATH", "") if name.startswith("fledged") else str(_JOBS)
 
 
 def _versions() -> str:

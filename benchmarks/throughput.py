@@ -44,7 +44,7 @@ def measure_floor() -> None:
     cores = len(os.sched_getaffinity(0))
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, n, size_px in (("400 px", N_MANY, 400), ("12 megapixels", 256, 4000)):
+        for name, n, size_px in (("400 px", 8000, 400), ("1000 px", 4000, 1000), ("12 megapixels", 256, 4000)):
             lake = Path(folder) / name.replace(" ", "-")
             make_many(lake, n, size_px)
             n_bytes = sum(path.stat().st_size for path in lake.rglob("*.jpg"))
