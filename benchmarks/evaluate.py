@@ -29,6 +29,7 @@ from fledged.measuring.photos import Photo
 from fledged.networks.inference import run_probabilities
 from fledged.products import Dataset, Run
 from fledged.progress import silent
+from fledged.reading import read
 from fledged.workspace import Workspace
 
 _ROUNDS = 3
@@ -103,7 +104,7 @@ def _decode_and_answer(run: Run, chosen: list[Photo]) -> None:
     """As fast as the same pixel path and network go, keeping nothing."""
     probabilities = run_probabilities(run)
     with ThreadPoolExecutor(n_workers(0)) as pool:
-        pictures = pool.map(lambda photo: images.model_input(photo.file.read_bytes(), run.preprocess), chosen)
+        pictures = pool.map(lambda photo: images.model_input(read(photo.file), run.preprocess), chosen)
         while batch := list(itertools.islice(pictures, _BATCH)):
             probabilities(np.stack(batch))
 
