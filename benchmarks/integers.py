@@ -50,6 +50,7 @@ VARIANTS = {
     "one scale for all channels": Int8Config(per_channel=False),
     "range: percentile": Int8Config(range="percentile"),
     "range: entropy": Int8Config(range="entropy"),
+    "two convolutions in float32": Int8Config(float_share=0.03),
 }
 _TIMES = 40
 

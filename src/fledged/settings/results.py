@@ -75,7 +75,7 @@ class Int8Config(Record):
     )
     per_channel: bool = Field(True, description="A scale for each channel of a weight instead of one for all.")
     float_share: float = Field(
-        0.03, ge=0, le=1, description="Of the convolutions, from the first: sensitive and small, they stay in float32."
+        0.05, ge=0, le=1, description="Of the convolutions, from the first: sensitive and small, they stay in float32."
     )
     depthwise: bool = Field(True, description="Quantise depthwise convolutions too: slower without VNNI.")
     weights: Literal["u8", "s8"] = Field(
