@@ -79,7 +79,8 @@ def main(given: Path | None = None) -> None:
         rows,
         f"Medians of {ROUNDS} rounds of {SECONDS} s each; {_versions()}. {N_PHOTOS} photos of ants_vs_bees in forms, "
         "mobilenet_v2 at 224 px in\nfloat32. wrk shares the two cores with the server. fledged keeps 64 requests in "
-        "line and refuses more with 429: rates are\nthose of answers. The peers refuse nobody. Floor: decoding and answering in one process, "
+        "line and refuses more with 429: rates are\nthose of answers. The peers refuse nobody.\n"
+        "Floor: decoding and answering in one process, "
         f"one photo a core and no HTTP: {floor:.0f} a second.",
     )
 
