@@ -16,6 +16,7 @@ from fledged.images import BadPhoto, UInt8Array
 from fledged.measuring import photos as labelled
 from fledged.measuring.photos import Photo
 from fledged.pages.letters import lettered
+from fledged.pages.words import percent
 from fledged.products import Report
 from fledged.settings.results import EvaluateConfig
 from fledged.showing.pictures import PICTURES
@@ -79,7 +80,7 @@ def _sheet(rows: pl.DataFrame, by_path: dict[str, Photo]) -> UInt8Array:
         picture = _small(photo) if photo else None
         if picture is not None:
             sheet.paste(picture, (x + (_SIDE_PX - picture.width) // 2, y + (_SIDE_PX - picture.height) // 2))
-        for line, words in enumerate((f"is {label}", f"said {predicted}, {confidence:.0%}")):
+        for line, words in enumerate((f"is {label}", f"said {predicted}, {percent(confidence)}")):
             text, font = lettered(words, 13, _SIDE_PX)
             draw.text((x + 2, y + _SIDE_PX + line * 17 + 1), text, "#1c2024", font)
     return np.asarray(sheet)
