@@ -35,7 +35,8 @@ _MOST_IN_MATRIX = 100  # classes; more are less than a few pixels each
 _MOST_NAMED = 40
 _MOST_ROWS = 60
 _MOST_LINES = 8  # with a name each
-_NAME = 22  # characters of a class name
+_NAME = 22  # columns of a class name
+_FULL = 0.7  # of a colour, where all of a row are in one cell: words on it stay legible
 
 
 def pictures(figures: Figures) -> Iterator[tuple[str, bytes]]:
@@ -75,16 +76,14 @@ def confusion(figures: Figures) -> Sketch | None:
         total = sum(row)
         for p, count in enumerate(row):
             share = count / total if total else 0.0
-            colour = _mixed(BLUE if t == p else RUST, 0.75 * share if t == p else 0.75 * share**0.5)
+            colour = _mixed(BLUE if t == p else RUST, _FULL * (share if t == p else share**0.5))
             x, y = left + p * side, top + t * side
             shapes.append(Box(x + 1, y + 1, side - 2, side - 2, colour if count else FAINT))
             if side >= 30 and count:
-                ink = "#ffffff" if share > 0.6 else INK
-                shapes.append(
-                    Words(x + side / 2, y + side / 2 - (9 if side > 60 else 0), f"{count:,}", 16, ink, "middle")
-                )
+                middle = x + side / 2, y + side / 2
+                shapes.append(Words(middle[0], middle[1] - (9 if side > 60 else 0), f"{count:,}", 16, INK, "middle"))
                 if side > 60:
-                    shapes.append(Words(x + side / 2, y + side / 2 + 14, percent(share), 13, ink, "middle"))
+                    shapes.append(Words(middle[0], middle[1] + 14, percent(share), 13, INK, "middle"))
     if n <= _MOST_NAMED:
         text_px = min(15.0, side * 0.8)
         for i, label in enumerate(figures.classes):
