@@ -39,6 +39,11 @@ def test_p_values_are_never_nothing() -> None:
     assert words.points(0.0042) == "+0.4 points"
 
 
+def test_an_answer_that_is_refused_says_so() -> None:
+    assert words.answer("owl", 0.9742, True) == "owl 97.4%"
+    assert words.answer("o\nwl", 0.99999, False) == "unknown (o\\nwl > 99.9%)"
+
+
 def test_long_names_keep_their_ends() -> None:
     assert words.shortened("kingfisher", 10) == "kingfisher"
     assert words.shortened("kingfisher", 7) == "king…er"

@@ -80,10 +80,10 @@ def confusion(figures: Figures) -> Sketch | None:
             x, y = left + p * side, top + t * side
             shapes.append(Box(x + 1, y + 1, side - 2, side - 2, colour if count else FAINT))
             if side >= 30 and count:
-                middle = x + side / 2, y + side / 2
-                shapes.append(Words(middle[0], middle[1] - (9 if side > 60 else 0), f"{count:,}", 16, INK, "middle"))
+                across, down = x + side / 2, y + side / 2
+                shapes.append(Words(across, down - (9 if side > 60 else 0), f"{count:,}", 16, INK, "middle"))
                 if side > 60:
-                    shapes.append(Words(middle[0], middle[1] + 14, percent(share), 13, INK, "middle"))
+                    shapes.append(Words(across, down + 14, percent(share), 13, INK, "middle"))
     if n <= _MOST_NAMED:
         text_px = min(15.0, side * 0.8)
         for i, label in enumerate(figures.classes):
