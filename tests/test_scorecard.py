@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from fledged.measured import ClassFigures, Figure, Overall
 from fledged.products import Report
@@ -64,11 +65,18 @@ def report(classes: tuple[str, ...], *, old: bool = False) -> Report:
 
 
 @pytest.mark.parametrize("width", [32, 40, 60, 80, 100, 200])
-@pytest.mark.parametrize("classes", [("bird", "drone"), tuple(f"a rather long class name {n}" for n in range(50))])
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ("bird", "drone"),
+        ("翡翠", "麻雀の一種でとても長い名前"),
+        tuple(f"a rather long class name {n}" for n in range(50)),
+    ],
+)
 @pytest.mark.parametrize("old", [True, False])
 def test_no_line_is_too_long(width: int, classes: tuple[str, ...], old: bool) -> None:
     lines = [line.plain for line in scorecard(report(classes, old=old), width)]
-    assert all(len(line) <= width for line in lines), max(lines, key=len)
+    assert all(cell_len(line) <= width for line in lines), max(lines, key=cell_len)
     assert any("recall" in line and "F1" in line for line in lines)
     assert all("\n" not in line for line in lines)
 
@@ -79,6 +87,13 @@ def test_figures_are_those_of_the_report() -> None:
     assert "drone   50.0%" in text
     assert "macro F1 0.500 (0.400 to 0.600)" in text
     assert "drone                1      8" in text
+
+
+def test_columns_stand_below_each_other_whatever_classes_are_called() -> None:
+    lines = [line.plain for line in scorecard(report(("翡翠", "kingfisher")), 120)]
+    rows = [line for line in lines if line.endswith("0.125      10")]
+    assert len(rows) == 2
+    assert len({cell_len(row) for row in rows}) == 1
 
 
 def test_many_classes_list_the_weakest_and_the_worst_confusions() -> None:

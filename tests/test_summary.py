@@ -85,3 +85,6 @@ def test_a_report_on_photos_that_the_model_knows_says_so() -> None:
     report.at(Path("work"))
     assert "This flatters: 101 of the photos were in the model's own train or val split" in summary.lines(report)
     assert not any("flatters" in line for line in summary.lines(report.model_copy(update={"n_seen": 0})))
+    unreadable = [summary.lines(report.model_copy(update={"n_unreadable": n})) for n in (1, 2)]
+    assert "1 photo could not be read; predictions.parquet says why" in unreadable[0]
+    assert "2 photos could not be read; predictions.parquet says why" in unreadable[1]

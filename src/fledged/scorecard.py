@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from fledged.measured import ClassFigures, Figure
+from fledged.pages.words import shortened
 from fledged.products import Report
 
 PLAIN_WIDTH = 100  # where nobody looks on
@@ -57,7 +59,7 @@ def _by_class(report: Report, width: int) -> list[Text]:
     """Weakest first. Where it is narrow intervals go first, those of recall last, then F1 and precision."""
     entries = sorted(report.by_class, key=lambda entry: (entry.support == 0, entry.recall.value))
     shown = entries[:_MOST_ROWS]
-    longest = max([len("class"), *(len(_in_a_line(entry.label)) for entry in shown)])
+    longest = max([len("class"), *(cell_len(_in_a_line(entry.label)) for entry in shown)])
     name = min(longest, _LONGEST_NAME)
     rows: list[list[Cell]] = []
     for columns in (_ALL, _ALL[:4] + _ALL[5:], _ALL[:2] + _ALL[3:4] + _ALL[5:], ("class", "recall", "F1", "photos")):
@@ -126,7 +128,7 @@ def _table(rows: Sequence[Sequence[Cell]]) -> list[Text]:
     lines = []
     for row in rows:
         cells = [
-            (text.ljust(size) if i == 0 else text.rjust(size), style)
+            (_padded(text, size, is_left=i == 0), style)
             for i, ((text, style), size) in enumerate(zip(row, widths, strict=True))
         ]
         parts = [part for cell in cells for part in ("  ", cell)][1:]
@@ -137,7 +139,7 @@ def _table(rows: Sequence[Sequence[Cell]]) -> list[Text]:
 
 
 def _widths(rows: Sequence[Sequence[Cell]]) -> list[int]:
-    return [max(len(text) for text, _ in column) for column in zip(*rows, strict=True)]
+    return [max(cell_len(text) for text, _ in column) for column in zip(*rows, strict=True)]
 
 
 def _percent(figure: Figure) -> tuple[str, str]:
@@ -149,5 +151,10 @@ def _in_a_line(name: str) -> str:
 
 
 def _shortened(name: str, most: int) -> str:
-    name = _in_a_line(name)
-    return name if len(name) <= most else name[: most - 1] + "…"
+    return shortened(_in_a_line(name), most)
+
+
+def _padded(text: str, n_columns: int, is_left: bool) -> str:
+    """As wide as that on a terminal, where a Chinese character takes two columns."""
+    space = " " * (n_columns - cell_len(text))
+    return text + space if is_left else space + text

@@ -9,6 +9,7 @@ from pathlib import Path
 from fledged.collecting.tally import Collected
 from fledged.measured import Parity
 from fledged.measuring.comparison import Comparison
+from fledged.pages.words import photos
 from fledged.products import SPLITS, Bundle, Dataset, Package, Product, RangeTest, Report, Review, Run, Snapshot
 from fledged.training.reproduction import Reproduction
 
@@ -135,7 +136,7 @@ def _details(product: Product) -> list[str]:
                     f"This flatters: {product.n_seen:,} of the photos were in the model's own train or val split"
                 )
             if product.n_unreadable:
-                told.append(f"{product.n_unreadable:,} photos could not be read; predictions.parquet says why")
+                told.append(f"{photos(product.n_unreadable)} could not be read; predictions.parquet says why")
             if product.folders_without_class:
                 told.append(f"Folders that are no class of this model: {counted(product.folders_without_class)}")
             if product.learning:

@@ -128,6 +128,10 @@ def test_its_page_is_accessible_and_fits(
         page.goto(Path(compared.page).as_uri())
         assert barriers(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= device["viewport"]["width"]
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": 690, "height": 1000})  # A4 without its margins
+        cut = "[...document.querySelectorAll('table')].filter(t => t.scrollWidth > t.closest('section').clientWidth)"
+        assert page.evaluate(f"{cut}.length") == 0
 
 
 def test_a_bundle_from_elsewhere_and_a_run_on_a_folder(work: Path, tmp_path: Path) -> None:

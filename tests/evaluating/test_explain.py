@@ -111,6 +111,6 @@ def test_the_page_in_a_real_browser(browser: Browser, done: Explanation, width: 
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert "<b onclick=x>" in page.inner_text("main")
     assert page.locator("b[onclick]").count() == 0
-    assert barriers(page, "serious", "critical") == []
+    assert barriers(page) == []
     assert complaints == []
     page.context.close()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fledged.pages.sketch import Box, Dot, Line, Sketch, Words, png, shortened, svg
+from fledged.pages.sketch import Box, Dot, Line, Sketch, Words, png, svg
 
 SKETCH = Sketch(
     200,
@@ -70,6 +70,10 @@ def test_png_can_write_any_text(text: str) -> None:
     )
 
 
-def test_long_names_are_shortened() -> None:
-    assert shortened("kingfisher", 5) == "king…"
-    assert shortened("a\nb", 5) == "a\\nb"
+def test_pixels_leave_out_what_is_too_long() -> None:
+    def width_px(most_px: float) -> int:
+        drawn = pixels(Sketch(300, 40, "", "", (Words(10, 20, "a name that is far too long", most_px=most_px),)))
+        return int(np.flatnonzero((drawn < 128).any(axis=(0, 2))).max()) - 9
+
+    assert width_px(1000) > 150
+    assert 60 < width_px(100) <= 100

@@ -397,6 +397,30 @@ def test_the_keyboard_reaches_the_figures(browser: Browser, report: Report) -> N
 
 
 @pytest.mark.browser
+def test_photos_are_as_small_on_paper_as_on_the_screen(browser: Browser, report: Report) -> None:
+    page, _ = open_file(browser, report.folder / "report.html", width=690)
+    page.emulate_media(media="print")
+    widths = page.evaluate("[...document.querySelectorAll('.frame')].map(frame => frame.getBoundingClientRect().width)")
+    assert len(widths) >= 22
+    assert max(widths) < 690 / 5
+    page.context.close()
+
+
+@pytest.mark.browser
+def test_what_is_said_of_a_table_is_read_without_scrolling(browser: Browser, report: Report) -> None:
+    page, _ = open_file(browser, report.folder / "report.html", width=390)
+    wider, captions = page.evaluate(
+        """[
+            [...document.querySelectorAll('.scroll')].some(region => region.scrollWidth > region.clientWidth),
+            [...document.querySelectorAll('.scroll caption')].map(one => one.getBoundingClientRect().right),
+        ]"""
+    )
+    assert wider
+    assert max(captions) <= 390
+    page.context.close()
+
+
+@pytest.mark.browser
 def test_it_prints_light_even_in_the_dark(browser: Browser, report: Report) -> None:
     page, _ = open_file(browser, report.folder / "report.html", dark=True)
     page.emulate_media(media="print", color_scheme="dark")

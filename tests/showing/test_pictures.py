@@ -16,6 +16,7 @@ from fledged.measuring.figures import Figures, figures_of
 from fledged.measuring.learning import learning_curve
 from fledged.measuring.photos import Photo
 from fledged.measuring.resampling import groups_of
+from fledged.pages.sketch import Box, Words
 from fledged.showing import pictures as drawing
 
 
@@ -56,6 +57,35 @@ def test_the_confusion_matrix_says_the_counts() -> None:
     for row in of.confusion:
         for count in row:
             assert str(count) in texts
+
+
+def contrast(one: str, other: str) -> float:
+    """By WCAG 2: 4.5 at least for words."""
+
+    def luminance(colour: str) -> float:
+        channels = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+        linear = np.where(channels <= 0.03928, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+        return float(linear @ (0.2126, 0.7152, 0.0722))
+
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("counts", [((60, 0), (60, 0)), ((30, 30), (6, 54)), ((40, 20), (0, 60))])
+def test_words_in_the_confusion_matrix_can_be_read(counts: tuple[tuple[int, int], ...]) -> None:
+    sketch = drawing.confusion(figures(2).model_copy(update={"confusion": counts}))
+    assert sketch is not None
+    cells = [shape for shape in sketch.shapes if isinstance(shape, Box)]
+    assert len(cells) == 4
+    for cell in cells:
+        inside = [
+            shape
+            for shape in sketch.shapes
+            if isinstance(shape, Words)
+            if 0 < shape.x - cell.x < cell.width
+            if 0 < shape.y - cell.y < cell.height
+        ]
+        assert all(contrast(words.colour, cell.colour) >= 4.5 for words in inside)
 
 
 def test_hundreds_of_classes_have_no_matrix() -> None:

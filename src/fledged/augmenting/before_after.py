@@ -16,6 +16,7 @@ from fledged import images
 from fledged.augmenting.views import view
 from fledged.config import resolve
 from fledged.errors import naming
+from fledged.pages.letters import lettered
 from fledged.pages.template import environment
 from fledged.products import Dataset, Preprocess
 from fledged.recipes import STEPS
@@ -125,9 +126,8 @@ def _sheet(rows: list[Row]) -> Image.Image:
         draw.text((_GAP_PX + number * (_TILE_PX + _GAP_PX), 6), _title(number), _INK, font)
     for place, row in enumerate(rows):
         top = _TEXT_PX + place * row_height
-        # The font that comes with Pillow knows Latin letters only; the page shows every name.
-        name = row.label if row.label.isprintable() and row.label.isascii() else f"photo {place + 1}"
-        draw.text((_GAP_PX, top + 4), name, _INK, font)
+        name, of_name = lettered(row.label, 14, width - 2 * _GAP_PX)
+        draw.text((_GAP_PX, top + 4), name, _INK, of_name)
         for number, picture in enumerate(row.pictures):
             sheet.paste(picture, (_GAP_PX + number * (_TILE_PX + _GAP_PX), top + _TEXT_PX))
     return sheet

@@ -146,7 +146,8 @@ def _explained(photo: Photo, network: _Network, config: ExplainConfig, file: Pat
             for of_class, name in zip(maps_KDSS[1:], names[1:], strict=True)
         ),
     ]
-    title = f"{names[0]} {words.percent(float(scores_C[order[0]]))}"
+    accepted = network.accepts(square)
+    title = words.answer(network.classes[order[0]], float(scores_C[order[0]]), accepted)
     write_bytes(file, png(sheet([(tile.picture, tile.words) for tile in tiles], len(tiles), title=title)))
     by_heat = deletion.curve(network.probabilities, square, deletion.hottest_first(maps_KDSS[0, -1]), order[0])
     at_random = [
@@ -158,7 +159,7 @@ def _explained(photo: Photo, network: _Network, config: ExplainConfig, file: Pat
         label=network.classes[order[0]],
         confidence=float(scores_C[order[0]]),
         scores=tuple(ClassScore(label=network.classes[i], score=float(scores_C[i])) for i in order[: config.top_k]),
-        accepted=network.accepts(square),
+        accepted=accepted,
         picture=str(file),
         left_by_heat=deletion.area(by_heat),
         left_at_random=float(np.mean(at_random)),

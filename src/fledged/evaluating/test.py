@@ -109,13 +109,12 @@ def _shown(answers: Answers, rows: list[int]) -> dict[int, Shown]:
 
 
 def _grid(shown: list[Shown]) -> Image.Image:
-    tiles = [(Image.open(io.BytesIO(one.thumbnail.jpeg)), _words(one)) for one in shown if one.thumbnail]
+    tiles = [
+        (Image.open(io.BytesIO(one.thumbnail.jpeg)), words.answer(one.predicted, one.confidence, one.accepted))
+        for one in shown
+        if one.thumbnail
+    ]
     return sheet(tiles, max(1, math.ceil(math.sqrt(len(tiles)))))
-
-
-def _words(one: Shown) -> str:
-    likeliest = f"{words.visible(one.predicted)} {words.percent(one.confidence)}"
-    return likeliest if one.accepted else f"unknown ({likeliest})"
 
 
 def _page(answers: Answers, shown: list[Shown], subject: str, folder: str, album: tuple[Address, bool]) -> str:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 from xml.sax.saxutils import escape
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from fledged.pages.letters import lettered
 from fledged.pages.words import visible
 
 PAPER, INK, SOFT, GRID, FAINT = "#ffffff", "#1c2024", "#59606a", "#ded8ca", "#efeadf"
@@ -59,7 +60,10 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A line of text, its height centred at `y`; `is_upright` turns it to be read from below."""
+    """A line of text, its height centred at `y`; `is_upright` turns it to be read from below.
+
+    In pixels, where letters may have to be spelled out, what goes beyond `most_px` is left out.
+    """
 
     x: float
     y: float
@@ -68,6 +72,7 @@ class Words:
     colour: str = INK
     anchor: Literal["left", "middle", "right"] = "left"
     is_upright: bool = False
+    most_px: float = math.inf
 
 
 Shape = Line | Box | Dot | Words
@@ -99,7 +104,7 @@ def svg(sketch: Sketch) -> bytes:
 
 
 def png(sketch: Sketch) -> bytes:
-    """The picture in pixels. The font that comes with Pillow knows Latin letters only; others become question marks."""
+    """The picture in pixels. Where all that it says is ASCII it is the same bytes on each machine."""
     large = Image.new("RGB", (sketch.width_px * _SCALE, sketch.height_px * _SCALE), PAPER)
     draw = ImageDraw.Draw(large)
     for shape in sketch.shapes:
@@ -111,12 +116,6 @@ def png(sketch: Sketch) -> bytes:
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def shortened(text: str, most: int) -> str:
-    """The visible text in at most so many characters."""
-    text = visible(text)
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _element(shape: Shape) -> str:
@@ -157,8 +156,7 @@ def _draw(draw: ImageDraw.ImageDraw, shape: Shape) -> None:
 
 
 def _write(sheet: Image.Image, words: Words) -> None:
-    font = ImageFont.load_default(words.size_px)
-    text = visible(words.text).replace("…", "...").encode("latin-1", "replace").decode("latin-1")
+    text, font = lettered(words.text, words.size_px, words.most_px)
     if not words.is_upright:
         ImageDraw.Draw(sheet).text((words.x, words.y), text, words.colour, font, f"{_ANCHORS[words.anchor][1]}m")
         return

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from markupsafe import Markup
+from rich.cells import cell_len, set_cell_size
 
 # A locale may have others.
 _MONTHS = (
@@ -69,6 +70,12 @@ def question(classes: Sequence[str]) -> str:
     return f"Can it tell {len(names)} classes apart?"
 
 
+def answer(label: str, confidence: float, is_accepted: bool) -> str:
+    """owl 97.4%; unknown (owl 97.4%) of a photo that is unlike those of all classes."""
+    likeliest = f"{visible(label)} {percent(confidence)}"
+    return likeliest if is_accepted else f"unknown ({likeliest})"
+
+
 def breakable(name: str) -> Markup:
     """The visible name, which a narrow column may wrap after its underscores."""
     return Markup("_<wbr>").join(visible(name).split("_"))
@@ -77,6 +84,16 @@ def breakable(name: str) -> Markup:
 def visible(name: str) -> str:
     """The name with line breaks, reversed writing and the like spelled out: names of files may hold anything."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def shortened(name: str, n_columns: int) -> str:
+    """The visible name in at most so many columns, a Chinese character taking two; names often differ at their ends."""
+    name = visible(name)
+    if cell_len(name) <= n_columns:
+        return name
+    n_end = (n_columns - 1) // 3
+    end = set_cell_size(name[::-1], n_end)[::-1].strip()
+    return f"{set_cell_size(name, n_columns - 1 - n_end).strip()}…{end}"
 
 
 def kilobytes(n_bytes: float) -> str:

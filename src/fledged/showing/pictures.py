@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
+
 from fledged.measured import Curves, LearningCurve
 from fledged.measuring.figures import Figures
 from fledged.pages.axes import Axis, axis, log_axis
@@ -24,17 +26,17 @@ from fledged.pages.sketch import (
     Sketch,
     Words,
     png,
-    shortened,
     svg,
 )
-from fledged.pages.words import percent
+from fledged.pages.words import percent, shortened
 
 PICTURES = "figures"  # the folder
 _MOST_IN_MATRIX = 100  # classes; more are less than a few pixels each
 _MOST_NAMED = 40
 _MOST_ROWS = 60
 _MOST_LINES = 8  # with a name each
-_NAME = 22  # characters of a class name
+_NAME = 22  # columns of a class name
+_FULL = 0.7  # of a colour, where all of a row are in one cell: words on it stay legible
 
 
 def pictures(figures: Figures) -> Iterator[tuple[str, bytes]]:
@@ -60,7 +62,7 @@ def confusion(figures: Figures) -> Sketch | None:
     if n > _MOST_IN_MATRIX:
         return None
     side = max(7.0, min(110.0, 760 / n))
-    longest = max(len(shortened(label, _NAME)) for label in figures.classes)
+    longest = max(cell_len(shortened(label, _NAME)) for label in figures.classes)
     names_px = min(190, 30 + 8 * longest) if n <= _MOST_NAMED else 24
     left, top = names_px + 36, names_px + 90 if n > 6 else 138
     size = side * n
@@ -74,27 +76,26 @@ def confusion(figures: Figures) -> Sketch | None:
         total = sum(row)
         for p, count in enumerate(row):
             share = count / total if total else 0.0
-            colour = _mixed(BLUE if t == p else RUST, 0.75 * share if t == p else 0.75 * share**0.5)
+            colour = _mixed(BLUE if t == p else RUST, _FULL * (share if t == p else share**0.5))
             x, y = left + p * side, top + t * side
             shapes.append(Box(x + 1, y + 1, side - 2, side - 2, colour if count else FAINT))
             if side >= 30 and count:
-                ink = "#ffffff" if share > 0.6 else INK
-                shapes.append(
-                    Words(x + side / 2, y + side / 2 - (9 if side > 60 else 0), f"{count:,}", 16, ink, "middle")
-                )
+                across, down = x + side / 2, y + side / 2
+                shapes.append(Words(across, down - (9 if side > 60 else 0), f"{count:,}", 16, INK, "middle"))
                 if side > 60:
-                    shapes.append(Words(x + side / 2, y + side / 2 + 14, percent(share), 13, ink, "middle"))
+                    shapes.append(Words(across, down + 14, percent(share), 13, INK, "middle"))
     if n <= _MOST_NAMED:
         text_px = min(15.0, side * 0.8)
         for i, label in enumerate(figures.classes):
             middle = (i + 0.5) * side
-            shapes.append(Words(left - 8, top + middle, shortened(label, _NAME), text_px, INK, "right"))
+            name = shortened(label, _NAME)
+            shapes.append(Words(left - 8, top + middle, name, text_px, INK, "right", most_px=names_px))
             if n > 6:
-                shapes.append(
-                    Words(left + middle, top - 8, shortened(label, _NAME), text_px, INK, "left", is_upright=True)
-                )
+                up = Words(left + middle, top - 8, name, text_px, INK, "left", is_upright=True, most_px=names_px)
+                shapes.append(up)
             else:
-                shapes.append(Words(left + middle, top - 16, shortened(label, 12), text_px, INK, "middle"))
+                name = shortened(label, 12)
+                shapes.append(Words(left + middle, top - 16, name, text_px, INK, "middle", most_px=side))
     wide = max(380, round(left + size + 24))
     return Sketch(
         wide,
@@ -129,7 +130,7 @@ def classes(figures: Figures) -> Sketch:
         shapes.append(Words(x_of(tick), bottom + 18, f"{tick:.0%}", 13, SOFT, "middle"))
     for i, entry in enumerate(entries):
         y = top + (i + 0.5) * row_px
-        shapes.append(Words(left - 14, y, shortened(entry.label, _NAME), 15, INK, "right"))
+        shapes.append(Words(left - 14, y, shortened(entry.label, _NAME), 15, INK, "right", most_px=left - 20))
         shapes.append(Words(850, y, f"{entry.support:,}", 14, SOFT, "right"))
         if entry.support:
             shapes.append(
@@ -205,10 +206,10 @@ def _curves(figures: Figures, title: str, kind: str, names: tuple[str, str]) -> 
     shapes.append(Words(x, frame.top + 6, "area under the curve" if kind == "roc" else "average precision", 13, SOFT))
     for i, curve in enumerate(reversed(ordered[-_MOST_LINES:])):
         area = areas[curve.label]
-        said = f"{shortened(curve.label, _NAME)}  {area.value:.3f}" if area else shortened(curve.label, _NAME)
         y = frame.top + 34 + 26 * i
         shapes.append(Line(((x, y), (x + 20, y)), RUST if i == 0 and len(ordered) > 1 else BLUE, 3))
-        shapes.append(Words(x + 30, y, said, 15))
+        shapes.append(Words(x + 30, y, f"{area.value:.3f}" if area else "-", 15))
+        shapes.append(Words(x + 82, y, shortened(curve.label, _NAME), 15, most_px=920 - x - 86))
     if len(ordered) > _MOST_LINES:
         shapes.append(Words(x, frame.top + 34 + 26 * _MOST_LINES, f"and {len(ordered) - _MOST_LINES} more", 14, SOFT))
     said = f"Each of {len(ordered)} classes against all others"

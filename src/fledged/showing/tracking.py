@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from fledged import images
 from fledged.errors import MissingExtra
 from fledged.images import BadPhoto, UInt8Array
 from fledged.measuring import photos as labelled
 from fledged.measuring.photos import Photo
-from fledged.pages.words import visible
+from fledged.pages.letters import lettered
+from fledged.pages.words import percent
 from fledged.products import Report
 from fledged.settings.results import EvaluateConfig
 from fledged.showing.pictures import PICTURES
@@ -71,7 +72,7 @@ def _sheet(rows: pl.DataFrame, by_path: dict[str, Photo]) -> UInt8Array:
     n_rows = -(-rows.height // _ACROSS)
     cell_px = _SIDE_PX + 2 * _LINE_PX
     sheet = Image.new("RGB", (_ACROSS * (_SIDE_PX + 8), n_rows * cell_px), "#ffffff")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    draw = ImageDraw.Draw(sheet)
     cells = rows.select("path", "label", "predicted", "confidence").rows()
     for i, (path, label, predicted, confidence) in enumerate(cells):
         x, y = (i % _ACROSS) * (_SIDE_PX + 8), (i // _ACROSS) * cell_px
@@ -79,8 +80,8 @@ def _sheet(rows: pl.DataFrame, by_path: dict[str, Photo]) -> UInt8Array:
         picture = _small(photo) if photo else None
         if picture is not None:
             sheet.paste(picture, (x + (_SIDE_PX - picture.width) // 2, y + (_SIDE_PX - picture.height) // 2))
-        for line, words in enumerate((f"is {label}", f"said {predicted}, {confidence:.0%}")):
-            text = visible(words)[:26].encode("latin-1", "replace").decode("latin-1")
+        for line, words in enumerate((f"is {label}", f"said {predicted}, {percent(confidence)}")):
+            text, font = lettered(words, 13, _SIDE_PX)
             draw.text((x + 2, y + _SIDE_PX + line * 17 + 1), text, "#1c2024", font)
     return np.asarray(sheet)
 

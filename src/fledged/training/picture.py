@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
+from fledged.pages.letters import lettered
 from fledged.training.curves import Chart, Place
 
 _WIDTH_PX, _HEIGHT_PX = 720, 440  # of a chart
@@ -29,7 +30,8 @@ def png(charts: Sequence[Chart], title: str) -> bytes:
         _lines(draw, chart, corner)
     sheet = large.reduce(_SCALE)
     draw = ImageDraw.Draw(sheet)
-    draw.text((_LEFT_PX, _TITLE_PX / 2 + 4), _plain(title), _INK, ImageFont.load_default(22), "lm")
+    text, font = lettered(title, 22)
+    draw.text((_LEFT_PX, _TITLE_PX / 2 + 4), text, _INK, font, "lm")
     for chart, corner in zip(charts, corners, strict=True):
         _words(draw, chart, corner)
     buffer = io.BytesIO()
@@ -78,15 +80,10 @@ def _words(draw: ImageDraw.ImageDraw, chart: Chart, corner: tuple[int, int]) -> 
         draw.text((x, y - 26), name, colour, small, "lm")
         x += draw.textlength(name, small) + 18
     if chart.best:
-        draw.text((_at((100, 0), corner)[0], y - 26), _plain(chart.best_name), _BEST, small, "rm")
+        draw.text((_at((100, 0), corner)[0], y - 26), chart.best_name, _BEST, small, "rm")
     for tick in chart.up.ticks:
         left, middle = _at((0, 100 - chart.up.at(tick)), corner)
         draw.text((left - 10, middle), chart.value(tick), _SOFT, small, "rm")
     left, low = _at((0, 100), corner)
     draw.text((left, low + 18), chart.first, _SOFT, small, "lm")
     draw.text((_at((100, 100), corner)[0], low + 18), chart.last, _SOFT, small, "rm")
-
-
-def _plain(text: str) -> str:
-    """The font that comes with Pillow knows Latin letters only."""
-    return text.encode("ascii", "replace").decode()
