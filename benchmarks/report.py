@@ -114,16 +114,14 @@ def _heat(run: Run, test: list[Photo]) -> None:
     answer = run_probabilities(run)
     observed = observe(load_classifier(run), run.backbone.name)
     depths = chosen(observed.depths, ())
-    random = np.random.default_rng(0)
     areas, mapped_s = [], 0.0
-    for photo in test[:: max(1, len(test) // _MAPPED)][:_MAPPED]:
+    for number, photo in enumerate(test[:: max(1, len(test) // _MAPPED)][:_MAPPED]):
         square = images.model_input(photos.read(photo), run.preprocess)
         index = int(answer(np.stack([square]))[0].argmax())
         start_s = time.perf_counter()
         maps_DSS = heat(observed.network, depths, square, [index]).maps_KDSS[0]
         mapped_s += time.perf_counter() - start_s
-        # The same heat moved elsewhere: holes of the same shapes, which trouble the network as much by themselves.
-        moved_DSS = [np.roll(map_SS, random.integers(0, len(square), 2), (0, 1)) for map_SS in maps_DSS]
+        moved_DSS = [deletion.elsewhere(map_SS, number) for map_SS in maps_DSS]
         orders = [*map(deletion.hottest_first, (*maps_DSS, *moved_DSS)), deletion.at_random(0)]
         curves = [deletion.curve(answer, square, order, index) for order in orders]
         areas.append([*map(deletion.area, curves), curves[0][-1]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fledged.networks.deletion import N_STEPS, area, at_random, curve, hottest_first
+from fledged.networks.deletion import N_STEPS, area, at_random, curve, elsewhere, hottest_first
 
 
 def brightness(
@@ -56,3 +56,15 @@ def test_the_area_is_a_mean() -> None:
     assert area(np.linspace(1, 0, 11, dtype=np.float32)) == pytest.approx(0.5)
     assert sorted(at_random(1).tolist()) == list(range(14**2))
     assert at_random(1).tolist() != at_random(2).tolist()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_same_heat_lies_elsewhere_and_says_less(seed: int) -> None:
+    heat = np.zeros((64, 64), np.float32)
+    heat[20:44, 20:44] = 1
+    moved = elsewhere(heat, seed)
+    assert sorted(moved.ravel()) == sorted(heat.ravel())
+    assert (moved * heat).sum() < 0.6 * heat.sum()
+    photo = np.repeat((heat * 255).astype(np.uint8)[..., None], 3, axis=2)
+    left = [area(curve(brightness, photo, hottest_first(of), 0)) for of in (heat, moved)]
+    assert left[0] < left[1]

@@ -37,7 +37,7 @@ from fledged.writing import write_bytes
 
 _TILE_PX = 256
 _JPEG_QUALITY = 85
-_RANDOM_ORDERS = 3
+_ELSEWHERE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +149,12 @@ def _explained(photo: Photo, network: _Network, config: ExplainConfig, file: Pat
     accepted = network.accepts(square)
     title = words.answer(network.classes[order[0]], float(scores_C[order[0]]), accepted)
     write_bytes(file, png(sheet([(tile.picture, tile.words) for tile in tiles], len(tiles), title=title)))
-    by_heat = deletion.curve(network.probabilities, square, deletion.hottest_first(maps_KDSS[0, -1]), order[0])
-    at_random = [
-        deletion.area(deletion.curve(network.probabilities, square, deletion.at_random(seed), order[0]))
-        for seed in range(_RANDOM_ORDERS)
-    ]
+
+    def left(heat_SS: deletion.Float32Array) -> float:
+        by_heat = deletion.curve(network.probabilities, square, deletion.hottest_first(heat_SS), order[0])
+        return deletion.area(by_heat)
+
+    last_SS = maps_KDSS[0, -1]
     explained = ExplainedPhoto(
         path=photo.path,
         label=network.classes[order[0]],
@@ -161,8 +162,8 @@ def _explained(photo: Photo, network: _Network, config: ExplainConfig, file: Pat
         scores=tuple(ClassScore(label=network.classes[i], score=float(scores_C[i])) for i in order[: config.top_k]),
         accepted=accepted,
         picture=str(file),
-        left_by_heat=deletion.area(by_heat),
-        left_at_random=float(np.mean(at_random)),
+        left_by_heat=left(last_SS),
+        left_elsewhere=float(np.mean([left(deletion.elsewhere(last_SS, seed)) for seed in range(_ELSEWHERE)])),
     )
     return explained, tiles
 
@@ -181,5 +182,5 @@ def _name(number: int, photo: Photo) -> str:
 
 def _page(done: list[tuple[ExplainedPhoto, list[Tile]]], judged: Subject, depths: tuple[Depth, ...]) -> str:
     return template("looking/explain.html.jinja").render(
-        done=done, subject=judged, depths=depths, question=words.question(judged.classes), random_orders=_RANDOM_ORDERS
+        done=done, subject=judged, depths=depths, question=words.question(judged.classes), n_elsewhere=_ELSEWHERE
     )

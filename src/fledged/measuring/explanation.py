@@ -17,9 +17,9 @@ class ExplainedPhoto(Record):
     accepted: bool = True  # False: unlike all that the model was trained on
     picture: str = ""  # PNG: the photo, what the network saw of it, and a heatmap a depth
     # Mean probability of the answer while squares of the photo are taken out, those first that are hottest at the last
-    # depth, or in random order: the lower the first is, the more the map says.
+    # depth, or with the same heat laid elsewhere: the lower the first is, the more the map says.
     left_by_heat: float | None = None
-    left_at_random: float | None = None
+    left_elsewhere: float | None = None
 
 
 class Explanation(Record):

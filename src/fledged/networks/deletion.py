@@ -34,6 +34,17 @@ def at_random(seed: int) -> npt.NDArray[np.int64]:
     return np.random.default_rng(seed).permutation(_ALONG_A_SIDE**2)
 
 
+def elsewhere(heat_SS: Float32Array, seed: int) -> Float32Array:
+    """The same heat moved by a random way, round the edges: holes of the same shapes at another place.
+
+    Compared with it a map is judged by where it points. Scattered squares trouble a network more by themselves.
+    """
+    side = len(heat_SS)
+    # A quarter of the side at least: what is moved by less lies where it was.
+    down, right = np.random.default_rng(seed).integers(side // 4, side - side // 4, 2)
+    return np.roll(heat_SS, (int(down), int(right)), (0, 1))
+
+
 def curve(
     probabilities: Probabilities, photo_SSC: UInt8Array, order: npt.NDArray[np.int64], class_index: int
 ) -> Float32Array:
