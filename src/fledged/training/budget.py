@@ -17,6 +17,7 @@ from fledged.errors import ConfigError
 PLANNED_SHARE = 0.92
 SETTLED_SHARE = 0.98
 LAST_SHARE = 1.05
+ENOUGH_SHARE = 0.9  # a plan that takes less says why
 
 _TIME = re.compile(r"(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,6})s)?")
 
@@ -49,20 +50,47 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
+class Timing:
+    """What a training keeps to."""
+
+    clock: Clock
+    closing_s: float  # from the last epoch to the saved run
+    epoch_s: float = 0.0  # as it was expected to be; 0 where it was not
+
+    def is_up(self, epochs_s: Sequence[float]) -> bool:
+        """Whether another epoch, as long as the longest of the last of these, would be over too late."""
+        return self.clock.left_s(LAST_SHARE) <= max(epochs_s[-3:]) + self.closing_s
+
+    def why_early(self, epochs_s: Sequence[float], n_epochs: int) -> str | None:
+        """In a line, where `n_epochs` were over in less than nine tenths of the time, unexpectedly."""
+        time_s, spent_s = self.clock.time_s, self.clock.spent_s
+        early = f"Over after {spent_s:.0f} of {time_s:.0f} s"
+        if spent_s > ENOUGH_SHARE * time_s:
+            return None
+        if len(epochs_s) < n_epochs:
+            return f"{early}: the validation loss fell no more, after {len(epochs_s)} of {n_epochs} epochs"
+        mean_s = sum(epochs_s) / len(epochs_s)
+        if self.epoch_s * n_epochs - sum(epochs_s) < (1 - ENOUGH_SHARE) / 2 * time_s:
+            return None
+        return f"{early}: an epoch took {mean_s:.2g} s, where {self.epoch_s:.2g} s were measured before"
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """Seconds that the training of so many last blocks takes on this machine, from now on."""
 
     unfreeze: int  # 0 is the head alone, -1 all blocks
     size_px: int
     first_s: float  # what leaves frozen blocks, of the photos to judge by and for a head that is fitted first
-    ready_s: float  # opening the network and fitting that head, before the epochs; saving, after them
+    ready_s: float  # opening the network and fitting that head, before the epochs
+    closing_s: float  # after them: what the network then knows of itself, and saving
     view_s: tuple[float, ...]  # of the training photos' views 0, 1, …, each computed once; 0 where it is there
     epoch_s: float  # with its validation
     epochs: tuple[int, int]  # fewest that are worth it, most that are of use
 
     def seconds(self, n_views: int, n_epochs: int) -> float:
         """All together."""
-        return self.first_s + self.ready_s + sum(self.view_s[:n_views]) + n_epochs * self.epoch_s
+        return self.first_s + self.ready_s + sum(self.view_s[:n_views]) + n_epochs * self.epoch_s + self.closing_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +141,38 @@ def epochs_in(cost: Cost, n_views: int, time_s: float) -> int:
 def lines(plan: Planned, clock: Clock) -> list[str]:
     """The plan in words, with the seconds of each part."""
     cost = plan.cost
-    last = "the last block" if cost.unfreeze == 1 else f"the last {cost.unfreeze} blocks"
-    what = {0: "the head", -1: "all blocks and the head"}.get(cost.unfreeze, f"{last} and the head")
-    views = f", {plan.views} view{'s' if plan.views > 1 else ''} a photo" if cost.view_s else ""
     frozen_s = cost.first_s + sum(cost.view_s[: plan.views])
     return [
-        f"Plan for {clock.time_s:.0f} s: {what}{views}, {plan.epochs} epochs, {cost.size_px} px",
+        f"Plan for {clock.time_s:.0f} s: {_what(cost, plan.views)}, {plan.epochs} epochs, {cost.size_px} px",
         f"  probing {clock.spent_s:.0f} s · frozen blocks {frozen_s:.0f} s · epochs {plan.epochs * cost.epoch_s:.0f} s "
-        f"({cost.epoch_s:.2g} s each) · getting ready and saving {cost.ready_s:.0f} s",
+        f"({cost.epoch_s:.2g} s each) · getting ready and saving {cost.ready_s + cost.closing_s:.0f} s",
     ]
+
+
+def why_no_more(plan: Planned, rungs: Sequence[tuple[Cost, int]], clock: Clock) -> str:
+    """Why nothing larger is trained, for a plan that has all epochs of use."""
+    fewest, most = plan.cost.epochs
+    if fewest == most:
+        return "it is all that was asked for"
+    above = rungs[rungs.index((plan.cost, plan.views)) + 1 :]
+    if not above:
+        return "more blocks, views or epochs are not known to gain anything"
+    (cost, n_views) = above[0]
+    return f"{_what(cost, n_views)} would take {clock.spent_s + cost.seconds(n_views, cost.epochs[0]):.0f} s"
+
+
+def spare(plan: Planned, why: str, clock: Clock) -> str | None:
+    """In a line what is left of the time, and why; None where it is less than a tenth. `why` as `why_no_more` says."""
+    over_s = clock.spent_s + plan.seconds
+    if over_s > ENOUGH_SHARE * clock.time_s:
+        return None
+    if plan.epochs < plan.cost.epochs[1]:
+        why = f"another epoch takes {plan.cost.epoch_s:.0f} s"
+    return f"Over after about {over_s:.0f} of {clock.time_s:.0f} s, since {why}"
+
+
+def _what(cost: Cost, n_views: int) -> str:
+    """What is trained, and on how many views."""
+    last = "the last block" if cost.unfreeze == 1 else f"the last {cost.unfreeze} blocks"
+    what = {0: "the head", -1: "all blocks and the head"}.get(cost.unfreeze, f"{last} and the head")
+    return what + (f", {n_views} view{'s' if n_views > 1 else ''} a photo" if cost.view_s else "")
