@@ -120,13 +120,14 @@ def test_no_epoch_is_begun_that_would_be_over_too_late() -> None:
 
 def test_an_early_end_that_was_not_expected_is_explained() -> None:
     clock = Clock(100, start_s=time.monotonic() - 50)
-    timing = Timing(clock, 4, epoch_s=5)
-    assert timing.why_early([1.0] * 10, 10) == (
-        "Over after 50 of 100 s: an epoch took 1 s, where 5 s were measured before"
+    timing = Timing(clock, closing_s=30, epoch_s=5)
+    assert timing.why_early([1.0] * 10, 10, closed_s=8) == (
+        "Over after 50 of 100 s: epochs took 10 s where 50 s were expected by what was measured, "
+        "and what follows them 8 s where 30 s were"
     )
-    assert timing.why_early([5.0] * 10, 10) is None  # as planned, which has said why
-    assert (timing.why_early([5.0] * 8, 10) or "").endswith("fell no more, after 8 of 10 epochs")
-    assert Timing(Clock(100, start_s=time.monotonic() - 95), 4, 5).why_early([1.0] * 10, 10) is None
+    assert timing.why_early([5.0] * 10, 10, closed_s=28) is None  # as planned, which has said why
+    assert (timing.why_early([5.0] * 8, 10, closed_s=8) or "").endswith("fell no more, after 8 of 10 epochs")
+    assert replace(timing, clock=Clock(100, start_s=time.monotonic() - 95)).why_early([1.0] * 10, 10, 8) is None
 
 
 @pytest.mark.parametrize(
@@ -149,3 +150,9 @@ def test_any_other_text_is_a_mistake_worth_a_word(text: str) -> None:
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(ConfigError, match="--time"):
         seconds_of(text)
+
+
+def test_a_slowdown_is_seconds_for_one_of_cpu_time() -> None:
+    busy = Clock(100, start_s=time.monotonic() - 30, start_cpu_s=time.process_time() - 10)
+    assert busy.slowdown == pytest.approx(3, rel=0.01)
+    assert Clock(100, start_s=time.monotonic() - 10, start_cpu_s=time.process_time() - 20).slowdown == 1

@@ -99,7 +99,8 @@ def _decide(asked: Asked, group: Group) -> Beginning:
     if settled is not asked or asked.clock is None:
         job = job_of(settled.dataset, settled.config, workspace, asked.report, asked.on)
         if asked.clock is not None:
-            timing = Timing(asked.clock, probe.closing_s(job, probe.opened(job), probe.PART_S))
+            end_s = probe.closing_s(job, probe.opened(job), probe.PART_S, asked.clock)
+            timing = Timing(asked.clock, end_s)
     elif asked.resume:
         raise ConfigError("What is resumed was planned before", where="--time", remedy=_RESUME)
     else:

@@ -38,11 +38,17 @@ class Clock:
 
     time_s: float
     start_s: float = field(default_factory=time.monotonic)
+    start_cpu_s: float = field(default_factory=time.process_time)
 
     @property
     def spent_s(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self.start_s
+
+    @property
+    def slowdown(self) -> float:
+        """Seconds since the start for one of CPU time: above 1 where other programs take their share."""
+        return max(1.0, self.spent_s / max(time.process_time() - self.start_cpu_s, 0.1))
 
     def left_s(self, share: float = 1.0) -> float:
         """Seconds until this share of the time is over; below 0 when it is."""
@@ -61,18 +67,24 @@ class Timing:
         """Whether another epoch, as long as the longest of the last of these, would be over too late."""
         return self.clock.left_s(LAST_SHARE) <= max(epochs_s[-3:]) + self.closing_s
 
-    def why_early(self, epochs_s: Sequence[float], n_epochs: int) -> str | None:
-        """In a line, where `n_epochs` were over in less than nine tenths of the time, unexpectedly."""
-        time_s, spent_s = self.clock.time_s, self.clock.spent_s
-        early = f"Over after {spent_s:.0f} of {time_s:.0f} s"
-        if spent_s > ENOUGH_SHARE * time_s:
+    def why_early(self, epochs_s: Sequence[float], n_epochs: int, closed_s: float) -> str | None:
+        """In a line, where it was over in less than nine tenths of the time, unexpectedly.
+
+        `closed_s` is what closing took.
+        """
+        expected_s, taken_s = self.epoch_s * n_epochs, sum(epochs_s)
+        unexpected_s = expected_s - taken_s + self.closing_s - closed_s
+        if self.clock.spent_s > ENOUGH_SHARE * self.clock.time_s:
             return None
+        early = f"Over after {self.clock.spent_s:.0f} of {self.clock.time_s:.0f} s"
         if len(epochs_s) < n_epochs:
             return f"{early}: the validation loss fell no more, after {len(epochs_s)} of {n_epochs} epochs"
-        mean_s = sum(epochs_s) / len(epochs_s)
-        if self.epoch_s * n_epochs - sum(epochs_s) < (1 - ENOUGH_SHARE) / 2 * time_s:
-            return None
-        return f"{early}: an epoch took {mean_s:.2g} s, where {self.epoch_s:.2g} s were measured before"
+        if unexpected_s < (1 - ENOUGH_SHARE) / 2 * self.clock.time_s:
+            return None  # as planned, which has said why
+        return (
+            f"{early}: epochs took {taken_s:.0f} s where {expected_s:.0f} s were expected by what was measured, "
+            f"and what follows them {closed_s:.0f} s where {self.closing_s:.0f} s were"
+        )
 
 
 @dataclass(frozen=True, slots=True)

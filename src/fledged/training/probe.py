@@ -23,7 +23,7 @@ from fledged.networks.model import Classifier, Tail, to_training
 from fledged.training import losses, optimizers, precision
 from fledged.training.activations import anew, n_bytes, n_lacking, open_sessions
 from fledged.training.batches import read_split
-from fledged.training.budget import Cost
+from fledged.training.budget import Clock, Cost
 from fledged.training.features import Embedding, copy_keys, embed, known_features, open_session
 from fledged.training.job import Job, frozen_part, untrained
 from fledged.training.loop import Plan, step
@@ -52,28 +52,26 @@ class Opened:
     keys_train: pl.Series  # of all photos in the caches
     keys_judge: pl.Series
     seconds: float  # that it took
-    slowdown: float  # seconds for one of a core's: above 1 where other work takes its share
 
 
 def opened(job: Job) -> Opened:
     """What probing needs; training opens the same."""
-    start_s, start_cpu_s = time.monotonic(), time.process_time()
+    start_s = time.monotonic()
     backbone, model = untrained(job)
     train, judge = read_split(job.dataset, "train"), read_split(job.dataset, "val")
     some = train.sample(min(_PROBED, train.height), seed=0).select("jpeg", "sha256").rows()
     keys = copy_keys(train["jpeg"]), copy_keys(judge["jpeg"])
-    seconds, cpu_s = time.monotonic() - start_s, time.process_time() - start_cpu_s
-    return Opened(backbone, model, some, *keys, seconds, max(1.0, seconds / max(cpu_s, 1e-3)))
+    return Opened(backbone, model, some, *keys, time.monotonic() - start_s)
 
 
-def closing_s(job: Job, what: Opened, slice_s: float) -> float:
+def closing_s(job: Job, what: Opened, slice_s: float, clock: Clock) -> float:
     """Seconds from the last epoch to the saved run, whatever was trained of the backbone: its features are new then."""
     if job.config.mode == "transfer":
-        return SAVE_S * what.slowdown  # features are in the cache
+        return SAVE_S * clock.slowdown  # features are in the cache
     how = what.model.embed.how
     session = open_session(embedding_of(what.backbone.name, what.backbone.module, how, job.workspace))
     answer_s = _seconds_a_photo(lambda photo: embed(session, [photo], how, 0, ()), what.photos, slice_s)
-    return SAVE_S * what.slowdown + n_asked(job.dataset) * answer_s
+    return SAVE_S * clock.slowdown + n_asked(job.dataset) * answer_s
 
 
 def cost_of(job: Job, what: Opened, slice_s: float, end_s: float, head: Cost | None = None) -> Cost | None:

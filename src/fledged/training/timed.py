@@ -75,7 +75,9 @@ def timed_job(
     for line in lines(plan, clock):
         _LOG.info(line)
     if plan.cost.view_s:
-        plan = replace(plan, views=_filled(_job_of(plan, asked, job_with), plan, what, clock))
+        n_views = _filled(_job_of(plan, asked, job_with), plan, what, clock)
+        why = why if n_views == plan.views else "frozen blocks took longer than planned"
+        plan = replace(plan, views=n_views)
         plan = replace(plan, cost=_settled(_job_of(plan, asked, job_with), plan.cost, clock))
         plan = replace(plan, epochs=asked.epochs or epochs_in(plan.cost, plan.views, clock.left_s(SETTLED_SHARE)))
         _LOG.info("Settled after %.0f s: %d epochs of %.2g s", clock.spent_s, plan.epochs, plan.cost.epoch_s)
@@ -132,8 +134,8 @@ def _costs(job_with: JobWith, asked: TrainConfig, cuts: tuple[int, ...], what: O
     until_s = min(_PROBE_S, clock.time_s * _PROBE_SHARE)
     slice_s = until_s / (8 * len(cuts))
     head = None
-    save_s = probe.SAVE_S * what.slowdown
-    end_s = probe.closing_s(job_with(**_mode(asked, cuts[-1])), what, slice_s)
+    end_s = probe.closing_s(job_with(**_mode(asked, cuts[-1])), what, slice_s, clock)
+    save_s = probe.SAVE_S * clock.slowdown
     if cuts[0] and asked.mode != "scratch" and not asked.start:
         head = probe.cost_of(job_with(mode="transfer", unfreeze=0), what, slice_s, save_s)
     costs: list[Cost] = []

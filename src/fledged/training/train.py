@@ -155,9 +155,10 @@ def _train(job: Job, checkpoint: Checkpoint, so_far: Progress, timing: Timing | 
         if isinstance(stopped, Terminated):
             raise stopped
         return run
+    ended_s = monotonic()
     run = group.product(Run, job.workspace, lambda: run_files.save(job, model, backbone, so_far, False, meter))
     epochs_s = [epoch.seconds for epoch in so_far.history]
-    if timing is not None and (why := timing.why_early(epochs_s, job.config.epochs)):
+    if timing is not None and (why := timing.why_early(epochs_s, job.config.epochs, monotonic() - ended_s)):
         _LOG.info(why)
     job.report("Training epochs", run.n_epochs, run.n_epochs)  # also where it was over early
     checkpoints.remove(job.run_id, job.workspace)
