@@ -102,13 +102,13 @@ BLOCK = Cost(1, 224, 0, 2, 3, (10.0, 10.0), 4, (8, 30))
 def test_time_that_is_not_taken_has_a_reason(plan: Planned, n_rungs: int, time_s: float, line: str | None) -> None:
     rungs = ([(HEAD, 2), (BLOCK, 2)] if n_rungs == 2 else []) + ([(plan.cost, 2)] if n_rungs == 1 else [])
     clock = Clock(time_s)
-    told = spare(plan, why_no_more(plan, rungs, clock), clock)
+    told = spare(plan, why_no_more(plan, rungs, 0.0), clock)
     assert told is None if line is None else told is not None and told.startswith(line)
 
 
 def test_what_is_larger_is_told_with_the_time_that_it_would_take() -> None:
-    why = why_no_more(Planned(HEAD, 1, 60), [(HEAD, 1), (HEAD, 2), (BLOCK, 2)], Clock(50))
-    assert why == "the head, 2 views a photo would take 35 s"
+    why = why_no_more(Planned(HEAD, 1, 60), [(HEAD, 1), (HEAD, 2), (BLOCK, 2)], 9.0)
+    assert why == "the head, 2 views a photo would take about 44 s"
 
 
 def test_no_epoch_is_begun_that_would_be_over_too_late() -> None:

@@ -161,8 +161,8 @@ def lines(plan: Planned, clock: Clock) -> list[str]:
     ]
 
 
-def why_no_more(plan: Planned, rungs: Sequence[tuple[Cost, int]], clock: Clock) -> str:
-    """Why nothing larger is trained, for a plan that has all epochs of use."""
+def why_no_more(plan: Planned, rungs: Sequence[tuple[Cost, int]], spent_s: float) -> str:
+    """Why nothing larger is trained, for a plan that has all epochs of use; it was made after `spent_s`."""
     fewest, most = plan.cost.epochs
     if fewest == most:
         return "it is all that was asked for"
@@ -170,7 +170,7 @@ def why_no_more(plan: Planned, rungs: Sequence[tuple[Cost, int]], clock: Clock) 
     if not above:
         return "more blocks, views or epochs are not known to gain anything"
     (cost, n_views) = above[0]
-    return f"{_what(cost, n_views)} would take {clock.spent_s + cost.seconds(n_views, cost.epochs[0]):.0f} s"
+    return f"{_what(cost, n_views)} would take about {spent_s + cost.seconds(n_views, cost.epochs[0]):.0f} s"
 
 
 def spare(plan: Planned, why: str, clock: Clock) -> str | None:

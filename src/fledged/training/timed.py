@@ -71,13 +71,14 @@ def timed_job(
 
     what = probe.opened(first)
     plan, rungs, what = _chosen(asked, job_with, views, what, clock)
-    why = why_no_more(plan, rungs, clock)
+    why, planned_s = why_no_more(plan, rungs, clock.spent_s), clock.spent_s
     for line in lines(plan, clock):
         _LOG.info(line)
     if plan.cost.view_s:
-        n_views = _filled(_job_of(plan, asked, job_with), plan, what, clock)
-        why = why if n_views == plan.views else "frozen blocks took longer than planned"
-        plan = replace(plan, views=n_views)
+        most = replace(plan, views=len(plan.cost.view_s))  # a job of one view would have no augmentation
+        n_views = _filled(_job_of(most, asked, job_with), plan, what, clock)
+        is_less, plan = n_views < plan.views, replace(plan, views=n_views)
+        why = "frozen blocks took longer than planned" if is_less else why_no_more(plan, rungs, planned_s)
         plan = replace(plan, cost=_settled(_job_of(plan, asked, job_with), plan.cost, clock))
         plan = replace(plan, epochs=asked.epochs or epochs_in(plan.cost, plan.views, clock.left_s(SETTLED_SHARE)))
         _LOG.info("Settled after %.0f s: %d epochs of %.2g s", clock.spent_s, plan.epochs, plan.cost.epoch_s)
@@ -162,12 +163,15 @@ def _job_of(plan: Planned, asked: TrainConfig, job_with: JobWith) -> Job:
 
 
 def _filled(job: Job, plan: Planned, what: Opened, clock: Clock) -> int:
-    """The views that could be computed, with time left for the fewest epochs; what they are computed to is cached."""
+    """The views that could be computed, with time left for the fewest epochs; what they are computed to is cached.
+
+    Fewer than planned where the machine has become slower, and more where it has become quicker.
+    """
     cost, network = plan.cost, what.backbone
     how = what.model.embed.how
     embedding = embedding_of(network.name, network.module, how, job.workspace)
     store = Store(job.workspace, int(job.config.cache.limit_gigabytes * 1e9), job.report)
-    for n_views in range(1, plan.views + 1):
+    for n_views in range(1, len(cost.view_s) + 1):
         start_s = time.monotonic()
         config = job.config.model_copy(update={"views": n_views})
         if job.config.mode == "transfer" or not (job.config.start or n_views > 1):
@@ -176,12 +180,14 @@ def _filled(job: Job, plan: Planned, what: Opened, clock: Clock) -> int:
             before, _ = cut(chain(network.name, network.module), job.config.unfreeze, network.name)
             tail_batches(job.dataset, frozen_part(job, before, network.name, how), job.plan, config, store)
         expected_s = cost.view_s[n_views - 1] + (cost.first_s if n_views == 1 else 0.0)
-        slowdown = max(1.0, (time.monotonic() - start_s) / max(expected_s, 1.0))
-        next_s = sum(cost.view_s[n_views : n_views + 1]) * slowdown
-        if n_views < plan.views and clock.left_s() < next_s + replace(cost, first_s=0.0).seconds(0, cost.epochs[0]):
-            _LOG.warning("Frozen blocks took longer than planned: %d of %d views", n_views, plan.views)
-            return n_views
-    return plan.views
+        pace = (time.monotonic() - start_s) / expected_s if expected_s > 1 else 1.0
+        next_s = sum(cost.view_s[n_views : n_views + 1]) * (max(1.0, pace) if n_views < plan.views else pace)
+        left_s = clock.left_s(1.0 if n_views < plan.views else PLANNED_SHARE)
+        if not cost.view_s[n_views:] or left_s < next_s + replace(cost, first_s=0.0).seconds(0, cost.epochs[0]):
+            break
+    if n_views < plan.views:
+        _LOG.warning("Frozen blocks took longer than planned: %d of %d views", n_views, plan.views)
+    return n_views
 
 
 def _settled(job: Job, cost: Cost, clock: Clock) -> Cost:
