@@ -1,8 +1,8 @@
 """`python -m benchmarks [NAME …]`: the usual ones, or those that are named.
 
-Heavy ones run only when named: augmentation, evaluate, integers, mislabels, pooling, predict, ray, report, soak and
-unknown (minutes), learning and peers (an environment of their own, see the modules), million, rows and throughput
-(many photos).
+Heavy ones run only when named: augmentation, engines, evaluate, finetuning, integers, mislabels, pooling, predict, ray,
+report, soak and unknown (minutes), learning and peers (an environment of their own, see the modules), million, rows and
+throughput (many photos).
 `python -m benchmarks.planted --help` and the like tell of more.
 """
 
@@ -14,7 +14,9 @@ import sys
 NAMES = ("start_up", "rescan", "http_latency", "build", "planted")
 HEAVY = (
     "augmentation",
+    "engines",
     "evaluate",
+    "finetuning",
     "integers",
     "learning",
     "million",

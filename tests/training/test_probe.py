@@ -30,8 +30,8 @@ def test_what_is_computed_is_paid_for_once(dataset: Dataset, work: Path, tmp_pat
     of_blocks = job(dataset, tmp_path / "work", unfreeze=2)
     what = probe.opened(of_head)
     before = {name: tensor.clone() for name, tensor in what.model.state_dict().items()}
-    head = probe.cost_of(of_head, what, 0.02)
-    blocks = probe.cost_of(of_blocks, what, 0.02, head)
+    head = probe.cost_of(of_head, what, 0.02, 4)
+    blocks = probe.cost_of(of_blocks, what, 0.02, 9, head)
     assert head is not None
     assert blocks is not None
     assert len(blocks.view_s) == 3
@@ -39,7 +39,7 @@ def test_what_is_computed_is_paid_for_once(dataset: Dataset, work: Path, tmp_pat
     assert blocks.ready_s > head.ready_s  # which it begins with
     assert blocks.epoch_s > head.epoch_s > 0
     assert _filled(of_blocks, Planned(blocks, 3, 8), what, Clock(1000)) == 3
-    again = probe.cost_of(of_blocks, what, 0.02, probe.cost_of(of_head, what, 0.02))
+    again = probe.cost_of(of_blocks, what, 0.02, 9, probe.cost_of(of_head, what, 0.02, 4))
     assert again is not None
     assert again.view_s == (0, 0, 0)
     assert again.first_s == 0
@@ -49,7 +49,7 @@ def test_what_is_computed_is_paid_for_once(dataset: Dataset, work: Path, tmp_pat
 def test_activations_that_have_no_room_are_not_planned(dataset: Dataset, work: Path) -> None:
     small = job(dataset, work, unfreeze=2, cache={"limit_gigabytes": 0})
     what = probe.opened(small)
-    assert probe.cost_of(small, what, 0.02, None) is None
-    whole = probe.cost_of(job(dataset, work, mode="scratch", epochs=1), what, 0.02)
+    assert probe.cost_of(small, what, 0.02, 9, None) is None
+    whole = probe.cost_of(job(dataset, work, mode="scratch", epochs=1), what, 0.02, 9)
     assert whole is not None
     assert (whole.view_s, whole.unfreeze) == ((), -1)

@@ -105,15 +105,24 @@ def job(dataset: Dataset, work: Path, **settings: Any) -> Job:
 
 def test_views_that_take_too_long_are_left_out(dataset: Dataset, own_work: Path) -> None:
     of_blocks = job(dataset, own_work, unfreeze=3)
-    cost = Cost(3, 64, 0, 0, (1, 1000), 1, (8, 30))
+    cost = Cost(3, 64, 0, 0, 0, (1, 1000), 1, (8, 30))
     what = probe.opened(of_blocks)
     assert timed._filled(of_blocks, Planned(cost, 2, 8), what, Clock(100)) == 1
     assert timed._filled(of_blocks, Planned(cost, 2, 8), what, Clock(10_000)) == 2
 
 
+def test_views_that_there_is_time_for_after_all_are_added(dataset: Dataset, own_work: Path) -> None:
+    of_head = job(dataset, own_work, mode="transfer", views=3)
+    cost = Cost(0, 64, 0, 0, 0, (1, 50, 50), 0.1, (20, 60))
+    what = probe.opened(of_head)
+    assert timed._filled(of_head, Planned(cost, 1, 60), what, Clock(40)) == 1
+    # The second one, for which 50 s were expected, is over at once, and so is the third.
+    assert timed._filled(of_head, Planned(cost, 1, 60), what, Clock(80)) == 3
+
+
 def test_photos_are_smaller_only_where_nothing_else_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     def costs(job_with: Callable[..., Any], *_: object) -> list[Cost]:
-        return [Cost(0, px := job_with().size_px, 0, 0, (px,), 0.1, (20, 60))]
+        return [Cost(0, px := job_with().size_px, 0, 0, 0, (px,), 0.1, (20, 60))]
 
     def job_with(**settings: Any) -> Any:
         return SimpleNamespace(size_px=settings["input"].size_px if settings else 224)

@@ -81,7 +81,7 @@ def test_the_same_seed_gives_the_same_bytes(run: Run, own_work: Path, dataset: D
     [
         {"mode": "finetune", "epochs": 1, "input": {"size_px": 32}},
         {"mode": "gradual", "gradual": {"stages": [0, 1]}, "epochs": 1},
-        {"time": "20s", "epochs": 1, "unfreeze": 0},
+        {"time": "60s", "epochs": 1, "unfreeze": 0},
     ],
     ids=["all blocks", "a head, then the last block", "in a given time"],
 )

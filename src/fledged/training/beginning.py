@@ -12,8 +12,8 @@ from fledged.networks.weights import locate
 from fledged.products import Dataset, Run
 from fledged.records import Record
 from fledged.settings.training import TrainConfig
-from fledged.training import checkpoints
-from fledged.training.budget import Clock
+from fledged.training import checkpoints, probe
+from fledged.training.budget import Clock, Timing
 from fledged.training.checkpoints import Checkpoint
 from fledged.training.job import Job, job_of
 from fledged.training.processes import Group
@@ -57,6 +57,7 @@ class Beginning:
     job: Job
     is_done: bool  # the run is there already
     checkpoint: Checkpoint | None
+    timing: Timing | None = None  # where a time is to be kept to
 
 
 class _Order(Record):
@@ -94,13 +95,16 @@ def begin(asked: Asked, group: Group) -> Beginning:
 
 
 def _decide(asked: Asked, group: Group) -> Beginning:
-    workspace, settled = asked.workspace, asked.settled()
+    workspace, settled, timing = asked.workspace, asked.settled(), None
     if settled is not asked or asked.clock is None:
         job = job_of(settled.dataset, settled.config, workspace, asked.report, asked.on)
+        if asked.clock is not None:
+            end_s = probe.closing_s(job, probe.opened(job), probe.PART_S, asked.clock)
+            timing = Timing(asked.clock, end_s)
     elif asked.resume:
         raise ConfigError("What is resumed was planned before", where="--time", remedy=_RESUME)
     else:
-        job = timed_job(asked.dataset, asked.config, asked.clock, workspace, asked.report)
+        job, timing = timed_job(asked.dataset, asked.config, asked.clock, workspace, asked.report)
     earlier = workspace.find(Run, job.run_id)
     is_done = earlier is not None and not earlier.interrupted
     if is_done:
@@ -112,7 +116,7 @@ def _decide(asked: Asked, group: Group) -> Beginning:
             "To go on with that one: fledged train --resume, and nothing else",
             other.run_id,
         )
-    return Beginning(replace(job, group=group), is_done, checkpoint)
+    return Beginning(replace(job, group=group), is_done, checkpoint, timing)
 
 
 def _joining(order: _Order, workspace: Workspace, group: Group) -> Beginning:

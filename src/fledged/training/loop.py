@@ -22,6 +22,7 @@ from fledged.records import Record
 from fledged.settings.training import LossConfig, OptimizeConfig
 from fledged.training import ema, losses, optimizers, schedules
 from fledged.training.batches import Batches
+from fledged.training.convolutions import quick
 from fledged.training.losses import Mix, Tally
 from fledged.training.processes import gathered
 from fledged.training.schedules import Length
@@ -154,7 +155,7 @@ def step(
     tallies = []
     for number, batch in enumerate(batches, start=1):
         with _memory(plan), _averaged(model, number == len(batches)):
-            with seen_whole(batch):
+            with seen_whole(batch), quick(accelerator):
                 logits_NC = model(batch.inputs)
             logits_NC = logits_NC if batch.whole_N is None else logits_NC[: len(batch.labels_N)]
             loss = losses.loss_of(logits_NC, batch, plan.loss, weights_C) / weight

@@ -23,14 +23,15 @@ from fledged.networks.model import Classifier, Tail, to_training
 from fledged.training import losses, optimizers, precision
 from fledged.training.activations import anew, n_bytes, n_lacking, open_sessions
 from fledged.training.batches import read_split
-from fledged.training.budget import Cost
-from fledged.training.features import Embedding, copy_keys, known_features
+from fledged.training.budget import Clock, Cost
+from fledged.training.features import Embedding, copy_keys, embed, known_features, open_session
 from fledged.training.job import Job, frozen_part, untrained
 from fledged.training.loop import Plan, step
 from fledged.training.self_knowledge import n_asked
 from fledged.training.transfer import embedding_of
 
-SAVE_S = 3.0  # a run's page, curves and weights
+SAVE_S = 4.0  # of a core, for what a network knows of itself, weights, curves and the run's page
+PART_S = 0.6  # a part of the costs is measured for as long, where there is no plan to share the time out
 
 _PROBED = 48  # photos
 _WARM_STEPS = 1
@@ -63,24 +64,33 @@ def opened(job: Job) -> Opened:
     return Opened(backbone, model, some, *keys, time.monotonic() - start_s)
 
 
-def cost_of(job: Job, what: Opened, slice_s: float, head: Cost | None = None) -> Cost | None:
+def closing_s(job: Job, what: Opened, slice_s: float, clock: Clock) -> float:
+    """Seconds from the last epoch to the saved run, whatever was trained of the backbone: its features are new then."""
+    if job.config.mode == "transfer":
+        return SAVE_S * clock.slowdown  # features are in the cache
+    how = what.model.embed.how
+    session = open_session(embedding_of(what.backbone.name, what.backbone.module, how, job.workspace))
+    answer_s = _seconds_a_photo(lambda photo: embed(session, [photo], how, 0, ()), what.photos, slice_s)
+    return SAVE_S * clock.slowdown + n_asked(job.dataset) * answer_s
+
+
+def cost_of(job: Job, what: Opened, slice_s: float, end_s: float, head: Cost | None = None) -> Cost | None:
     """What the job costs, up to as many views as it asks for; each part is measured for about `slice_s`.
 
-    `head` is the cost of the head that fine-tuning begins with. None if the activations of the frozen blocks would be
-    more than may be kept.
+    `end_s` is what closing it takes, `head` the cost of the head that fine-tuning begins with. None if the activations
+    of the frozen blocks would be more than may be kept.
     """
     config = job.config
     first = None if config.start or config.mode != "finetune" else head
     first_s = first.first_s + first.view_s[0] if first else 0.0
-    ready_s = what.seconds + SAVE_S + (_HEAD[1] * first.epoch_s if first else 0.0)
+    ready_s = what.seconds + (_HEAD[1] * first.epoch_s if first else 0.0)
     blocks = chain(what.backbone.name, what.backbone.module)
     is_whole = config.mode == "scratch" or config.unfreeze in (-1, len(blocks))
     fewest_and_most = _ALL if is_whole else _BLOCKS
     fewest_and_most = {"transfer": _HEAD, "scratch": _SCRATCH}.get(config.mode, fewest_and_most)
     if is_whole:
-        epoch_s, answer_s = _whole_epoch_s(job, what, slice_s)
-        ready_s += n_asked(job.dataset) * answer_s
-        return Cost(config.unfreeze, config.input.size_px, first_s, ready_s, (), epoch_s, fewest_and_most)
+        epoch_s = _whole_epoch_s(job, what, slice_s)
+        return Cost(config.unfreeze, config.input.size_px, first_s, ready_s, end_s, (), epoch_s, fewest_and_most)
     how = what.model.embed.how
     if config.mode == "transfer":
         frozen = embedding_of(what.backbone.name, what.backbone.module, how, job.workspace)
@@ -99,13 +109,12 @@ def cost_of(job: Job, what: Opened, slice_s: float, head: Cost | None = None) ->
     if config.mode != "transfer" and n_bytes(n_photos[0], config.views, shape) > config.cache.limit_gigabytes * 1e9:
         return None
     step_s, val_s = _pace(module, torch.rand(job.plan.batch_size, *shape), job, slice_s)
-    if config.mode != "transfer":  # whose features are in the cache by then
-        ready_s += n_asked(job.dataset) * (view_s[0] + val_s)
     return Cost(
         unfreeze=config.unfreeze,
         size_px=config.input.size_px,
         first_s=first_s + _n_lacking(what.keys_judge, frozen, 0, job) * view_s[0],
         ready_s=ready_s,
+        closing_s=end_s,
         view_s=tuple(
             _n_lacking(what.keys_train, frozen, n, job) * view_s[min(n, len(view_s) - 1)] for n in range(config.views)
         ),
@@ -122,14 +131,13 @@ def _n_lacking(keys: pl.Series, frozen: Embedding, number: int, job: Job) -> int
     return len(set(keys) - set(known_features(frozen, number, job.workspace, recipe)["copy"]))
 
 
-def _whole_epoch_s(job: Job, what: Opened, slice_s: float) -> tuple[float, float]:
-    """An epoch of a network that sees photos, and one answer of it; decoding and arithmetic share the cores."""
+def _whole_epoch_s(job: Job, what: Opened, slice_s: float) -> float:
+    """An epoch of a network that sees photos; decoding and arithmetic share the cores."""
     how, recipe = what.model.embed.how, job.config.augment.recipe
     decode_s = _seconds_a_photo(lambda photo: views.view(*photo, how, 1, recipe), what.photos, slice_s)
     photos = torch.randint(0, 256, (job.plan.batch_size, how.size_px, how.size_px, 3), dtype=torch.uint8)
     step_s, val_s = _pace(what.model, photos, job, slice_s)
-    answer_s = val_s + decode_s
-    return len(what.keys_train) * (step_s + decode_s) + len(what.keys_judge) * answer_s, answer_s
+    return len(what.keys_train) * (step_s + decode_s) + len(what.keys_judge) * (val_s + decode_s)
 
 
 def _seconds_a_photo(make: Callable[[Photo], object], photos: Sequence[Photo], slice_s: float) -> float:

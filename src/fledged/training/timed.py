@@ -23,14 +23,17 @@ from fledged.training.budget import (
     Clock,
     Cost,
     Planned,
+    Timing,
     epochs_in,
     ladder,
     lines,
     planned,
+    spare,
+    why_no_more,
 )
 from fledged.training.job import Job, frozen_part, job_of, pupil_of, untrained
 from fledged.training.loop import batches_of, step, validate
-from fledged.training.probe import SAVE_S, Opened
+from fledged.training.probe import Opened
 from fledged.training.tail import tail_batches
 from fledged.training.transfer import embedding_of, feature_batches
 from fledged.workspace import Workspace
@@ -40,8 +43,9 @@ _LOG = logging.getLogger("fledged")
 _PROBE_S = 20.0
 _PROBE_SHARE = 0.2  # of the time, where it is short
 _SETTLE_S = 3.0
+_SETTLE_SHARE = 0.04  # of the time, where it is long: other work on the machine comes and goes
 _CUTS = (0, 1, 3, 6)  # last blocks that may be trained
-_VIEWS = (1, 2, 4)
+_VIEWS = (1, 2, 3, 4)
 _SMALLER_PX = (160, 128, 96)  # where nothing fits at the size asked for
 
 JobWith = Callable[..., Job]
@@ -49,11 +53,11 @@ JobWith = Callable[..., Job]
 
 def timed_job(
     dataset: Dataset | str | None, asked: TrainConfig, clock: Clock, workspace: Workspace, report: progress.Report
-) -> Job:
-    """What can be trained until the time is over, with what leaves its frozen blocks computed; the plan is told.
+) -> tuple[Job, Timing]:
+    """What can be trained until the time is over, and how it keeps to that.
 
-    What is asked for stays: blocks, views, epochs and size are chosen where they are not given. Raises ConfigError
-    if not even the least fits.
+    What leaves its frozen blocks is computed, and the plan is told. What is asked for stays: blocks, views, epochs and
+    size are chosen where they are not given. Raises ConfigError if not even the least fits.
     """
     if asked.mode == "gradual":
         raise ConfigError("Gradual unfreezing keeps to no time", where="--time", remedy="Leave --mode or --time out.")
@@ -66,21 +70,27 @@ def timed_job(
         return job_of(first.dataset, given, workspace, report)
 
     what = probe.opened(first)
-    plan, what = _chosen(asked, job_with, views, what, clock)
+    plan, rungs, what = _chosen(asked, job_with, views, what, clock)
+    why, planned_s = why_no_more(plan, rungs, clock.spent_s), clock.spent_s
     for line in lines(plan, clock):
         _LOG.info(line)
     if plan.cost.view_s:
-        plan = replace(plan, views=_filled(_job_of(plan, asked, job_with), plan, what, clock))
-        plan = replace(plan, cost=_settled(_job_of(plan, asked, job_with), plan.cost))
+        most = replace(plan, views=len(plan.cost.view_s))  # a job of one view would have no augmentation
+        n_views = _filled(_job_of(most, asked, job_with), plan, what, clock)
+        is_less, plan = n_views < plan.views, replace(plan, views=n_views)
+        why = "frozen blocks took longer than planned" if is_less else why_no_more(plan, rungs, planned_s)
+        plan = replace(plan, cost=_settled(_job_of(plan, asked, job_with), plan.cost, clock))
         plan = replace(plan, epochs=asked.epochs or epochs_in(plan.cost, plan.views, clock.left_s(SETTLED_SHARE)))
         _LOG.info("Settled after %.0f s: %d epochs of %.2g s", clock.spent_s, plan.epochs, plan.cost.epoch_s)
-    return _job_of(plan, asked, job_with)
+    if early := spare(plan, why, clock):
+        _LOG.info(early)
+    return _job_of(plan, asked, job_with), Timing(clock, plan.cost.closing_s, plan.cost.epoch_s)
 
 
 def _chosen(
     asked: TrainConfig, job_with: JobWith, views: tuple[int, ...], what: Opened, clock: Clock
-) -> tuple[Planned, Opened]:
-    """The plan, and the network that it is of: for smaller photos only where nothing else fits."""
+) -> tuple[Planned, list[tuple[Cost, int]], Opened]:
+    """The plan, its ladder, and the network that it is of: for smaller photos only where nothing else fits."""
     cuts = _cuts(asked, what)
     rungs = ladder(_costs(job_with, asked, cuts, what, clock), views)
     plan = planned(rungs, clock.left_s(PLANNED_SHARE))
@@ -104,7 +114,7 @@ def _chosen(
             where="--time",
             remedy=f"Give it about --time {math.ceil((least_s + clock.spent_s) / PLANNED_SHARE / 30) * 30}s.",
         )
-    return plan, what
+    return plan, rungs, what
 
 
 def _cuts(asked: TrainConfig, what: Opened) -> tuple[int, ...]:
@@ -125,13 +135,15 @@ def _costs(job_with: JobWith, asked: TrainConfig, cuts: tuple[int, ...], what: O
     until_s = min(_PROBE_S, clock.time_s * _PROBE_SHARE)
     slice_s = until_s / (8 * len(cuts))
     head = None
+    end_s = probe.closing_s(job_with(**_mode(asked, cuts[-1])), what, slice_s, clock)
+    save_s = probe.SAVE_S * clock.slowdown
     if cuts[0] and asked.mode != "scratch" and not asked.start:
-        head = probe.cost_of(job_with(mode="transfer", unfreeze=0), what, slice_s)
+        head = probe.cost_of(job_with(mode="transfer", unfreeze=0), what, slice_s, save_s)
     costs: list[Cost] = []
     for unfreeze in cuts:
         if costs and clock.spent_s > until_s:
             break
-        cost = probe.cost_of(job_with(**_mode(asked, unfreeze)), what, slice_s, head)
+        cost = probe.cost_of(job_with(**_mode(asked, unfreeze)), what, slice_s, end_s if unfreeze else save_s, head)
         head = head or cost
         if cost is not None:
             costs.append(replace(cost, epochs=(asked.epochs, asked.epochs)) if asked.epochs else cost)
@@ -151,12 +163,15 @@ def _job_of(plan: Planned, asked: TrainConfig, job_with: JobWith) -> Job:
 
 
 def _filled(job: Job, plan: Planned, what: Opened, clock: Clock) -> int:
-    """The views that could be computed, with time left for the fewest epochs; what they are computed to is cached."""
+    """The views that could be computed, with time left for the fewest epochs; what they are computed to is cached.
+
+    Fewer than planned where the machine has become slower, and more where it has become quicker.
+    """
     cost, network = plan.cost, what.backbone
     how = what.model.embed.how
     embedding = embedding_of(network.name, network.module, how, job.workspace)
     store = Store(job.workspace, int(job.config.cache.limit_gigabytes * 1e9), job.report)
-    for n_views in range(1, plan.views + 1):
+    for n_views in range(1, len(cost.view_s) + 1):
         start_s = time.monotonic()
         config = job.config.model_copy(update={"views": n_views})
         if job.config.mode == "transfer" or not (job.config.start or n_views > 1):
@@ -165,20 +180,22 @@ def _filled(job: Job, plan: Planned, what: Opened, clock: Clock) -> int:
             before, _ = cut(chain(network.name, network.module), job.config.unfreeze, network.name)
             tail_batches(job.dataset, frozen_part(job, before, network.name, how), job.plan, config, store)
         expected_s = cost.view_s[n_views - 1] + (cost.first_s if n_views == 1 else 0.0)
-        slowdown = max(1.0, (time.monotonic() - start_s) / max(expected_s, 1.0))
-        next_s = sum(cost.view_s[n_views : n_views + 1]) * slowdown
-        if n_views < plan.views and clock.left_s() < next_s + cost.ready_s + cost.epochs[0] * cost.epoch_s:
-            _LOG.warning("Frozen blocks took longer than planned: %d of %d views", n_views, plan.views)
-            return n_views
-    return plan.views
+        pace = (time.monotonic() - start_s) / expected_s if expected_s > 1 else 1.0
+        next_s = sum(cost.view_s[n_views : n_views + 1]) * (max(1.0, pace) if n_views < plan.views else pace)
+        left_s = clock.left_s(1.0 if n_views < plan.views else PLANNED_SHARE)
+        if not cost.view_s[n_views:] or left_s < next_s + replace(cost, first_s=0.0).seconds(0, cost.epochs[0]):
+            break
+    if n_views < plan.views:
+        _LOG.warning("Frozen blocks took longer than planned: %d of %d views", n_views, plan.views)
+    return n_views
 
 
-def _settled(job: Job, cost: Cost) -> Cost:
+def _settled(job: Job, cost: Cost, clock: Clock) -> Cost:
     """What remains to be done, measured where all that is computed once is there: by some steps, and a validation."""
     start_s = time.monotonic()
     backbone, model = untrained(job)
     pupil = pupil_of(job, job.plan, backbone, model, has_begun=False)
-    ready_s = time.monotonic() - start_s + SAVE_S
+    ready_s = time.monotonic() - start_s
     plan, accelerator = job.plan, pupil.accelerator
     module = accelerator.prepare_model(pupil.module, evaluation_mode=True)
     optimizer = optimizers.make(module, plan.optimize, plan.learning_rate, plan.backbone_rate)
@@ -189,7 +206,7 @@ def _settled(job: Job, cost: Cost) -> Cost:
     for batches in itertools.chain.from_iterable(epochs):
         step(module, optimizer, batches, plan, accelerator)
         taken.append(time.monotonic() - start_s)
-        if taken[-1] > _SETTLE_S and len(taken) > 2:
+        if taken[-1] > max(_SETTLE_S, _SETTLE_SHARE * clock.time_s) and len(taken) > 2:
             break
     start_s = time.monotonic()
     validate(accelerator.unwrap_model(module), {}, pupil.batches[1], None, accelerator)

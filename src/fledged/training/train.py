@@ -19,12 +19,11 @@ from fledged.products import Dataset, Run
 from fledged.settings.training import TrainConfig
 from fledged.training import checkpoints, run_files, tracking
 from fledged.training.beginning import Asked, begin
-from fledged.training.budget import LAST_SHARE, Clock, seconds_of
+from fledged.training.budget import Clock, Timing, seconds_of
 from fledged.training.checkpoints import Checkpoint
 from fledged.training.gradual import run_stages
 from fledged.training.job import Job, pupil_of, untrained
 from fledged.training.loop import Progress, fit
-from fledged.training.probe import SAVE_S
 from fledged.training.processes import Group, joined, losses_told
 from fledged.training.stopping import Terminated, terminable, undisturbed
 from fledged.workspace import DEFAULT, Workspace
@@ -32,6 +31,7 @@ from fledged.workspace import DEFAULT, Workspace
 _LOG = logging.getLogger("fledged")
 
 _CHECKPOINT_EVERY_S = 10.0
+_TIME_IS_UP = "The time is up after %d of %d epochs. For the others: fledged train --resume"
 _NO_TIME = "Take several processes without it, and say --epochs."
 
 
@@ -111,7 +111,7 @@ def _together(asked: Asked, group: Group) -> Run:
         if not group.is_first:
             return _help(job, so_far)
         named = (job.run_id, job.dataset.id, job.config, job.workspace, group)
-        return _train(job, begun.checkpoint or checkpoints.begin(*named), so_far, asked.clock)
+        return _train(job, begun.checkpoint or checkpoints.begin(*named), so_far, begun.timing)
 
 
 def _help(job: Job, so_far: Progress) -> Run:
@@ -123,7 +123,7 @@ def _help(job: Job, so_far: Progress) -> Run:
     return job.group.product(Run, job.workspace)
 
 
-def _train(job: Job, checkpoint: Checkpoint, so_far: Progress, clock: Clock | None) -> Run:
+def _train(job: Job, checkpoint: Checkpoint, so_far: Progress, timing: Timing | None) -> Run:
     meter, saved_s, group = Meter(), monotonic(), job.group
     backbone, model = untrained(job)
     pupil = pupil_of(job, job.plan, backbone, model, has_begun=bool(so_far.history))
@@ -137,7 +137,9 @@ def _train(job: Job, checkpoint: Checkpoint, so_far: Progress, clock: Clock | No
                 if monotonic() - saved_s > _CHECKPOINT_EVERY_S and len(so_far.history) < job.config.epochs:
                     checkpoints.save(so_far, checkpoint, job.workspace, group)
                     saved_s = monotonic()
-                if clock is not None and _is_time_up(clock, so_far, job.config.epochs):
+                epochs_s = [epoch.seconds for epoch in so_far.history]
+                if timing is not None and len(epochs_s) < job.config.epochs and timing.is_up(epochs_s):
+                    _LOG.warning(_TIME_IS_UP, len(epochs_s), job.config.epochs)
                     raise KeyboardInterrupt
     except (KeyboardInterrupt, RuntimeError) as interrupt:
         is_lost = isinstance(interrupt, RuntimeError) or (group.size > 1 and isinstance(interrupt, Terminated))
@@ -153,17 +155,11 @@ def _train(job: Job, checkpoint: Checkpoint, so_far: Progress, clock: Clock | No
         if isinstance(stopped, Terminated):
             raise stopped
         return run
+    ended_s = monotonic()
     run = group.product(Run, job.workspace, lambda: run_files.save(job, model, backbone, so_far, False, meter))
+    epochs_s = [epoch.seconds for epoch in so_far.history]
+    if timing is not None and (why := timing.why_early(epochs_s, job.config.epochs, monotonic() - ended_s)):
+        _LOG.info(why)
     job.report("Training epochs", run.n_epochs, run.n_epochs)  # also where it was over early
     checkpoints.remove(job.run_id, job.workspace)
     return run
-
-
-def _is_time_up(clock: Clock, so_far: Progress, n_epochs: int) -> bool:
-    """Whether another epoch, as long as the longest of the last ones, would be over too late."""
-    n_done = len(so_far.history)
-    next_s = max(epoch.seconds for epoch in so_far.history[-3:])
-    if n_done >= n_epochs or clock.left_s(LAST_SHARE) > next_s + SAVE_S:
-        return False
-    _LOG.warning("The time is up after %d of %d epochs. For the others: fledged train --resume", n_done, n_epochs)
-    return True
