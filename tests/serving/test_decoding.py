@@ -22,7 +22,7 @@ from fledged import images
 from fledged.predicting.predictor import load
 from fledged.products import Bundle, Preprocess
 from fledged.serving.decoder import ANSWER, HEAD, READY
-from fledged.serving.decoding import Decoders, _computing, decoders
+from fledged.serving.decoding import Decoders, _computed_s, _is_computing, decoders
 from fledged.settings.serving import DecodeConfig
 from tests.serving.conftest import serving
 from tests.serving.photos import encoded, jpeg, of_all_kinds
@@ -117,7 +117,8 @@ def test_one_that_waits_for_a_core_is_given_the_time(
     for _ in range(4):
         pool.decode(jpeg(), HOW)
     busy = processes_of(pool)[-1]
-    monkeypatch.setattr("fledged.serving.decoding._computing", lambda pid: (True, 0.0))
+    monkeypatch.setattr("fledged.serving.decoding._is_computing", lambda pid: True)
+    monkeypatch.setattr("fledged.serving.decoding._computed_s", lambda pid: 0.0)
     monkeypatch.setattr(pool._free.queue[-1], "_timeout_s", 0.2)
     os.kill(busy, signal.SIGSTOP)
     threading.Timer(0.6, os.kill, (busy, signal.SIGCONT)).start()
@@ -126,10 +127,11 @@ def test_one_that_waits_for_a_core_is_given_the_time(
 
 
 def test_what_a_process_computes_is_seen() -> None:
-    is_computing, seconds = _computing(os.getpid())
-    assert is_computing
+    seconds = _computed_s(os.getpid())
+    assert _is_computing(os.getpid())
     assert abs(seconds - time.process_time()) < 1
-    assert _computing(2**22 + 1) == (False, 0.0)
+    assert not _is_computing(2**22 + 1)
+    assert _computed_s(2**22 + 1) == 0
 
 
 def test_a_process_that_dies_is_replaced_and_the_photo_answered(pool: Decoders, replaced: list[int]) -> None:

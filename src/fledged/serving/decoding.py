@@ -30,7 +30,6 @@ from fledged.settings.serving import DecodeConfig
 _START_S = 60.0
 _MOST_STARTS, _MOST_ENDED = 20, 2
 _CHUNK = 2**20
-_TICKS = os.sysconf("SC_CLK_TCK") if os.name == "posix" else 100
 # All that a decoder is told of the server's environment: nothing in it is secret.
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "TMPDIR")
 
@@ -125,7 +124,7 @@ class _Process:
         if not self._is_ready:
             self._await_ready()
         until_s = time.monotonic() + self._timeout_s
-        _, before_s = _computing(self._process.pid)
+        before_s = _computed_s(self._process.pid)
         self._write(HEAD.pack(len(request), len(photo)) + request, until_s)
         self.was_given = True
         self._write(photo, until_s)
@@ -134,9 +133,8 @@ class _Process:
                 self._await_answer(until_s)
                 break
             except _TookTooLongError:
-                is_computing, now_s = _computing(self._process.pid)
-                left_s = self._timeout_s - (now_s - before_s)
-                if not is_computing or left_s <= 0:
+                left_s = self._timeout_s - (_computed_s(self._process.pid) - before_s)
+                if left_s <= 0 or not _is_computing(self._process.pid):
                     raise
                 until_s = time.monotonic() + max(0.1, left_s)
         until_s = time.monotonic() + self._timeout_s
@@ -208,16 +206,26 @@ def _asked(how: Preprocess) -> bytes:
     return how.model_dump_json().encode()
 
 
-def _computing(pid: int) -> tuple[bool, float]:
-    """Whether a process computes, or would if it had a core, and the seconds that it has; (False, 0) if nobody knows.
+def _computed_s(pid: int) -> float:
+    """CPU seconds that a process has taken; 0 where the system does not say.
+
+    By the process' own clock, named as Linux's clock_getcpuclockid(3) does, which costs a hundredth of reading /proc.
+    """
+    try:
+        return time.clock_gettime(~pid << 3 | 2)
+    except (OSError, AttributeError):
+        return 0.0
+
+
+def _is_computing(pid: int) -> bool:
+    """Whether a process computes, or would if it had a core; False where nobody knows.
 
     It tells one that is slow because the machine is busy from one that is slow by itself, or hangs.
     """
     try:
-        state, *figures = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (OSError, ValueError):
-        return False, 0.0
-    return state == "R", (int(figures[10]) + int(figures[11])) / _TICKS
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "R"
+    except (OSError, IndexError):
+        return False
 
 
 def _wait(descriptor: int, what: int, until_s: float) -> None:
