@@ -71,7 +71,8 @@ def _prepare(root: Path, name: str) -> float:
 
 
 def _head(root: Path, ready_s: float, lake: str, n_seeds: int) -> None:
-    pairs, later_s = [], []
+    pairs: list[tuple[float, float]] = []
+    later_s: list[float] = []
     for seed in range(42, 42 + n_seeds):
         ours, trained = _ours(root, "head", "--seed", str(seed))
         theirs, found = _ask("fastai_job.py", root, "frozen", str(_HEAD_EPOCHS), str(seed))
