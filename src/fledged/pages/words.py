@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from markupsafe import Markup
 from rich.cells import cell_len, set_cell_size
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 # A locale may have others.
 _MONTHS = (
@@ -78,6 +81,8 @@ def answer(label: str, confidence: float, is_accepted: bool) -> str:
 
 def breakable(name: str) -> Markup:
     """The visible name, which a narrow column may wrap after its underscores."""
+    from markupsafe import Markup  # no part of the base install, whose commands print words too
+
     return Markup("_<wbr>").join(visible(name).split("_"))
 
 
