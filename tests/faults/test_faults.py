@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,18 +25,17 @@ N_TRIALS = 3  # of each command
 SEED = 8
 
 
-@pytest.fixture
-def injector(tmp_path: Path) -> Iterator[Injector]:
-    folder = folder_for(tmp_path) / f"fledged-faults-{tmp_path.name}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def injector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Injector]:
+    """One warm process: it has imported everything, and each run is a fork of it."""
+    folder = Path(tempfile.mkdtemp(prefix="fledged-faults-", dir=folder_for(tmp_path_factory.getbasetemp())))
     opened = Injector(folder)
     yield opened
     opened.close()
     shutil.rmtree(folder)
 
 
-def test_no_fault_loses_a_product_and_the_same_command_mends_it(injector: Injector, tmp_path: Path) -> None:
+def test_no_fault_loses_a_product_and_the_same_command_mends_it(injector: Injector) -> None:
     draw, n_trials = random.Random(SEED), 0
     ground_folder = injector.folder / "ground"
     for name, ground in lay_ground(ground_folder, injector, LIGHT):

@@ -117,10 +117,22 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return lake
 
 
+@pytest.fixture(scope="session")
+def scanned(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with its snapshot; tests work on copies."""
+    work = tmp_path_factory.mktemp("desk") / "work"
+    scan(drawn, work=work)
+    return work
+
+
 @pytest.fixture
-def place(drawn: Path, tmp_path: Path) -> Place:
-    shutil.copytree(drawn, tmp_path / "lake")
-    return make_review(tmp_path / "work", tmp_path / "lake", FINDINGS)
+def place(drawn: Path, scanned: Path, tmp_path: Path) -> Place:
+    lake, work = tmp_path / "lake", tmp_path / "work"
+    shutil.copytree(drawn, lake)
+    shutil.copytree(scanned, work)
+    workspace = Workspace(work)
+    moved = workspace.load(Snapshot).model_copy(update={"lake": str(lake)})
+    return review_of(work, lake, workspace.save(moved), FINDINGS)
 
 
 @pytest.fixture

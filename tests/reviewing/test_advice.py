@@ -16,6 +16,7 @@ from fledged.reviewing.decisions import Decision, read_decisions
 from fledged.reviewing.findings import TYPES as FINDING_TYPES
 from fledged.reviewing.log import DecisionLog
 from tests.reviewing.conftest import BIRD, DRONE, FINDINGS, Place, Row, draw_desk_lake, hashes
+from tests.tiny import TINY
 
 
 def table(rows: list[Row]) -> pl.DataFrame:
@@ -107,14 +108,14 @@ def test_a_review_with_advice_holds_it_and_leaves_the_lake_alone(tmp_path: Path)
     draw_desk_lake(lake)
     before = hashes(lake)
     snapshot = fledged.scan(lake, work=work)
-    plain = fledged.review(snapshot, work=work)
-    made = fledged.review(snapshot, apply="advice", work=work)
+    plain = fledged.review(snapshot, work=work, train=TINY)
+    made = fledged.review(snapshot, apply="advice", work=work, train=TINY)
     assert made.n_advised == made.n_decisions > 0
     assert made.id != plain.id
     assert made.findings().equals(plain.findings())
     assert f"{BIRD}/broken.jpg" in made.decisions().filter(pl.col("action") == "drop")["path"]
-    assert fledged.review(snapshot, apply="advice", work=work) == made
-    assert fledged.review(snapshot, work=work) == made
+    assert fledged.review(snapshot, apply="advice", work=work, train=TINY) == made
+    assert fledged.review(snapshot, work=work, train=TINY) == made
     assert hashes(lake) == before
     with pytest.raises(ConfigError, match="Known: advice"):
         fledged.review(snapshot, apply="everything", work=work)  # type: ignore[arg-type]

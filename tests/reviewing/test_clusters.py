@@ -12,6 +12,7 @@ from fledged.reviewing.clusters import cluster_findings
 from fledged.reviewing.findings import TYPES as FINDING_TYPES
 from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
+from tests.tiny import TINY
 
 PHOTOS = pl.DataFrame(
     {
@@ -54,8 +55,8 @@ def test_a_name_that_is_no_cluster_is_a_clear_error(clean_lake: Path, tmp_path: 
 def test_the_review_advises_and_the_lake_stays(clean_lake: Path, tmp_path: Path) -> None:
     snapshot = scan(clean_lake, work=tmp_path, size_clusters=3)
     before = sorted(path.name for path in clean_lake.rglob("*"))
-    plain = review(work=tmp_path)
-    made = review(work=tmp_path, drop_clusters=("size:1",))
+    plain = review(work=tmp_path, train=TINY)
+    made = review(work=tmp_path, drop_clusters=("size:1",), train=TINY)
     in_it = snapshot.clusters().filter(pl.col("size_cluster") == 1)["path"]
     found = made.findings().filter(pl.col("kind") == "cluster")
     assert sorted(found["path"]) == sorted(in_it)

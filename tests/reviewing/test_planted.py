@@ -20,6 +20,7 @@ from benchmarks.scoring import Pair, score_copies, score_flags
 from fledged.progress import silent
 from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
+from tests.tiny import TINY
 
 N_DRAWN = 150
 COPY_KINDS = ("exact_duplicate", "near_duplicate", "label_conflict")
@@ -33,9 +34,10 @@ def drawn() -> list[Source]:
     return list(drawn_sources(N_DRAWN, seed=3, size_px=(240, 180)))
 
 
-def found(lake: Path, work: Path) -> pl.DataFrame:
+def found(lake: Path, work: Path, **train: object) -> pl.DataFrame:
+    """The findings; copies are looked for with the features of the usual backbone, and nothing else here is."""
     snapshot = scan(lake, work=work, report=silent)
-    return review(snapshot, work=work, report=silent).findings()
+    return review(snapshot, work=work, report=silent, train=train).findings()
 
 
 def pairs(findings: pl.DataFrame, kinds: Iterable[str]) -> list[Pair]:
@@ -52,7 +54,7 @@ def kinds_by_path(findings: pl.DataFrame) -> dict[str, set[str]]:
 
 def test_what_cannot_be_read_is_found_and_what_can_is_left_alone(drawn: list[Source], tmp_path: Path) -> None:
     truth = plant_broken(tmp_path / "lake", drawn[:72], seed=1, per_kind=1)
-    kinds = kinds_by_path(found(tmp_path / "lake", tmp_path / "work"))
+    kinds = kinds_by_path(found(tmp_path / "lake", tmp_path / "work", **TINY))
     unreadable = {path for path, of_path in kinds.items() if of_path & {"unreadable", "vector", "zero_byte"}}
     assert set(truth.broken.values()) == set(BROKEN_KINDS)
     assert set(truth.odd_but_good.values()) == set(GOOD_KINDS)
@@ -77,7 +79,7 @@ def test_copies_are_tied_to_their_originals_and_to_nothing_else(drawn: list[Sour
 
 def test_photos_of_no_use_are_found_and_good_ones_are_not(drawn: list[Source], tmp_path: Path) -> None:
     truth = plant_outliers(tmp_path / "lake", drawn, seed=1, per_kind=3)
-    kinds = kinds_by_path(found(tmp_path / "lake", tmp_path / "work"))
+    kinds = kinds_by_path(found(tmp_path / "lake", tmp_path / "work", **TINY))
     assert set(truth.outliers.values()) == set(EXPECTED)
     tallies = {tally.kind: tally for tally in score_flags(truth.outliers, kinds, EXPECTED)}
     assert {kind for kind in SURE_OUTLIERS if tallies[kind].missed} == set()

@@ -12,6 +12,7 @@ from fledged.reviewing.findings import TYPES as FINDING_TYPES
 from fledged.reviewing.privacy import gps_findings
 from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
+from tests.tiny import TINY
 
 
 def test_the_place_is_found_from_the_file_to_the_review(tmp_path: Path) -> None:
@@ -23,7 +24,7 @@ def test_the_place_is_found_from_the_file_to_the_review(tmp_path: Path) -> None:
         (lake / label).mkdir(parents=True)
         draw_photo(label, 1, (96, 72)).save(lake / label / "plain.jpg")
         draw_photo(label, 2, (96, 72)).save(lake / label / "placed.jpg", exif=exif)
-    found = review(scan(lake, work=tmp_path / "work"), work=tmp_path / "work").findings()
+    found = review(scan(lake, work=tmp_path / "work"), work=tmp_path / "work", train=TINY).findings()
     placed = found.filter(pl.col("kind") == "gps")
     assert sorted(placed["path"]) == ["flying_bird/placed.jpg", "winged_drone/placed.jpg"]
     assert set(placed["advice"]) == {"look"}

@@ -73,4 +73,4 @@ def test_a_photo_that_vanished_after_the_scan_is_left_unseen(clean_lake: Path, t
     snapshot = scan(tmp_path / "lake", work=tmp_path / "w")
     gone = sorted((tmp_path / "lake").rglob("*.jpg"))[0]
     gone.unlink()
-    assert review(snapshot, work=tmp_path / "w").snapshot_id == snapshot.id
+    assert review(snapshot, work=tmp_path / "w", train=TINY).snapshot_id == snapshot.id
