@@ -62,7 +62,7 @@ ready: setup $(SERVE_STAMP) $(LAMBDA_STAMP) browser
 
 test: ready
 	FLEDGED_SERVE_PYTHON=$(abspath $(SERVE_VENV))/bin/python FLEDGED_LAMBDA=$(abspath $(LAMBDA)) \
-		$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+		$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 # SAM's own command line, osls and serverless-offline try the templates; not part of `test`.
 templates: setup $(LAMBDA_STAMP) $(TOOLS_STAMP)

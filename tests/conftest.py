@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,23 @@ from tests.tiny import TINY
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("fledged", deadline=None)
 settings.load_profile("fledged")
+
+
+# A file goes to one process as a whole: one of these that began last would keep the others waiting.
+_LONGEST = (
+    "test_faults.py",
+    "test_readme.py",
+    "test_real_photos.py",
+    "test_planted.py",
+    "test_train.py",
+    "test_deploy.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, then those with the most tests."""
+    n_tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path.name not in _LONGEST, -n_tests[item.path], str(item.path)))
 
 
 @pytest.fixture(scope="session", autouse=True)
