@@ -26,8 +26,9 @@ import onnxruntime
 from benchmarks import results
 from benchmarks.build import DATA, WEIGHTS
 from fledged import images
+from fledged.product_files import open_product
 from fledged.products import Bundle
-from fledged.workspace import Workspace, open_product
+from fledged.workspace import Workspace
 
 N_PHOTOS, ROUNDS, N_CLIENTS = 64, 4, 32
 

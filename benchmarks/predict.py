@@ -19,8 +19,9 @@ from PIL import Image
 from benchmarks import results
 from benchmarks.build import DATA, WEIGHTS
 from benchmarks.measuring import MEMORY_METHOD, Measured, fledged, run
+from fledged.product_files import open_product
 from fledged.products import Bundle
-from fledged.workspace import Workspace, open_product
+from fledged.workspace import Workspace
 
 N_REAL, N_MANY = 2000, 20_000
 _ROUNDS = 3

@@ -30,8 +30,9 @@ import httpx
 from benchmarks import results
 from benchmarks.build import DATA, WEIGHTS
 from fledged.predicting.predictor import load
+from fledged.product_files import open_product
 from fledged.products import Bundle
-from fledged.workspace import Workspace, open_product
+from fledged.workspace import Workspace
 
 PYTHON = os.environ.get("FLEDGED_SERVERS", "")
 N_PHOTOS, SECONDS, ROUNDS, CLIENTS = 64, 8, 3, (1, 32, 128)

@@ -31,9 +31,10 @@ from benchmarks.soaking.trials import try_all
 from benchmarks.soaking.watching import Sample, Server, served
 from demo.lake import draw_lake
 from fledged.predicting.predictor import load
+from fledged.product_files import open_product
 from fledged.products import Bundle
 from fledged.progress import default
-from fledged.workspace import Workspace, open_product
+from fledged.workspace import Workspace
 
 SHARE, SEGMENT_S, MEASURE_S = 0.8, 120.0, 10.0
 N_PHOTOS = 12

@@ -18,10 +18,11 @@ from fledged import mirror as mirroring
 from fledged.buckets import Bucket, Conflict
 from fledged.errors import ProductError, WorkspaceError
 from fledged.mirror import Mirror, evict
+from fledged.product_files import is_product, open_place, stamp_of
 from fledged.products import RangeTest, Snapshot
 from fledged.reviewing.decisions import Decision
 from fledged.reviewing.log import DecisionLog
-from fledged.workspace import Workspace, is_product, now, open_place, stamp_of
+from fledged.workspace import Workspace, now
 from fledged.writing import write_bytes
 from tests.aws import between, buckets
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from fledged.errors import ProductError, WorkspaceError
+from fledged.product_files import open_product
 from fledged.products import Review, Snapshot
-from fledged.workspace import Workspace, now, open_product, product_id
+from fledged.workspace import Workspace, now, product_id
 from fledged.writing import write_bytes
 
 

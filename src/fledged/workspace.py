@@ -27,35 +27,19 @@ import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from fledged import DEFAULT_WORK, leftovers, places
-from fledged.buckets import Bucket
 from fledged.errors import FledgedError, LakeError, ProductError, WorkspaceError, naming
 from fledged.mirror import Mirror
+from fledged.product_files import MAKERS, AnyProduct, open_product, write_record
 from fledged.products import Product
 from fledged.writing import disk_errors, sha256_of_file, write_bytes
 
 DEFAULT = DEFAULT_WORK
 LOCK_TIMEOUT_S = 3600.0
-_READ_AGAIN = "Mend what is in the way, and run the same command again."
-
-AnyProduct = TypeVar("AnyProduct", bound=Product)
-
-# kind -> the command that makes one
-MAKERS = {
-    "snapshot": "fledged scan PHOTOS/",
-    "review": "fledged review",
-    "dataset": "fledged prepare",
-    "range_test": "fledged find-lr",
-    "run": "fledged train",
-    "report": "fledged evaluate",
-    "bundle": "fledged export",
-    "package": "fledged deploy",
-}
 
 
 class Workspace:
@@ -204,12 +188,7 @@ class Workspace:
         folder = self.folder(product.kind, product.id)
         record = folder / f"{product.kind}.json"
         before = record.read_bytes() if self.mirror is not None and record.exists() else None
-        named = product.model_copy(update={"files": _hash_files(folder, product.kind)})
-        named = named.model_copy(
-            update={"seal": _seal_of(named.model_copy(update={"seal": ""}).model_dump_json(indent=2))}
-        )
-        write_bytes(record, named.model_dump_json(indent=2).encode())
-        named.at(folder)
+        named = write_record(product, folder)
         if self.mirror is not None and not self.mirror.push(self._relative(folder), record.name, before):
             named = open_product(type(product), folder)
         self._remember(named)
@@ -266,94 +245,6 @@ def located(work: str | os.PathLike[str]) -> str:
         raise WorkspaceError(error.what, where=error.where, remedy="Take s3://BUCKET/FOLDER, or a folder.") from error
 
 
-def is_product(kind: type[Product], place: str | os.PathLike[str]) -> bool:
-    """Whether a product of this kind lies in this very folder or behind this address."""
-    if not places.looks_remote(place):
-        return (Path(place) / f"{kind.kind}.json").exists()
-    url = places.resolved(place)
-    return url.startswith("s3://") and Bucket(url, ProductError).seen(f"{kind.kind}.json") is not None
-
-
-def stamp_of(kind: type[Product], place: str | os.PathLike[str]) -> str:
-    """What changes with the product behind an address; "" if there is none."""
-    seen = Bucket(places.resolved(place), ProductError).seen(f"{kind.kind}.json")
-    return seen.etag if seen else ""
-
-
-def open_place(kind: type[AnyProduct], place: str | os.PathLike[str]) -> AnyProduct:
-    """The product in a folder, or behind the address of one; that is pulled into the cache. Raises ProductError."""
-    if not places.looks_remote(place):
-        return open_product(kind, Path(place))
-    url = places.resolved(place)
-    if not places.is_remote(url):
-        return open_product(kind, Path(url))
-    above, _, name = url.rpartition("/")
-    mirror = Mirror(above, ProductError)
-    if above.endswith("/") or not mirror.pull(name, f"{kind.kind}.json"):
-        raise ProductError(
-            f"There is no {kind.kind} at this address", where=url, remedy=f"It is the folder with a {kind.kind}.json."
-        )
-    return open_product(kind, mirror.root / name)
-
-
-def open_product(kind: type[AnyProduct], folder: Path) -> AnyProduct:
-    """The product in a folder, its files verified by their sha256.
-
-    Raises ProductError if it is damaged, and WorkspaceError if the disk does not let it be read: that is no damage, so
-    nobody takes it as a reason to make it again.
-    """
-    record = folder / f"{kind.kind}.json"
-    remake = f"Make it again with: {MAKERS[kind.kind]}"
-    try:
-        text = record.read_bytes()
-        version = int(json.loads(text)["version"])
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise ProductError(f"There is no {kind.kind} here", where=folder, remedy=remake) from error
-    except OSError as error:
-        raise WorkspaceError(f"Cannot read: {error.strerror or error}", where=record, remedy=_READ_AGAIN) from error
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise ProductError(f"This record of a {kind.kind} is damaged", where=record, remedy=remake) from error
-    if version != kind.format_version:
-        age = "a newer" if version > kind.format_version else "an older"
-        raise ProductError(
-            f"This {kind.kind} is of {age} format ({version}, not {kind.format_version})",
-            where=record,
-            remedy="Take the fledged that wrote it, or make it again.",
-        )
-    try:
-        product = kind.model_validate_json(text)
-    except ValidationError as error:
-        raise ProductError(f"This record of a {kind.kind} is damaged", where=record, remedy=remake) from error
-    for name, expected in product.files.items():
-        path = folder / name
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise ProductError("This record names a file outside of its folder", where=record, remedy=remake)
-        try:
-            actual = sha256_of_file(path)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            raise ProductError(f"A file of {kind.kind} {product.id} is missing", where=path, remedy=remake) from error
-        except OSError as error:
-            raise WorkspaceError(f"Cannot read: {error.strerror or error}", where=path, remedy=_READ_AGAIN) from error
-        if actual != expected:
-            raise ProductError(
-                f"A file of {kind.kind} {product.id} is not what was written (sha256 differs)",
-                where=path,
-                remedy=f"Restore it from a copy, or delete {folder} and run: {MAKERS[kind.kind]}",
-            )
-    if product.seal and _seal_of(text.decode().replace(f'"seal": "{product.seal}"', '"seal": ""', 1)) != product.seal:
-        raise ProductError(
-            f"This record of a {kind.kind} is not what was written (its seal differs)",
-            where=record,
-            remedy=f"Restore it from a copy, or delete {folder} and run: {MAKERS[kind.kind]}",
-        )
-    product.at(folder)
-    return product
-
-
-def _seal_of(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def product_id(kind: type[Product], *made_from: object) -> str:
     """The id of a product of these parents and this resolved config: 12 hex digits."""
     parts = [part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in made_from]
@@ -364,12 +255,3 @@ def product_id(kind: type[Product], *made_from: object) -> str:
 def now() -> datetime:
     """The time that goes into a record."""
     return datetime.now(UTC).replace(microsecond=0)
-
-
-def _hash_files(folder: Path, kind: str) -> dict[str, str]:
-    """Every file of the product but its record, half-written files and working state."""
-    return {
-        path.relative_to(folder).as_posix(): sha256_of_file(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != f"{kind}.json" and not path.name.startswith(".")
-    }

@@ -147,7 +147,7 @@ def test_killed_before_any_step_the_old_version_answers_and_the_next_try_succeed
         "from pathlib import Path\n"
         "from fledged.deploying.release import release\n"
         "from fledged.products import Package\n"
-        "from fledged.workspace import open_product\n"
+        "from fledged.product_files import open_product\n"
         "call = botocore.client.BaseClient._make_api_call\n"
         "def dying(self, name, given):\n"
         "    if name == sys.argv[2]: os.kill(os.getpid(), 9)\n"

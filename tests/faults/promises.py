@@ -9,8 +9,9 @@ from pathlib import Path
 
 from fledged import products
 from fledged.errors import FledgedError
+from fledged.product_files import open_product
 from fledged.products import Product
-from fledged.workspace import Workspace, open_product
+from fledged.workspace import Workspace
 from fledged.writing import sha256_of_file
 from tests.faults.injector import Outcome
 

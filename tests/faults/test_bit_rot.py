@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from fledged.errors import ProductError
+from fledged.product_files import MAKERS, open_product
 from fledged.products import Bundle, Dataset, Product, Review, Run, Snapshot
 from fledged.settings.training import TrainConfig
 from fledged.training import checkpoints
 from fledged.training.loop import Progress
-from fledged.workspace import MAKERS, Workspace, open_product
+from fledged.workspace import Workspace
 from fledged.writing import write_bytes
 from tests.bundles import make_tiny_bundle
 

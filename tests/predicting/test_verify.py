@@ -16,9 +16,10 @@ from fledged.contract import DrawnPhoto, KnownPhoto, Reference
 from fledged.errors import ProductError, RequestError
 from fledged.predicting.predictor import load
 from fledged.predicting.verify import verification_lines, verify
+from fledged.product_files import open_product
 from fledged.products import REFERENCE_FILE, Bundle
 from fledged.progress import silent
-from fledged.workspace import Workspace, open_product
+from fledged.workspace import Workspace
 from fledged.writing import write_bytes
 from tests.bundles import make_tiny_bundle
 from tests.serving.photos import encoded, jpeg, picture

@@ -17,6 +17,7 @@ from playwright.sync_api import Browser
 
 from fledged import summary
 from fledged.networks.census import size_of
+from fledged.product_files import open_product
 from fledged.products import Dataset, Run
 from fledged.training import run_page
 from fledged.training.curves import Chart, charts, smoothed
@@ -24,7 +25,7 @@ from fledged.training.picture import png
 from fledged.training.run_files import tell_stages
 from fledged.training.stages import Stage, Stages
 from fledged.training.unusual import unusual
-from fledged.workspace import Workspace, open_product
+from fledged.workspace import Workspace
 from tests.browsing import barriers, open_file
 
 LOSSES = st.lists(st.floats(0, 1e6, width=32), min_size=1, max_size=1500)

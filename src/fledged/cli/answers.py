@@ -60,8 +60,8 @@ def verify(
 
     bundle, photos = None, words or []
     # What is there and holds no bundle is a photo, or a folder of photos.
+    from fledged.product_files import is_product
     from fledged.products import Bundle
-    from fledged.workspace import is_product
 
     if photos and (is_product(Bundle, photos[0]) or _is_nowhere(photos[0])):
         bundle, photos = photos[0], photos[1:]

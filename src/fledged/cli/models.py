@@ -246,8 +246,8 @@ def compare(
 def _is_of_photos(word: str) -> bool:
     """A folder, here or behind an address, that is no bundle."""
     from fledged.places import looks_remote
+    from fledged.product_files import is_product
     from fledged.products import Bundle
-    from fledged.workspace import is_product
 
     if looks_remote(word):
         return (

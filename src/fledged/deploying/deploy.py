@@ -15,9 +15,10 @@ from fledged.deploying import distributions, package
 from fledged.deploying.archive import write_zip
 from fledged.deploying.templates import rendered, templates_for
 from fledged.errors import ProductError
+from fledged.product_files import is_product, open_place, open_product
 from fledged.products import Bundle, Package
 from fledged.settings.deploying import DeployConfig
-from fledged.workspace import DEFAULT, Workspace, is_product, now, open_place, open_product, product_id
+from fledged.workspace import DEFAULT, Workspace, now, product_id
 from fledged.writing import sha256_of_file, write, write_bytes
 
 # What Lambda takes.

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from fledged.images import UInt8Array
 from fledged.places import looks_remote
+from fledged.product_files import open_place
 from fledged.products import WEIGHTS_FILE, BackboneInfo, Bundle, Calibration, Package, Preprocess, Run, Unknown
-from fledged.workspace import Workspace, open_place
+from fledged.workspace import Workspace
 
 Float32Array = npt.NDArray[np.float32]
 # uint8 (N, S, S, 3) -> float32 (N, C), rows that add up to 1

@@ -27,12 +27,13 @@ from fledged.predicting.files import read
 from fledged.predicting.many import Read, answer_many
 from fledged.predicting.objects import fetched
 from fledged.predicting.sessions import Session, Sessions
+from fledged.product_files import open_place, open_product
 from fledged.products import Bundle, ClassScore, Failure, Prediction, Preprocess
 from fledged.progress import Report, silent, track
 from fledged.reading import spots
 from fledged.rows import Rows
 from fledged.spreading.jobs import Job
-from fledged.workspace import DEFAULT, Workspace, open_place, open_product
+from fledged.workspace import DEFAULT, Workspace
 
 Float32Array = npt.NDArray[np.float32]
 Photo = str | os.PathLike[str] | bytes | Image.Image | UInt8Array

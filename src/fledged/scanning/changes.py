@@ -10,9 +10,10 @@ import polars as pl
 
 from fledged import places
 from fledged.errors import LakeError, ProductError, naming
+from fledged.product_files import open_product
 from fledged.products import Snapshot
 from fledged.scanning.walk import walk
-from fledged.workspace import Workspace, open_product
+from fledged.workspace import Workspace
 
 KINDS = ("added", "removed", "changed", "moved", "renamed")
 

@@ -18,11 +18,12 @@ from typing import Literal
 from fledged.errors import FledgedError
 from fledged.places import looks_remote
 from fledged.predicting.predictor import MODEL, Predictor
+from fledged.product_files import stamp_of
 from fledged.products import Bundle
 from fledged.serving.metrics import Metrics
 from fledged.serving.observing import Tell
 from fledged.serving.switch import Switch
-from fledged.workspace import Workspace, stamp_of
+from fledged.workspace import Workspace
 
 _LOOK_EVERY_S = 1.0
 Order = Literal["reload", "go back", "stop"]

@@ -22,8 +22,9 @@ import torch
 from torch import distributed
 
 from fledged.errors import FledgedError, TrainingError, rebuilt
+from fledged.product_files import AnyProduct
 from fledged.training.stopping import Terminated
-from fledged.workspace import AnyProduct, Workspace
+from fledged.workspace import Workspace
 
 _LOG = logging.getLogger("fledged")
 
