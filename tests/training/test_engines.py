@@ -19,8 +19,11 @@ from fledged.evaluating.evaluate import evaluate
 from fledged.exporting.export import export
 from fledged.networks import backbones
 from fledged.networks.weights import locate
+from fledged.preparing.prepare import prepare
 from fledged.products import Dataset, Preprocess, Run
 from fledged.progress import silent
+from fledged.reviewing.review import review
+from fledged.scanning.scan import scan
 from fledged.settings.training import TrainConfig
 from fledged.training import agreement, engines
 from fledged.training.agreement import LIMIT, measured
@@ -47,6 +50,17 @@ def own_work(work: Path, run: Run, tmp_path: Path) -> Path:
 def embedding(tmp_path: Path) -> Embedding:
     backbone = backbones.build(locate(TrainConfig(backbone="efficientnet_lite0")))
     return embedding_of(backbone.name, backbone.module, Preprocess(size_px=64), Workspace(tmp_path))
+
+
+@pytest.fixture
+def always_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it took: what auto takes depends on that."""
+    as_it_is = agreement.measured
+
+    def told(*asked: Any) -> agreement.Agreement:
+        return as_it_is(*asked).model_copy(update={"times_as_fast": 1.5})
+
+    monkeypatch.setattr(agreement, "measured", told)
 
 
 def drawn(n: int) -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
@@ -106,17 +120,24 @@ def test_a_run_with_it_comes_out_the_same_again_and_passes_the_gate_of_its_expor
 
 
 @has_openvino
-def test_what_auto_chose_is_what_the_run_says(
-    own_work: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    as_it_is = agreement.measured
-
-    def faster(*asked: Any) -> agreement.Agreement:
-        return as_it_is(*asked).model_copy(update={"times_as_fast": 1.5})
-
-    monkeypatch.setattr(agreement, "measured", faster)
+def test_what_auto_chose_is_what_the_run_says(own_work: Path, dataset: Dataset, always_faster: None) -> None:
     run = train(dataset, work=own_work, report=silent, **SMALL, cache={"engine": "auto"})
     assert run.settings.cache.engine == "openvino"
     assert train(dataset, work=own_work, report=silent, **SMALL, cache={"engine": "auto"}).id == run.id
     assert evaluate(run, work=own_work, report=silent).subject == f"run:{run.id}"
     assert reproduce(run.id, work=own_work, report=silent).is_equal
+
+
+@has_openvino
+@pytest.mark.parametrize("asked", ["openvino", "auto"])
+def test_what_the_review_looked_at_is_not_computed_again(
+    clean_lake: Path, tmp_path: Path, asked: str, always_faster: None
+) -> None:
+    settings = TINY | {"cache": {"engine": asked}}
+    scan(clean_lake, work=tmp_path, report=silent)
+    first = review(work=tmp_path, report=silent, train=settings)
+    assert review(work=tmp_path, report=silent, train=TINY | {"cache": {"engine": "openvino"}}).id == first.id
+    dataset = prepare(work=tmp_path, report=silent)
+    train(dataset, work=tmp_path, report=silent, **settings, views=1, epochs=1)
+    assert len(list((tmp_path / "cache/features").iterdir())) == 1
+    assert review(work=tmp_path, report=silent, train=TINY).id != first.id
