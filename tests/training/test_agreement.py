@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 from pathlib import Path
@@ -59,7 +60,6 @@ def off_by(share: float, monkeypatch: pytest.MonkeyPatch, cost: int = 0) -> None
 
     monkeypatch.setitem(engines.OPEN, "openvino", wrong)
     monkeypatch.setattr(engines, "is_installed", lambda name: True)
-    monkeypatch.setattr("importlib.metadata.version", lambda name: "1")
 
 
 def faster(monkeypatch: pytest.MonkeyPatch, times: float) -> None:
@@ -132,6 +132,16 @@ def test_without_openvino_auto_says_so_and_its_name_is_an_error(
     assert caplog.messages == [MISSING]
     with pytest.raises(MissingExtra, match=r"openvino.*fledged\[openvino\]"):
         settled(embedding, "openvino", inputs, workspace)
+
+
+def test_a_folder_of_its_name_is_no_openvino(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "openvino").mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "openvino", raising=False)
+    assert not engines.is_installed("openvino")
+    (tmp_path / "openvino/__init__.py").touch()
+    importlib.invalidate_caches()
+    assert engines.is_installed("openvino")
 
 
 def test_nothing_is_decided_where_there_are_no_photos(

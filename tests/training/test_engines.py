@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import pickle
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +36,7 @@ from fledged.workspace import Workspace
 from tests.tiny import TINY
 
 SMALL: dict[str, Any] = TINY | {"input": {"size_px": 64}, "views": 2, "batch_size": 8, "epochs": 3}
-has_openvino = pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed")
+has_openvino = pytest.mark.skipif(not engines.is_installed("openvino"), reason="OpenVINO is not installed")
 
 
 @pytest.fixture

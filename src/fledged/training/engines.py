@@ -27,7 +27,8 @@ SERVES: Name = "onnxruntime"
 
 def is_installed(name: Name) -> bool:
     """Whether it can be asked here."""
-    return importlib.util.find_spec(name) is not None
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.origin is not None  # a folder of that name is no package
 
 
 def opened(name: Name, onnx: bytes) -> Ask:
