@@ -13,7 +13,7 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,11 +26,11 @@ from fledged import images
 from fledged.images import UInt8Array
 from fledged.networks import backbones
 from fledged.networks.blocks import chain, cut
-from fledged.networks.graph import INPUT
 from fledged.networks.weights import locate
 from fledged.products import Preprocess
 from fledged.settings.training import TrainConfig
-from fledged.training.features import Embedding, open_session
+from fledged.training import engines
+from fledged.training.features import Embedding
 from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
@@ -44,7 +44,6 @@ _N_BLOCKS = 3
 _SLICE = 50  # photos between two turns
 
 Float32Array = npt.NDArray[np.float32]
-Ask = Callable[[UInt8Array], Float32Array]  # (1, S, S, 3) to (1, *shape)
 
 
 @dataclass(slots=True)
@@ -114,12 +113,12 @@ def _embeddings(config: TrainConfig, workspace: Workspace) -> Mapping[str, Embed
 def _rows(
     network: str, what: str, photos: Sequence[UInt8Array], embedding: Embedding, n_rounds: int
 ) -> list[list[object]]:
-    engines = {
-        BASE: _by_onnxruntime(embedding),
-        "OpenVINO, float32": _by_openvino(embedding, "f32"),
-        "OpenVINO, bfloat16": _by_openvino(embedding, "bf16"),
+    asked = {
+        BASE: engines.opened(engines.SERVES, embedding.onnx),
+        "OpenVINO, float32": engines.opened("openvino", embedding.onnx),
+        "OpenVINO, bfloat16": _in_bfloat16(embedding),
     }
-    taken = _taken(engines, photos, n_rounds)
+    taken = _taken(asked, photos, n_rounds)
     base_s, base = statistics.median(taken[BASE].cpu_s), np.concatenate(taken[BASE].made)
     rows: list[list[object]] = []
     for engine, of_engine in taken.items():
@@ -129,15 +128,15 @@ def _rows(
     return rows
 
 
-def _taken(engines: Mapping[str, Ask], photos: Sequence[UInt8Array], n_rounds: int) -> dict[str, Taken]:
-    taken = {name: Taken() for name in engines}
-    for ask in engines.values():
+def _taken(asked: Mapping[str, engines.Ask], photos: Sequence[UInt8Array], n_rounds: int) -> dict[str, Taken]:
+    taken = {name: Taken() for name in asked}
+    for ask in asked.values():
         ask(photos[0][None])  # the first one sets up
     for _ in range(n_rounds):
-        round_s = dict.fromkeys(engines, 0.0)
-        made: dict[str, list[Float32Array]] = {name: [] for name in engines}
+        round_s = dict.fromkeys(asked, 0.0)
+        made: dict[str, list[Float32Array]] = {name: [] for name in asked}
         for start in range(0, len(photos), _SLICE):
-            for name, ask in engines.items():
+            for name, ask in asked.items():
                 start_s = time.process_time()
                 made[name] += [ask(photo[None]) for photo in photos[start : start + _SLICE]]
                 round_s[name] += time.process_time() - start_s
@@ -158,17 +157,8 @@ def _agreement(base: Float32Array, other: Float32Array) -> list[str]:
     ]
 
 
-def _by_onnxruntime(embedding: Embedding) -> Ask:
-    session = open_session(embedding)
-
-    def ask(photo_NHWC: UInt8Array) -> Float32Array:
-        made: Float32Array = session.run(None, {INPUT: photo_NHWC})[0]
-        return made
-
-    return ask
-
-
-def _by_openvino(embedding: Embedding, precision: str) -> Ask:
+def _in_bfloat16(embedding: Embedding) -> engines.Ask:
+    """As training does not: its numbers are others."""
     import openvino
 
     with tempfile.TemporaryDirectory() as folder:
@@ -176,7 +166,7 @@ def _by_openvino(embedding: Embedding, precision: str) -> Ask:
         path.write_bytes(embedding.onnx)
         model = openvino.convert_model(path)
         model.reshape([1, embedding.how.size_px, embedding.how.size_px, 3])  # a fixed shape is the faster one
-        settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
+        settings = {"INFERENCE_PRECISION_HINT": "bf16", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
         request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
 
     def ask(photo_NHWC: UInt8Array) -> Float32Array:

@@ -38,8 +38,8 @@ from fledged.scanning.scan import scan
 from fledged.settings.training import TrainConfig
 from fledged.training import precision
 from fledged.training.batches import read_split
+from fledged.training.concrete import plan_of
 from fledged.training.features import features_of
-from fledged.training.job import plan_of
 from fledged.training.loop import Progress, fit
 from fledged.training.transfer import embedding_of, feature_batches
 from fledged.workspace import Workspace

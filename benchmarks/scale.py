@@ -37,7 +37,7 @@ from fledged.reviewing.review import review
 from fledged.scanning.probe import probe
 from fledged.scanning.scan import scan
 from fledged.settings.training import TrainConfig
-from fledged.training.features import embed, open_session
+from fledged.training.features import embed, open_graph
 from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
@@ -61,8 +61,8 @@ def measured(lake: Path, folder: Path) -> tuple[Rates, float, float]:
     copies = [(made.jpeg, sha256) for made, (_, sha256) in zip(map(shrink, hashed), hashed, strict=True) if made.jpeg]
     backbone = backbones.build(locate(TrainConfig(backbone="efficientnet_lite0")))
     how = Preprocess(size_px=_SIZE_PX, resize="crop", mean=backbone.mean, std=backbone.std)
-    session = open_session(embedding_of(backbone.name, backbone.module, how, Workspace(folder / "network")))
-    features_s = _a_photo(lambda copy: embed(session, [copy], how, 0, ()), copies)
+    ask = open_graph(embedding_of(backbone.name, backbone.module, how, Workspace(folder / "network")))
+    features_s = _a_photo(lambda copy: embed(ask, [copy], how, 0, ()), copies)
 
     work, took = folder / "work", {"start": time.monotonic()}
     photos = scan(lake, work=work, report=silent).photos()

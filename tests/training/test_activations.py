@@ -22,7 +22,7 @@ from fledged.progress import silent
 from fledged.recipes import PRESETS, Recipe
 from fledged.settings.training import TrainConfig
 from fledged.training import activations
-from fledged.training.activations import NoRoom, Store, activations_of, anew, n_bytes, open_sessions, shape_of
+from fledged.training.activations import NoRoom, Store, activations_of, anew, n_bytes, open_graphs, shape_of
 from fledged.training.features import Embedding
 from fledged.training.transfer import embedding_of, onward
 from fledged.workspace import Workspace
@@ -126,7 +126,7 @@ def test_a_later_cut_goes_on_from_an_earlier_one(
     np.testing.assert_allclose(found, direct, atol=5e-3 * np.abs(direct).max())
     assert not np.array_equal(found, direct)  # kept apart: a run must not depend on what the cache happens to hold
     row = some.select("jpeg", "sha256").row(7)
-    np.testing.assert_array_equal(anew(open_sessions(later), row, HOW, (1, LIGHT))[0], found[7])
+    np.testing.assert_array_equal(anew(open_graphs(later), row, HOW, (1, LIGHT))[0], found[7])
 
 
 def test_the_least_recently_used_go_first(

@@ -45,10 +45,10 @@ def cached(run: Run, dataset: Dataset, workspace: Workspace) -> Cached | str:
     from fledged.networks.inference import load_classifier
     from fledged.training.batches import read_split
     from fledged.training.features import copy_keys, known_features, read_features
-    from fledged.training.transfer import embedding_of
+    from fledged.training.transfer import frozen_of
 
     classifier = load_classifier(run)
-    embedding = embedding_of(run.backbone.name, classifier.embed.backbone, run.preprocess, workspace)
+    embedding = frozen_of(run, classifier.embed.backbone, workspace)
     splits: tuple[Split, ...] = ("train", "val")
     photos = [read_split(dataset, split) for split in splits]
     both = pl.concat(photos)

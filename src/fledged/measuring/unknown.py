@@ -24,7 +24,7 @@ from fledged.progress import Report
 from fledged.training.batches import read_split
 from fledged.training.features import features_of
 from fledged.training.self_knowledge import read_val, some_of
-from fledged.training.transfer import embedding_of
+from fledged.training.transfer import frozen_of
 from fledged.workspace import Workspace
 
 ScoreArray = npt.NDArray[np.floating]
@@ -114,7 +114,7 @@ def accepted_at(known_N: ScoreArray, unknown_M: ScoreArray, share_kept: float) -
 
 def _left_out(run: Run, dataset: Dataset, workspace: Workspace, report: Report) -> tuple[LeftOutClass, ...]:
     backbone = load_classifier(run).embed.backbone
-    embedding = embedding_of(run.backbone.name, backbone, run.preprocess, workspace)
+    embedding = frozen_of(run, backbone, workspace)
 
     def labelled(photos: pl.DataFrame) -> Labelled:
         features_NF = features_of(photos, embedding, 0, workspace, report)

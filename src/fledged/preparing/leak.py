@@ -27,7 +27,9 @@ from fledged.preparing.split import Group, place
 from fledged.products import SPLITS, Dataset, Figure, Leak, Preprocess
 from fledged.progress import Report
 from fledged.settings.training import TrainConfig
-from fledged.training.features import Float32Array, features_of
+from fledged.training.agreement import N_PHOTOS, Inputs, as_inputs, settled
+from fledged.training.engines import Float32Array
+from fledged.training.features import features_of
 from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
@@ -98,7 +100,6 @@ def _features(
     backbone = backbones.build(source)
     size_px = min(config.input.size_px, dataset.shorter_side_px)
     how = Preprocess(size_px=size_px, resize=config.input.resize, mean=backbone.mean, std=backbone.std)
-    embedding = embedding_of(backbone.name, backbone.module, how, workspace)
     shards = [shard for split in SPLITS for shard in dataset.shards(split)]
     with naming(dataset.folder):
         copies = (
@@ -109,6 +110,12 @@ def _features(
             .unique("sha256", keep="first")
         )
     rows = photos.select("sha256").join(copies, on="sha256", how="left", maintain_order="left")
+
+    def inputs() -> Inputs:
+        return as_inputs(rows.head(N_PHOTOS).select("jpeg", "sha256").rows(), how)
+
+    embedding = embedding_of(backbone.name, backbone.module, how, workspace)
+    embedding = settled(embedding, config.cache.engine, inputs, workspace)
     return features_of(rows, embedding, 0, workspace, report)
 
 

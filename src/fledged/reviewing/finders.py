@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import polars as pl
 
-from fledged.engine import LOCAL, Engine
-from fledged.networks.weights import Source
+from fledged.engine import Engine
 from fledged.products import Snapshot
 from fledged.progress import Report
 from fledged.reviewing.claims import feedback_findings
 from fledged.reviewing.clusters import cluster_findings
 from fledged.reviewing.duplicates import duplicate_groups, exact_duplicates, near_duplicates
 from fledged.reviewing.findings import findings_of, together
-from fledged.reviewing.looks import Looks, eyes_of, look_at
+from fledged.reviewing.looks import Eyes, Looks, look_at, seeing
 from fledged.reviewing.mislabels import likely_mislabels
 from fledged.reviewing.outliers import outliers
 from fledged.reviewing.privacy import gps_findings
 from fledged.reviewing.quality import quality_findings
-from fledged.settings.lake import PrepareConfig, ReviewConfig
-from fledged.settings.training import TrainConfig
+from fledged.settings.lake import ReviewConfig
 from fledged.workspace import Workspace
 
 VERSION = 4  # raise when any finder changes, so that remembered findings are found again
-
-
-@dataclass(frozen=True, slots=True)
-class Eyes:
-    """How photos are looked at: as the training to come will, so that each is looked at once."""
-
-    train: TrainConfig
-    copies: PrepareConfig
-    source: Source
-    on: Engine = LOCAL  # who looks
 
 
 def find(snapshot: Snapshot, config: ReviewConfig, eyes: Eyes, workspace: Workspace, report: Report) -> pl.DataFrame:
@@ -44,7 +30,7 @@ def find(snapshot: Snapshot, config: ReviewConfig, eyes: Eyes, workspace: Worksp
     distinct = readable.unique("sha256", keep="first", maintain_order=True).sort("path")
     if distinct.is_empty():
         return together([quality_findings(photos, config), gps_findings(photos)])
-    embedding = eyes_of(eyes.source, eyes.train, workspace, eyes.on)
+    embedding = seeing(eyes, distinct, snapshot.lake, workspace)
     seen, looks = look_at(distinct, snapshot.lake, embedding, eyes.copies, workspace, report)
     near = near_duplicates(seen, looks, config.near_duplicate, report, eyes.on)
     conflicting, agreeing = pl.col("same_label").not_(), pl.col("same_label")

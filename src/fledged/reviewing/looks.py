@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ from fledged.progress import Report, silent
 from fledged.reviewing.outlines import OUTLINE_PX, Look, look
 from fledged.settings.lake import PrepareConfig
 from fledged.settings.training import TrainConfig
+from fledged.training.agreement import N_PHOTOS, Inputs, as_inputs, settled
 from fledged.training.features import Embedding, add_features, feature_parts, known_features
 from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
@@ -37,6 +39,16 @@ _CHUNK = 1024  # photos between two writes: what a crash can cost
 
 
 @dataclass(frozen=True, slots=True)
+class Eyes:
+    """How photos are looked at: as the training to come will, so that each is looked at once."""
+
+    train: TrainConfig
+    copies: PrepareConfig
+    source: Source
+    on: Engine = engine.LOCAL  # who looks
+
+
+@dataclass(frozen=True, slots=True)
 class Looks:
     """Rows as in the table that was looked at."""
 
@@ -44,12 +56,18 @@ class Looks:
     outlines_NHW: npt.NDArray[np.uint8]  # on disk, so memory does not grow with the lake
 
 
-def eyes_of(source: Source, train: TrainConfig, workspace: Workspace, on: Engine = engine.LOCAL) -> Embedding:
-    """The backbone that `train` would use, as it would use it."""
-    backbone = backbones.build(source)
-    seen = train.input
+def seeing(eyes: Eyes, photos: pl.DataFrame, lake: str, workspace: Workspace) -> Embedding:
+    """The backbone that the training would use, as it would use it; an engine is tried on the first of the photos."""
+    backbone = backbones.build(eyes.source)
+    seen = eyes.train.input
     how = Preprocess(size_px=seen.size_px, resize=seen.resize, mean=backbone.mean, std=backbone.std)
-    return embedding_of(backbone.name, backbone.module, how, workspace, on)
+
+    def inputs() -> Inputs:
+        looks = _looks(photos.head(N_PHOTOS), lake, eyes.copies, eyes.on)
+        return as_inputs([(found.jpeg, "") for found in looks if found.jpeg is not None], how)
+
+    embedding = embedding_of(backbone.name, backbone.module, how, workspace, eyes.on)
+    return settled(embedding, eyes.train.cache.engine, inputs, workspace)
 
 
 def look_at(
@@ -65,14 +83,7 @@ def look_at(
     )
     done = photos.height - missing.height
     step = "Looking at photos"
-    looks = engine.map_photos(
-        functools.partial(look, shorter_side_px=size[0], jpeg_quality=size[1]),
-        files_of(missing, lake),
-        on_crash=lambda _: Look(),
-        on=eyes.on.at(lake, copies.workers),
-        step=step,
-        report=silent,
-    )
+    looks = _looks(missing, lake, copies, eyes.on)
     for start in range(0, missing.height, _CHUNK):
         report(step, done + start, photos.height)
         sha256s = missing["sha256"][start : start + _CHUNK].to_list()
@@ -85,6 +96,18 @@ def look_at(
     known = kept.known({"sha256": pl.String, "copy": pl.String})
     seen = photos.join(known, on="sha256", how="inner", maintain_order="left")
     return seen, Looks(_compact(seen["copy"], eyes, workspace), _outlines(seen["sha256"], kept))
+
+
+def _looks(photos: pl.DataFrame, lake: str, copies: PrepareConfig, on: Engine) -> Iterator[Look]:
+    """Of each photo, in order."""
+    return engine.map_photos(
+        functools.partial(look, shorter_side_px=copies.shorter_side_px, jpeg_quality=copies.jpeg_quality),
+        files_of(photos, lake),
+        on_crash=lambda _: Look(),
+        on=on.at(lake, copies.workers),
+        step="Looking at photos",
+        report=silent,
+    )
 
 
 def _jpegs(sha256s: list[str], looks: list[Look]) -> pl.DataFrame:

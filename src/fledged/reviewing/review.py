@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 import polars as pl
@@ -19,11 +20,14 @@ from fledged.reviewing import findings
 from fledged.reviewing.advice import REVIEWER as ADVICE
 from fledged.reviewing.advice import apply_advice
 from fledged.reviewing.decisions import standing_decisions
-from fledged.reviewing.finders import VERSION, Eyes, find
+from fledged.reviewing.finders import VERSION, find
 from fledged.reviewing.log import DecisionLog
+from fledged.reviewing.looks import Eyes, seeing
 from fledged.scanning.changes import warn_of_changes
 from fledged.settings.lake import PrepareConfig, ReviewConfig
 from fledged.settings.training import TrainConfig
+from fledged.training.concrete import run_by
+from fledged.training.engines import SERVES
 from fledged.workspace import DEFAULT, Workspace, now, product_id
 from fledged.writing import write_table
 
@@ -55,6 +59,7 @@ def review(
             snapshot = workspace.load(Snapshot, snapshot)
         warn_of_changes(snapshot)
         photos = snapshot.photos()
+        eyes = _settled(eyes, snapshot, photos, workspace)
         if apply:
             found = _findings_of(snapshot, config, eyes, workspace, report)
             apply_advice(DecisionLog(workspace.decisions, workspace.sync_decisions), photos, found)
@@ -96,6 +101,15 @@ def _eyes(settings: Mapping[str, object], on: Engine) -> Eyes:
     return Eyes(train, resolve(PrepareConfig, {}), locate(train), on)
 
 
+def _settled(eyes: Eyes, snapshot: Snapshot, photos: pl.DataFrame, workspace: Workspace) -> Eyes:
+    """With the engine that auto stands for: it is part of what a review is."""
+    train = eyes.train
+    if train.cache.engine != "auto":
+        return eyes
+    chosen = seeing(eyes, photos.filter(pl.col("error").is_null()), snapshot.lake, workspace).engine
+    return replace(eyes, train=train.model_copy(update={"cache": run_by(train.cache, chosen)}))
+
+
 def _findings_of(
     snapshot: Snapshot, config: ReviewConfig, eyes: Eyes, workspace: Workspace, report: progress.Report | None
 ) -> pl.DataFrame:
@@ -121,4 +135,5 @@ def _ways(config: ReviewConfig, eyes: Eyes) -> list[object]:
         eyes.train.input.size_px,
         eyes.train.input.resize,
         copies,
+        *([engine] if (engine := eyes.train.cache.engine) != SERVES else []),
     ]

@@ -32,7 +32,8 @@ from fledged.searching.tuning import Trial, Tuning, nested
 from fledged.settings.training import TrainConfig
 from fledged.settings.tuning import TuneConfig
 from fledged.training.budget import Clock, seconds_of
-from fledged.training.job import NO_PART, Job, job_of, pupil_of, untrained
+from fledged.training.concrete import identity
+from fledged.training.job import Job, job_of, pupil_of, untrained
 from fledged.training.loop import Progress, fit
 from fledged.workspace import DEFAULT, Workspace, product_id
 from fledged.writing import write_bytes
@@ -53,7 +54,8 @@ class Search:
 
     def training(self, settings: Mapping[str, float | int]) -> Job:
         """The job with these settings in the place of the usual ones."""
-        given = overlaid(self.asked, nested(settings)) | {"backbone": self.job.config.backbone}
+        decided = {"backbone": self.job.config.backbone, "cache": {"engine": self.job.config.cache.engine}}
+        given = overlaid(overlaid(self.asked, nested(settings)), decided)
         return job_of(self.job.dataset, resolve(TrainConfig, given), self.job.workspace, self.job.report)
 
 
@@ -87,7 +89,7 @@ def tune(
                 remedy="Take --mode transfer or --unfreeze N.",
             )
         folds = folds_of(job.dataset, tuned.folds, tuned.seed, workspace)
-        usual = job.config.model_dump(mode="json", exclude=NO_PART)
+        usual = identity(job.config)
         made_id = product_id(Run, "tuned", job.dataset.id, usual, job.source.sha256, tuned.folds, tuned.seed)
         folder = workspace.root / "tunings" / made_id
         folder.mkdir(parents=True, exist_ok=True)

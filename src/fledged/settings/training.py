@@ -94,6 +94,11 @@ class CacheConfig(Record):
         description="Last blocks before which activations are kept, even where fewer are trained: trainings of other "
         "numbers of blocks go on from there. 0 is those that are trained; gradual takes its last stage's.",
     )
+    engine: Literal["onnxruntime", "openvino", "auto"] = Field(
+        "onnxruntime",
+        description="What computes the frozen part, in float32: onnxruntime, which serves it, or openvino, where its "
+        "numbers are the same. auto measures both on a few photos, and the run says which one it was.",
+    )
 
 
 class TrackConfig(Record):

@@ -19,13 +19,12 @@ from fledged.measuring import photos as labelled
 from fledged.measuring.network import Network
 from fledged.measuring.photos import Photo
 from fledged.measuring.subject import Float32Array
-from fledged.networks.graph import INPUT
 from fledged.networks.model import Classifier
 from fledged.pages.thumbnails import Thumbnail, shrunk
 from fledged.products import Dataset
 from fledged.progress import Report, track
-from fledged.training.features import features_of, open_session
-from fledged.training.transfer import embedding_of
+from fledged.training.features import features_of, open_graph
+from fledged.training.transfer import frozen_of
 from fledged.workspace import Workspace
 
 # Compared with all that are cached. A backbone of its own has no cache before it is first asked: a sample will do.
@@ -64,16 +63,16 @@ def neighbours_of(
     n_wanted = min(n_wanted, training.height)
     if not photos or not n_wanted:
         return Neighbours(dataset.n_in("train"), training.height)
-    embedding = embedding_of(run.backbone.name, model.embed.backbone, model.embed.how, workspace)
+    embedding = frozen_of(run, model.embed.backbone, workspace)
     known_NF = _as_given(model, features_of(training, embedding, 0, workspace, report))
-    session = open_session(embedding)
+    ask = open_graph(embedding)
     found: dict[int, Float32Array] = {}
     for key, photo in track(photos.items(), "Looking for neighbours", len(photos), report):
         try:
             square = images.model_input(labelled.read(photo), model.embed.how)
         except BadPhoto:
             continue
-        found[key] = session.run(None, {INPUT: square[None]})[0][0]
+        found[key] = ask(square[None])[0]
     if not found:
         return Neighbours(dataset.n_in("train"), training.height)
     keys = list(found)

@@ -21,23 +21,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from onnxruntime import InferenceSession
 
 from fledged import engine
 from fledged.augmenting import views
 from fledged.errors import WorkspaceError
-from fledged.networks.graph import INPUT
 from fledged.products import Preprocess
 from fledged.progress import Report
 from fledged.recipes import Recipe
-from fledged.training.features import Embedder, Embedding, copy_keys, embed, killed, open_session
+from fledged.training import engines
+from fledged.training.engines import SERVES, Ask, Float32Array
+from fledged.training.features import Embedder, Embedding, copy_keys, embed, killed, open_graph
 from fledged.workspace import Workspace
 from fledged.writing import disk_errors, write, write_bytes
 
 _LOG = logging.getLogger("fledged")
 
 Float16Array = npt.NDArray[np.float16]
-Float32Array = npt.NDArray[np.float32]
 
 _CHUNK = 16  # photos that a thread takes at once
 _PART_BYTES = 32 * 2**20
@@ -134,7 +133,7 @@ def _opened(keys: pl.Series, folders: Sequence[Path]) -> Activations:
 
 
 def _folder(frozen: Embedding, number: int, recipe: Recipe, workspace: Workspace) -> Path:
-    parts = [frozen.key, *views.key(number, recipe), frozen.how.model_dump_json()]
+    parts = [frozen.kept_as, *views.key(number, recipe), frozen.how.model_dump_json()]
     return workspace.cache(f"activations/{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}")
 
 
@@ -180,11 +179,10 @@ def _size_of(file: Path) -> int:
 
 def shape_of(frozen: Embedding) -> tuple[int, ...]:
     """Of what leaves the frozen blocks for one photo, such as (160, 7, 7)."""
-    session = open_session(frozen)
+    ask = engines.opened(SERVES, frozen.onnx)  # which opens it soonest
     if frozen.base is None:
-        blank = np.zeros((1, frozen.how.size_px, frozen.how.size_px, 3), np.uint8)
-        return tuple(session.run(None, {INPUT: blank})[0].shape[1:])
-    return _onward(session, np.zeros((1, *shape_of(frozen.base)), np.float16)).shape[1:]
+        return ask(np.zeros((1, frozen.how.size_px, frozen.how.size_px, 3), np.uint8)).shape[1:]
+    return _onward(ask, np.zeros((1, *shape_of(frozen.base)), np.float16)).shape[1:]
 
 
 def _compute(photos: pl.DataFrame, frozen: Embedding, view: tuple[int, Recipe], folder: Path, store: Store) -> None:
@@ -221,33 +219,31 @@ class _Onward:
 
     def open(self) -> Callable[[Sequence[Float16Array]], list[Float32Array]]:
         """The graph, opened."""
-        return partial(self._run, open_session(self.later))
+        return partial(self._run, open_graph(self.later))
 
     def enter(self) -> None:
         """Nothing to do."""
 
-    def _run(self, session: InferenceSession, batch: Sequence[Float16Array]) -> list[Float32Array]:
-        return list(_onward(session, batch))
+    def _run(self, ask: Ask, batch: Sequence[Float16Array]) -> list[Float32Array]:
+        return list(_onward(ask, batch))
 
 
-def anew(
-    sessions: Sequence[InferenceSession], photo: tuple[bytes, str], how: Preprocess, view: tuple[int, Recipe]
-) -> Float16Array:
+def anew(asks: Sequence[Ask], photo: tuple[bytes, str], how: Preprocess, view: tuple[int, Recipe]) -> Float16Array:
     """The activations (1, *shape) of one view of a photo (jpeg and sha256), as they would be kept."""
-    made = half(embed(sessions[0], [photo], how, *view))
-    for session in sessions[1:]:
-        made = half(_onward(session, made))
+    made = half(embed(asks[0], [photo], how, *view))
+    for ask in asks[1:]:
+        made = half(_onward(ask, made))
     return made
 
 
-def open_sessions(frozen: Embedding) -> list[InferenceSession]:
+def open_graphs(frozen: Embedding) -> list[Ask]:
     """The graphs from the photo on, in their order."""
-    return [*(open_sessions(frozen.base) if frozen.base else []), open_session(frozen)]
+    return [*(open_graphs(frozen.base) if frozen.base else []), open_graph(frozen)]
 
 
-def _onward(session: InferenceSession, activations: Iterable[Float16Array]) -> Float32Array:
+def _onward(ask: Ask, activations: Iterable[Float16Array]) -> Float32Array:
     """What later blocks make of these, one at a time: each then depends on nothing else."""
-    return np.concatenate([session.run(None, {INPUT: each[None].astype(np.float32)})[0] for each in activations])
+    return np.concatenate([ask(each[None].astype(np.float32)) for each in activations])
 
 
 def half(activations: npt.NDArray[np.float32]) -> Float16Array:

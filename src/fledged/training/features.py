@@ -1,7 +1,8 @@
 """The frozen part, computed once: pooled features of photos, cached by the shrunk copy's content.
 
-The backbone runs as ONNX in onnxruntime, a photo at a time on one thread, in as many threads as there are cores or on a
-cluster: the same graph and runtime that are served, so a head is trained on the very numbers that it will be given.
+The backbone runs as ONNX, a photo at a time on one thread, in as many threads as there are cores or on a cluster: the
+same graph and runtime that are served, or an engine that agrees with it (`agreement`), so a head is trained on the very
+numbers that it will be given.
 """
 
 from __future__ import annotations
@@ -13,22 +14,19 @@ from functools import partial
 from typing import NoReturn
 
 import numpy as np
-import numpy.typing as npt
-import onnxruntime
 import polars as pl
 
-from fledged import engine, onnx_sessions
+from fledged import engine
 from fledged.augmenting import views
 from fledged.engine import LOCAL, Engine
 from fledged.errors import EngineError
-from fledged.networks.graph import INPUT
 from fledged.parts import Parts
 from fledged.products import Preprocess
 from fledged.progress import Report
 from fledged.recipes import Recipe
+from fledged.training import engines
+from fledged.training.engines import SERVES, Ask, Float32Array
 from fledged.workspace import Workspace
-
-Float32Array = npt.NDArray[np.float32]
 
 _CHUNK = 16  # photos that a thread takes at once
 _PART = 4096  # photos between two writes: what a crash can cost
@@ -47,6 +45,12 @@ class Embedding:
     how: Preprocess
     base: Embedding | None = None
     on: Engine = LOCAL  # who computes, which no feature depends on
+    engine: engines.Name = SERVES  # what runs the graph
+
+    @property
+    def kept_as(self) -> str:
+        """What names the caches of what it makes, with the views."""
+        return self.key if self.engine == SERVES else f"{self.key} {self.engine}"
 
 
 def features_of(
@@ -112,28 +116,21 @@ def read_features(
 
 def feature_parts(embedding: Embedding, number: int, workspace: Workspace, recipe: Recipe = ()) -> Parts:
     """The cache, with the columns copy and features."""
-    parts = [embedding.key, *views.key(number, recipe), embedding.how.model_dump_json()]
+    parts = [embedding.kept_as, *views.key(number, recipe), embedding.how.model_dump_json()]
     name = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
     return Parts(workspace.cache(f"features/{name}"), "copy")
 
 
-def open_session(embedding: Embedding) -> onnxruntime.InferenceSession:
-    """The graph, to be run by several threads at once, each run on one."""
-    options = onnx_sessions.options(1, integers=True)  # of a graph in integers, too: an export finds its threshold anew
-    return onnxruntime.InferenceSession(embedding.onnx, options, providers=["CPUExecutionProvider"])
+def open_graph(embedding: Embedding) -> Ask:
+    """The graph, to be asked by several threads at once, each question answered on one."""
+    return engines.opened(embedding.engine, embedding.onnx)
 
 
-def embed(
-    session: onnxruntime.InferenceSession,
-    photos: Sequence[tuple[bytes, str]],
-    how: Preprocess,
-    number: int,
-    recipe: Recipe,
-) -> Float32Array:
+def embed(ask: Ask, photos: Sequence[tuple[bytes, str]], how: Preprocess, number: int, recipe: Recipe) -> Float32Array:
     """What the graph makes of view `number` of each photo (jpeg and sha256)."""
     # One photo at a time: its activations stay in the core's cache, and its features depend on nothing else.
     inputs = (views.view(jpeg, sha256, how, number, recipe)[None] for jpeg, sha256 in photos)
-    return np.concatenate([session.run(None, {INPUT: photo})[0] for photo in inputs])
+    return np.concatenate([ask(photo) for photo in inputs])
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +143,14 @@ class Embedder:
 
     def open(self) -> Callable[[Sequence[tuple[bytes, str]]], list[Float32Array]]:
         """The graph, opened."""
-        return partial(self._run, open_session(self.embedding))
+        return partial(self._run, open_graph(self.embedding))
 
     def enter(self) -> None:
         """Views are made by one thread each."""
         views.alone()
 
-    def _run(self, session: onnxruntime.InferenceSession, photos: Sequence[tuple[bytes, str]]) -> list[Float32Array]:
-        return list(embed(session, photos, self.embedding.how, self.number, self.recipe))
+    def _run(self, ask: Ask, photos: Sequence[tuple[bytes, str]]) -> list[Float32Array]:
+        return list(embed(ask, photos, self.embedding.how, self.number, self.recipe))
 
 
 def killed(item: object) -> NoReturn:

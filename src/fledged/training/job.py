@@ -1,11 +1,11 @@
-"""What is to be trained: the settings made concrete, the model before its first step, and what it is fed."""
+"""What is to be trained: the model before its first step, and what it is fed."""
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import safetensors.torch
 import torch
 from accelerate import Accelerator
@@ -20,30 +20,19 @@ from fledged.networks.blocks import chain, cut
 from fledged.networks.model import Classifier, Head, Tail
 from fledged.networks.weights import Source, locate
 from fledged.products import WEIGHTS_FILE, Dataset, Preprocess, Run, Split
-from fledged.settings.training import AugmentConfig, BatchNormConfig, LossConfig, OptimizeConfig, TrainConfig
-from fledged.training import optimizers, precision
-from fledged.training.activations import Store, shape_of
+from fledged.settings.training import LossConfig, OptimizeConfig, TrainConfig
+from fledged.training import precision
+from fledged.training.activations import Store, anew, open_graphs, shape_of
+from fledged.training.agreement import N_PHOTOS, Inputs, as_inputs, settled
 from fledged.training.batches import Batches, Part, PhotoBatches, read_split
 from fledged.training.colours import colours_of
+from fledged.training.concrete import concrete, identity, plan_of, run_by
 from fledged.training.features import Embedding, add_features
-from fledged.training.loop import Plan, Progress, class_weights, fit
+from fledged.training.loop import Plan, Progress, fit
 from fledged.training.processes import ALONE, Group
 from fledged.training.tail import tail_batches
 from fledged.training.transfer import embedding_of, feature_batches, onward
 from fledged.workspace import Workspace, product_id
-
-_LOG = logging.getLogger("fledged")
-
-# Augmented views lower the loss of small datasets and do nothing measurable for large ones, where they cost minutes.
-_MAX_VIEWS = 4
-_VIEWED_PHOTOS = 600
-
-# Settings that change no weights, or are known by what they name: they take no part in what a run is.
-NO_PART = {"weights", "track", "processes"}
-
-# What 0 in the settings stands for.
-_EPOCHS = {"transfer": 60, "finetune": 10, "scratch": 50}
-_BATCH_SIZE = {"transfer": 256, "finetune": 32, "scratch": 32}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +91,12 @@ def job_of(
         _check_start(start, config, dataset)
         config = config.model_copy(update={"start": start.id, "backbone": start.backbone.name})
     source = locate(config)
-    config = concrete(config, source.backbone, dataset)
-    run_id = product_id(Run, dataset.id, config.model_dump(mode="json", exclude=NO_PART), source.sha256)
-    return Job(run_id, dataset, config, source, workspace, report, on=on)
+    job = Job("", dataset, concrete(config, source.backbone, dataset), source, workspace, report, on=on)
+    if job.config.cache.engine == "auto":
+        backbone, model = untrained(job)
+        chosen = embedding_for(job, backbone.name, backbone.module, model.embed.how).engine
+        job = replace(job, config=job.config.model_copy(update={"cache": run_by(job.config.cache, chosen)}))
+    return replace(job, run_id=product_id(Run, dataset.id, identity(job.config), source.sha256))
 
 
 def untrained(job: Job) -> tuple[Backbone, Classifier]:
@@ -130,7 +122,7 @@ def pupil_of(job: Job, plan: Plan, backbone: Backbone, model: Classifier, *, has
     dataset, how, group = job.dataset, model.embed.how, job.group
     if job.config.mode == "transfer":
         with group.first_first():
-            embedding = embedding_of(backbone.name, backbone.module, how, job.workspace, job.on)
+            embedding = embedding_for(job, backbone.name, backbone.module, how)
         _fill(job, plan, embedding, job.config.views)
         batches = feature_batches(dataset, embedding, plan, job.config, job.workspace, job.report)
         model.head.standardise_by(batches[0].features_KNF[0])
@@ -165,15 +157,36 @@ def _preprocess(job: Job, backbone: Backbone) -> Preprocess:
     return how
 
 
+def embedding_for(job: Job, name: str, module: nn.Module, how: Preprocess) -> Embedding:
+    """The feature extractor `module`, of the architecture `name`, run by the engine that the job asks for."""
+
+    def inputs() -> Inputs:
+        return as_inputs(_first_photos(job), how)
+
+    embedding = embedding_of(name, module, how, job.workspace, job.on)
+    return settled(embedding, job.config.cache.engine, inputs, job.workspace)
+
+
 def frozen_part(job: Job, frozen: nn.Sequential, name: str, how: Preprocess) -> Embedding:
     """The frozen blocks in one go, or in two where the activations of an earlier cut are kept for later ones."""
     n_trained, n_kept = job.config.unfreeze, job.config.cache.blocks
     n_between = min(max(0, n_kept - n_trained), len(frozen))
     if not n_between or n_between == len(frozen):
-        return embedding_of(f"{name}[:-{n_trained}]", frozen, how, job.workspace, job.on)
-    base = embedding_of(f"{name}[:-{n_kept}]", frozen[:-n_between], how, job.workspace, job.on)
+        return embedding_for(job, f"{name}[:-{n_trained}]", frozen, how)
+    base = embedding_for(job, f"{name}[:-{n_kept}]", frozen[:-n_between], how)
+
+    def inputs() -> Inputs:
+        asks = open_graphs(base)
+        return [anew(asks, photo, how, (0, ())).astype(np.float32) for photo in _first_photos(job)]
+
     between = frozen[-n_between:]
-    return onward(base, f"{name}[-{n_kept}:-{n_trained}]", between, shape_of(base), job.workspace)
+    later = onward(base, f"{name}[-{n_kept}:-{n_trained}]", between, shape_of(base), job.workspace)
+    return settled(later, job.config.cache.engine, inputs, job.workspace)
+
+
+def _first_photos(job: Job) -> list[tuple[bytes, str]]:
+    """The jpeg and sha256 of a few training photos."""
+    return read_split(job.dataset, "train").head(N_PHOTOS).select("jpeg", "sha256").rows()
 
 
 def _fill(job: Job, plan: Plan, embedding: Embedding, n_views: int) -> None:
@@ -197,7 +210,7 @@ def _fit_head_first(job: Job, plan: Plan, backbone: Backbone, model: Classifier)
     config = job.config.model_copy(update=usual | {"optimize": OptimizeConfig(), "loss": LossConfig()})
     head_plan = replace(plan_of(config, job.dataset), judged_on=plan.judged_on)
     with job.group.first_first():
-        embedding = embedding_of(backbone.name, backbone.module, model.embed.how, job.workspace, job.on)
+        embedding = embedding_for(job, backbone.name, backbone.module, model.embed.how)
     _fill(job, plan, embedding, n_views=1)
     if not job.group.is_first:
         return  # what the first process fits comes with its weights, when the network is shared
@@ -221,85 +234,3 @@ def _check_start(start: Run, config: TrainConfig, dataset: Dataset) -> None:
                 where="train.start",
                 remedy="Name a run that fits, or leave it out.",
             )
-
-
-def plan_of(config: TrainConfig, dataset: Dataset) -> Plan:
-    """The settings with what is usual for the mode and the optimizer in the place of 0, -1 and auto."""
-    of_class = dataset.photos_by_split["train"]
-    usual = optimizers.usual(config.mode, config.optimize.optimizer)
-    batch_size = _BATCH_SIZE[config.mode]
-    in_fp32 = config.mode == "transfer" and config.optimize.precision == "auto"  # a head gains nothing by less
-    decay = config.optimize.weight_decay
-    if config.mode == "transfer":
-        # About 500 steps in all, however small the dataset is: enough to converge, and over in a second.
-        batch_size = max(8, min(batch_size, dataset.n_in("train") // 8))
-    return Plan(
-        epochs=config.epochs or _EPOCHS[config.mode],
-        batch_size=config.batch_size or batch_size,
-        learning_rate=config.learning_rate or usual.learning_rate,
-        seed=config.seed,
-        backbone_rate=1.0 if config.mode == "scratch" else 0.1,
-        balance=config.balance,
-        class_weights=class_weights([of_class.get(label, 0) for label in dataset.classes]),
-        optimize=config.optimize.model_copy(
-            update={
-                "weight_decay": usual.weight_decay if decay < 0 else decay,
-                "precision": "fp32" if in_fp32 else precision.resolved(config.optimize.precision),
-            }
-        ),
-        loss=config.loss,
-        keeps_statistics=_statistics(config) == "keep",
-    )
-
-
-def _statistics(config: TrainConfig) -> Literal["keep", "update"]:
-    """Of BatchNorm in trained layers: a few hundred photos tell less of them than what the weights have seen."""
-    asked = config.batch_norm.statistics
-    if asked == "auto":
-        return "update" if config.mode == "scratch" and not config.start else "keep"
-    return asked
-
-
-def concrete(config: TrainConfig, backbone: str, dataset: Dataset) -> TrainConfig:
-    """The settings with nothing left to be decided. Raises ConfigError where they are not those of one training."""
-    if config.mode == "gradual":
-        raise ConfigError(
-            "Gradual unfreezing is not one training but several",
-            where="train.mode",
-            remedy="Name one of its stages: --mode finetune --unfreeze N",
-        )
-    if config.unfreeze > 0 and config.mode == "transfer":
-        config = config.model_copy(update={"mode": "finetune"})
-    if config.unfreeze == 0 and config.mode == "finetune":
-        config = config.model_copy(update={"mode": "transfer"})
-    plan = plan_of(config, dataset)
-    augment, views = _views_of(config, dataset)
-    return config.model_copy(
-        update={
-            "backbone": backbone,
-            "epochs": plan.epochs,
-            "batch_size": plan.batch_size,
-            "learning_rate": plan.learning_rate,
-            "unfreeze": 0 if config.mode == "transfer" else config.unfreeze,
-            "views": views,
-            "augment": augment,
-            "optimize": plan.optimize,
-            "batch_norm": BatchNormConfig(statistics=_statistics(config)),
-        }
-    )
-
-
-def _views_of(config: TrainConfig, dataset: Dataset) -> tuple[AugmentConfig, int]:
-    """How photos are varied, and how many views of each there are."""
-    augment = config.augment.resolved()
-    usual = max(1, min(_MAX_VIEWS, _VIEWED_PHOTOS // dataset.n_in("train")))
-    views = config.views or (_MAX_VIEWS if config.mode == "finetune" and config.unfreeze > 0 else usual)
-    if not augment.recipe:
-        views = 1  # all would be the same
-    elif config.mode == "transfer" and views == 1:
-        if "augment" in config.model_fields_set:
-            _LOG.warning("Augmentation takes no part, since each photo has one view. Ask for more: --views 4")
-        augment = AugmentConfig(preset="none")
-    if config.input.resize != "pad" and any(step.step == "longest_side_pad" for step in augment.recipe):
-        _LOG.warning("Training photos are padded, served ones are not. For both: --set train.input.resize=pad")
-    return augment, views

@@ -27,7 +27,8 @@ from fledged.networks.model import to_training
 from fledged.products import Dataset, RangeTest
 from fledged.settings.training import FindLrConfig, TrainConfig
 from fledged.training import optimizers
-from fledged.training.job import NO_PART, Job, Pupil, job_of, pupil_of, untrained
+from fledged.training.concrete import identity
+from fledged.training.job import Job, Pupil, job_of, pupil_of, untrained
 from fledged.training.loop import Plan, batches_of, step
 from fledged.training.losses import Tally
 from fledged.training.processes import joined
@@ -75,7 +76,7 @@ def find_lr(
 def _range_test(job: Job, tried: FindLrConfig) -> RangeTest:
     """The one that is there already, or one that is made now."""
     start_s, workspace = time.monotonic(), job.workspace
-    made_from = job.config.model_dump(mode="json", exclude={*NO_PART, "learning_rate", "epochs"})
+    made_from = {name: of for name, of in identity(job.config).items() if name not in ("learning_rate", "epochs")}
     made_id = product_id(RangeTest, job.dataset.id, made_from, job.source.sha256, tried)
     earlier = workspace.find(RangeTest, made_id)
     if earlier is not None:

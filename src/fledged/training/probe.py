@@ -21,11 +21,11 @@ from fledged.networks.backbones import Backbone
 from fledged.networks.blocks import chain, cut
 from fledged.networks.model import Classifier, Tail, to_training
 from fledged.training import losses, optimizers, precision
-from fledged.training.activations import anew, n_bytes, n_lacking, open_sessions
+from fledged.training.activations import anew, n_bytes, n_lacking, open_graphs
 from fledged.training.batches import read_split
 from fledged.training.budget import Clock, Cost
-from fledged.training.features import Embedding, copy_keys, embed, known_features, open_session
-from fledged.training.job import Job, frozen_part, untrained
+from fledged.training.features import Embedding, copy_keys, embed, known_features, open_graph
+from fledged.training.job import Job, embedding_for, frozen_part, untrained
 from fledged.training.loop import Plan, step
 from fledged.training.self_knowledge import n_asked
 from fledged.training.transfer import embedding_of
@@ -69,8 +69,8 @@ def closing_s(job: Job, what: Opened, slice_s: float, clock: Clock) -> float:
     if job.config.mode == "transfer":
         return SAVE_S * clock.slowdown  # features are in the cache
     how = what.model.embed.how
-    session = open_session(embedding_of(what.backbone.name, what.backbone.module, how, job.workspace))
-    answer_s = _seconds_a_photo(lambda photo: embed(session, [photo], how, 0, ()), what.photos, slice_s)
+    ask = open_graph(embedding_of(what.backbone.name, what.backbone.module, how, job.workspace))
+    answer_s = _seconds_a_photo(lambda photo: embed(ask, [photo], how, 0, ()), what.photos, slice_s)
     return SAVE_S * clock.slowdown + n_asked(job.dataset) * answer_s
 
 
@@ -93,18 +93,18 @@ def cost_of(job: Job, what: Opened, slice_s: float, end_s: float, head: Cost | N
         return Cost(config.unfreeze, config.input.size_px, first_s, ready_s, end_s, (), epoch_s, fewest_and_most)
     how = what.model.embed.how
     if config.mode == "transfer":
-        frozen = embedding_of(what.backbone.name, what.backbone.module, how, job.workspace)
+        frozen = embedding_for(job, what.backbone.name, what.backbone.module, how)
         module: nn.Module = what.model.head
     else:
         before, after = cut(blocks, config.unfreeze, what.backbone.name)
         frozen = frozen_part(job, before, what.backbone.name, how)
         module = Tail(after, what.model.head)
-    sessions, recipe = open_sessions(frozen), config.augment.recipe
+    asks, recipe = open_graphs(frozen), config.augment.recipe
     view_s = [
-        _seconds_a_photo(lambda photo: anew(sessions, photo, how, (n, recipe)), what.photos, slice_s)  # noqa: B023
+        _seconds_a_photo(lambda photo: anew(asks, photo, how, (n, recipe)), what.photos, slice_s)  # noqa: B023
         for n in range(min(2, config.views))
     ]
-    shape = anew(sessions, what.photos[0], how, (0, ())).shape[1:]
+    shape = anew(asks, what.photos[0], how, (0, ())).shape[1:]
     n_photos = len(what.keys_train), len(what.keys_judge)
     if config.mode != "transfer" and n_bytes(n_photos[0], config.views, shape) > config.cache.limit_gigabytes * 1e9:
         return None

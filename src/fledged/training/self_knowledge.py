@@ -17,7 +17,7 @@ from fledged.products import Calibration, Dataset, Unknown
 from fledged.progress import Report
 from fledged.training.batches import read_split
 from fledged.training.features import Embedding, features_of
-from fledged.training.job import Job
+from fledged.training.job import Job, embedding_for
 from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
@@ -37,7 +37,9 @@ class SelfKnowledge:
 
 def self_knowledge(job: Job, name: str, model: Classifier) -> SelfKnowledge:
     """Of the trained network, whose backbone is of the architecture `name`; it is on the CPU, in evaluation mode."""
-    embedding = embedding_of(name, model.embed.backbone, model.embed.how, job.workspace)
+    parts = (name, model.embed.backbone, model.embed.how)
+    # Of a frozen backbone, training has computed them; of another one, they are new, and computed as they are served.
+    embedding = embedding_for(job, *parts) if job.mode == "transfer" else embedding_of(*parts, job.workspace)
     return knowledge_of(embedding, model.head, job.dataset, job.config.unknown.share_kept, job.workspace, job.report)
 
 

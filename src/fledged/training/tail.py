@@ -12,15 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 import torch
-from onnxruntime import InferenceSession
 
 from fledged import engine
 from fledged.augmenting import views
 from fledged.products import Dataset, Preprocess
 from fledged.recipes import Recipe
 from fledged.settings.training import TrainConfig
-from fledged.training.activations import Activations, NoRoom, Store, activations_of, anew, open_sessions
+from fledged.training.activations import Activations, NoRoom, Store, activations_of, anew, open_graphs
 from fledged.training.batches import WHOLE, Batch, Batches, IntArray, Part, epoch_of, read_split
+from fledged.training.engines import Ask
 from fledged.training.features import Embedding
 from fledged.training.loop import Plan
 from fledged.training.processes import ALONE, Group
@@ -71,7 +71,7 @@ class TailBatches:
 class Frozen:
     """Activations computed anew each time, where there is no room to keep them: the same numbers, only slower."""
 
-    sessions: list[InferenceSession]
+    asks: list[Ask]
     how: Preprocess
     photos: tuple[tuple[bytes, str], ...]  # jpeg and sha256
     recipe: Recipe
@@ -79,9 +79,7 @@ class Frozen:
     def take(self, view_B: IntArray, photo_B: IntArray) -> np.ndarray[tuple[int, ...], np.dtype[np.float16]]:
         """Those of these views of these photos (B, *shape)."""
         each = zip(view_B.tolist(), photo_B.tolist(), strict=True)
-        return np.concatenate(
-            [anew(self.sessions, self.photos[at], self.how, (view, self.recipe)) for view, at in each]
-        )
+        return np.concatenate([anew(self.asks, self.photos[at], self.how, (view, self.recipe)) for view, at in each])
 
 
 def tail_batches(
@@ -104,7 +102,7 @@ def tail_batches(
         except NoRoom as reason:
             _LOG.warning("Activations are not kept, but computed in each epoch: %s", reason)
             rows = tuple(photos.select("jpeg", "sha256").rows())
-            take = Frozen(open_sessions(frozen), frozen.how, rows, recipe)
+            take = Frozen(open_graphs(frozen), frozen.how, rows, recipe)
         labels_N = photos["label"].to_numpy().astype(np.int64)
         balanced = shuffle and plan.balance == "sampling"
         part = Part(group.rank, group.size, reads_all=shuffle and plan.loss.mixes)

@@ -31,11 +31,11 @@ from fledged.training.budget import (
     spare,
     why_no_more,
 )
-from fledged.training.job import Job, frozen_part, job_of, pupil_of, untrained
+from fledged.training.job import Job, embedding_for, frozen_part, job_of, pupil_of, untrained
 from fledged.training.loop import batches_of, step, validate
 from fledged.training.probe import Opened
 from fledged.training.tail import tail_batches
-from fledged.training.transfer import embedding_of, feature_batches
+from fledged.training.transfer import feature_batches
 from fledged.workspace import Workspace
 
 _LOG = logging.getLogger("fledged")
@@ -65,8 +65,10 @@ def timed_job(
     views = views if asked.augment.resolved().recipe else (1,)
     first = job_of(dataset, asked.model_copy(update={"views": views[-1]}), workspace, report)
 
+    decided = {"backbone": first.config.backbone, "cache": first.config.cache}
+
     def job_with(**settings: object) -> Job:
-        given = asked.model_copy(update={"backbone": first.config.backbone, "views": views[-1], **settings})
+        given = asked.model_copy(update={**decided, "views": views[-1], **settings})
         return job_of(first.dataset, given, workspace, report)
 
     what = probe.opened(first)
@@ -169,7 +171,7 @@ def _filled(job: Job, plan: Planned, what: Opened, clock: Clock) -> int:
     """
     cost, network = plan.cost, what.backbone
     how = what.model.embed.how
-    embedding = embedding_of(network.name, network.module, how, job.workspace)
+    embedding = embedding_for(job, network.name, network.module, how)
     store = Store(job.workspace, int(job.config.cache.limit_gigabytes * 1e9), job.report)
     for n_views in range(1, len(cost.view_s) + 1):
         start_s = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -10,9 +11,10 @@ from torch import nn
 from fledged.engine import LOCAL, Engine
 from fledged.networks import graph
 from fledged.networks.model import Embedder
-from fledged.products import Dataset, Preprocess
+from fledged.products import Dataset, Preprocess, Run
 from fledged.progress import Report
 from fledged.settings.training import TrainConfig
+from fledged.training import engines
 from fledged.training.batches import FeatureBatches, read_split
 from fledged.training.features import Embedding, features_of
 from fledged.training.loop import Plan
@@ -27,6 +29,18 @@ def embedding_of(name: str, module: nn.Module, how: Preprocess, workspace: Works
     key = _key(f"{name} {graph.OPSET} {how.model_dump_json()}", module)
     onnx = _onnx(key, Embedder(module, how), graph.blank_photos(how.size_px), workspace)
     return Embedding(onnx, key, how, on=on)
+
+
+def frozen_of(run: Run, backbone: nn.Module, workspace: Workspace) -> Embedding:
+    """The backbone of a run, with the features of its training in the cache where it was frozen.
+
+    Where the engine of then is not here, it is the one that serves, whose numbers are the same but for the last digits.
+    """
+    embedding = embedding_of(run.backbone.name, backbone, run.preprocess, workspace)
+    engine = run.settings.cache.engine
+    if run.mode != "transfer" or engine == "auto" or not engines.is_installed(engine):
+        return embedding
+    return replace(embedding, engine=engine)
 
 
 def onward(base: Embedding, name: str, later: nn.Module, shape: tuple[int, ...], workspace: Workspace) -> Embedding:

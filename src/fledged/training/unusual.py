@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fledged.products import Dataset
 from fledged.settings.training import TrainConfig
-from fledged.training.job import NO_PART, concrete
+from fledged.training.concrete import NO_PART, concrete
 
 _GIVEN = ("backbone", "mode", "unfreeze", "start")  # what "usual" is asked for
 

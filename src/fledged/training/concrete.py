@@ -1,0 +1,123 @@
+"""The settings of a training with nothing left to be decided, and which of them make one run another."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Literal
+
+from fledged.errors import ConfigError
+from fledged.products import Dataset
+from fledged.settings.training import AugmentConfig, BatchNormConfig, CacheConfig, TrainConfig
+from fledged.training import optimizers, precision
+from fledged.training.engines import SERVES, Name
+from fledged.training.loop import Plan, class_weights
+
+_LOG = logging.getLogger("fledged")
+
+# Augmented views lower the loss of small datasets and do nothing measurable for large ones, where they cost minutes.
+_MAX_VIEWS = 4
+_VIEWED_PHOTOS = 600
+
+# Settings that change no weights, or are known by what they name: they take no part in what a run is.
+NO_PART = {"weights", "track", "processes"}
+
+# What 0 in the settings stands for.
+_EPOCHS = {"transfer": 60, "finetune": 10, "scratch": 50}
+_BATCH_SIZE = {"transfer": 256, "finetune": 32, "scratch": 32}
+
+
+def identity(config: TrainConfig) -> dict[str, Any]:
+    """The settings that make one run another; of one that came later, what is not as it was before."""
+    settings = config.model_dump(mode="json", exclude=NO_PART)
+    if config.cache.engine == SERVES:
+        del settings["cache"]["engine"]
+    return settings
+
+
+def plan_of(config: TrainConfig, dataset: Dataset) -> Plan:
+    """The settings with what is usual for the mode and the optimizer in the place of 0, -1 and auto."""
+    of_class = dataset.photos_by_split["train"]
+    usual = optimizers.usual(config.mode, config.optimize.optimizer)
+    batch_size = _BATCH_SIZE[config.mode]
+    in_fp32 = config.mode == "transfer" and config.optimize.precision == "auto"  # a head gains nothing by less
+    decay = config.optimize.weight_decay
+    if config.mode == "transfer":
+        # About 500 steps in all, however small the dataset is: enough to converge, and over in a second.
+        batch_size = max(8, min(batch_size, dataset.n_in("train") // 8))
+    return Plan(
+        epochs=config.epochs or _EPOCHS[config.mode],
+        batch_size=config.batch_size or batch_size,
+        learning_rate=config.learning_rate or usual.learning_rate,
+        seed=config.seed,
+        backbone_rate=1.0 if config.mode == "scratch" else 0.1,
+        balance=config.balance,
+        class_weights=class_weights([of_class.get(label, 0) for label in dataset.classes]),
+        optimize=config.optimize.model_copy(
+            update={
+                "weight_decay": usual.weight_decay if decay < 0 else decay,
+                "precision": "fp32" if in_fp32 else precision.resolved(config.optimize.precision),
+            }
+        ),
+        loss=config.loss,
+        keeps_statistics=_statistics(config) == "keep",
+    )
+
+
+def _statistics(config: TrainConfig) -> Literal["keep", "update"]:
+    """Of BatchNorm in trained layers: a few hundred photos tell less of them than what the weights have seen."""
+    asked = config.batch_norm.statistics
+    if asked == "auto":
+        return "update" if config.mode == "scratch" and not config.start else "keep"
+    return asked
+
+
+def concrete(config: TrainConfig, backbone: str, dataset: Dataset) -> TrainConfig:
+    """The settings with nothing left to be decided. Raises ConfigError where they are not those of one training."""
+    if config.mode == "gradual":
+        raise ConfigError(
+            "Gradual unfreezing is not one training but several",
+            where="train.mode",
+            remedy="Name one of its stages: --mode finetune --unfreeze N",
+        )
+    if config.unfreeze > 0 and config.mode == "transfer":
+        config = config.model_copy(update={"mode": "finetune"})
+    if config.unfreeze == 0 and config.mode == "finetune":
+        config = config.model_copy(update={"mode": "transfer"})
+    plan = plan_of(config, dataset)
+    augment, views = _views_of(config, dataset)
+    return config.model_copy(
+        update={
+            "backbone": backbone,
+            "epochs": plan.epochs,
+            "batch_size": plan.batch_size,
+            "learning_rate": plan.learning_rate,
+            "unfreeze": 0 if config.mode == "transfer" else config.unfreeze,
+            "views": views,
+            "augment": augment,
+            "optimize": plan.optimize,
+            "batch_norm": BatchNormConfig(statistics=_statistics(config)),
+            # From scratch, nothing is frozen.
+            "cache": run_by(config.cache, SERVES) if config.mode == "scratch" else config.cache,
+        }
+    )
+
+
+def run_by(cache: CacheConfig, engine: Name) -> CacheConfig:
+    """The same, with this engine."""
+    return cache.model_copy(update={"engine": engine})
+
+
+def _views_of(config: TrainConfig, dataset: Dataset) -> tuple[AugmentConfig, int]:
+    """How photos are varied, and how many views of each there are."""
+    augment = config.augment.resolved()
+    usual = max(1, min(_MAX_VIEWS, _VIEWED_PHOTOS // dataset.n_in("train")))
+    views = config.views or (_MAX_VIEWS if config.mode == "finetune" and config.unfreeze > 0 else usual)
+    if not augment.recipe:
+        views = 1  # all would be the same
+    elif config.mode == "transfer" and views == 1:
+        if "augment" in config.model_fields_set:
+            _LOG.warning("Augmentation takes no part, since each photo has one view. Ask for more: --views 4")
+        augment = AugmentConfig(preset="none")
+    if config.input.resize != "pad" and any(step.step == "longest_side_pad" for step in augment.recipe):
+        _LOG.warning("Training photos are padded, served ones are not. For both: --set train.input.resize=pad")
+    return augment, views
