@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from fledged import places, progress
@@ -89,22 +90,25 @@ def report_on(
     if (earlier := workspace.find(Report, report_id)) is not None:
         return earlier
     start_s = time.monotonic()
-    answers = answer(exam.photos, judged, config, report, replace(on, sees=str(exam.where)))
+    with ThreadPoolExecutor(1) as beside:
+        # Answering leaves cores idle now and then, where decoders wait for the network or it for them.
+        coming = beside.submit(
+            context_of,
+            judged,
+            exam.photos,
+            exam.dataset,
+            workspace,
+            is_folder=exam.folder is not None,
+            with_learning=config.learning_curve,
+        )
+        answers = answer(exam.photos, judged, config, report, replace(on, sees=str(exam.where)))
     if not len(answers.answered):
         raise LakeError(
             f"None of the {words.photos(len(exam.photos))} to judge on can be read",
             where=exam.where,
             remedy=f"The first one: {answers.errors[0]}. Bring the files back, or scan the folder again.",
         )
-    context = context_of(
-        judged,
-        exam.photos,
-        exam.dataset,
-        workspace,
-        is_folder=exam.folder is not None,
-        with_learning=config.learning_curve,
-    )
-    figures = figures_of(answers, judged.name, exam.source, exam.n_seen, exam.folders_without_class, context)
+    figures = figures_of(answers, judged.name, exam.source, exam.n_seen, exam.folders_without_class, coming.result())
     figures = _with_self_knowledge(figures, answers, judged, exam, (workspace, report))
     made_at = now()
     folder = workspace.folder("report", report_id)

@@ -7,12 +7,14 @@ the training photos. The frozen backbone's are those that training has cached.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
 from fledged import images
+from fledged.engine import n_workers
 from fledged.errors import naming
 from fledged.images import BadPhoto
 from fledged.measuring import photos as labelled
@@ -66,13 +68,18 @@ def neighbours_of(
     embedding = frozen_of(run, model.embed.backbone, workspace)
     known_NF = _as_given(model, features_of(training, embedding, 0, workspace, report))
     ask = open_graph(embedding)
-    found: dict[int, Float32Array] = {}
-    for key, photo in track(photos.items(), "Looking for neighbours", len(photos), report):
+
+    def asked(photo: Photo) -> Float32Array | None:
         try:
             square = images.model_input(labelled.read(photo), model.embed.how)
         except BadPhoto:
-            continue
-        found[key] = ask(square[None])[0]
+            return None
+        features_F: Float32Array = ask(square[None])[0]
+        return features_F
+
+    with ThreadPoolExecutor(n_workers(0)) as pool:
+        each = track(pool.map(asked, photos.values()), "Looking for neighbours", len(photos), report)
+        found = {key: features_F for key, features_F in zip(photos, each, strict=True) if features_F is not None}
     if not found:
         return Neighbours(dataset.n_in("train"), training.height)
     keys = list(found)
