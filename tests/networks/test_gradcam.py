@@ -15,7 +15,7 @@ from fledged import images
 from fledged.errors import ConfigError
 from fledged.images import UInt8Array
 from fledged.networks import backbones, deletion
-from fledged.networks.gradcam import Heat, chosen, heat, observe
+from fledged.networks.gradcam import Heat, chosen, heat, heats, observe
 from fledged.networks.inference import load_classifier, run_probabilities
 from fledged.networks.model import Classifier, Head
 from fledged.preparing.prepare import prepare
@@ -200,3 +200,17 @@ def test_what_is_hottest_matters_most(learned: tuple[Run, list[UInt8Array]]) -> 
         orders = [deletion.at_random(seed) for seed in range(2)]
         at_random.append(np.mean([deletion.area(deletion.curve(answer, photo, order, index)) for order in orders]))
     assert np.mean(by_heat) < np.mean(at_random) - 0.02
+
+
+def test_several_photos_in_one_pass_have_the_maps_of_each_alone() -> None:
+    model = classifier("mobilenet_v2")
+    observed = observe(model, "mobilenet_v2")
+    depths = chosen(observed.depths, ())
+    rng = np.random.default_rng(7)
+    photos = [rng.integers(0, 256, (96, 96, 3), np.uint8) for _ in range(3)]
+    classes = [[2, 0], [1], [0, 2]]
+    for photo, wanted, found in zip(photos, classes, heats(observed.network, depths, photos, classes), strict=True):
+        alone = heat(observed.network, depths, photo, wanted)
+        assert found.maps_KDSS.shape == (len(wanted), len(depths), 96, 96)
+        np.testing.assert_allclose(found.maps_KDSS, alone.maps_KDSS, atol=1e-3)
+        np.testing.assert_allclose(found.probabilities_C, alone.probabilities_C, atol=1e-5)

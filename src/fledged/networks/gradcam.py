@@ -4,7 +4,7 @@ R. R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gr
 the activations A_k of a layer, each weighted by the mean over its places of the class's gradient, added up, and what
 speaks against the class cut off: ReLU(sum_k mean_ij(d logit / d A_kij) A_k).
 
-Shapes: S = `Preprocess.size_px`, C classes, D depths.
+Shapes: N photos, S = `Preprocess.size_px`, C classes, D depths.
 """
 
 from __future__ import annotations
@@ -94,6 +94,16 @@ def heat(
 
     Gradients are taken of activations alone, so a frozen backbone does as well.
     """
+    return heats(network, depths, [photo_SSC], [classes])[0]
+
+
+def heats(
+    network: Classifier,
+    depths: Sequence[Depth],
+    photos: Sequence[npt.NDArray[np.uint8]],
+    classes: Sequence[Sequence[int]],
+) -> list[Heat]:
+    """As `heat`, of several photos in one pass, with the classes of each."""
     kept: dict[nn.Module, torch.Tensor] = {}
 
     def keep(layer: nn.Module, _: object, output: torch.Tensor) -> torch.Tensor:
@@ -103,25 +113,34 @@ def heat(
     hooks = [depth.layer.register_forward_hook(keep) for depth in depths]
     try:
         with torch.inference_mode(False), torch.enable_grad():
-            logits_C = network(torch.from_numpy(photo_SSC.copy())[None])[0]
+            logits_NC = network(torch.from_numpy(np.stack(photos)))
             activations = [kept[depth.layer] for depth in depths]
-            maps = [_maps(logits_C[index], activations, len(photo_SSC)) for index in classes]
+            maps: list[list[Float32Array]] = [[] for _ in photos]
+            for place in range(max(map(len, classes))):
+                rows = [row for row, wanted in enumerate(classes) if place < len(wanted)]
+                # Photos do not meet in a network that does not learn: each has its own gradient of the sum.
+                speaks = torch.stack([logits_NC[row, classes[row][place]] for row in rows]).sum()
+                for row, found in zip(rows, _maps(speaks, activations, rows, len(photos[0])), strict=True):
+                    maps[row].append(found)
     finally:
         for hook in hooks:
             hook.remove()
-    return Heat(logits_C.softmax(0).detach().numpy(), np.stack(maps))
+    probabilities_NC = logits_NC.softmax(1).detach().numpy()
+    return [Heat(probabilities_NC[row], np.stack(found)) for row, found in enumerate(maps)]
 
 
-def _maps(logit: torch.Tensor, activations: list[torch.Tensor], size_px: int) -> Float32Array:
-    gradients = torch.autograd.grad(logit, activations, retain_graph=True)
+def _maps(speaks: torch.Tensor, activations: list[torch.Tensor], rows: list[int], size_px: int) -> Float32Array:
+    """Of these photos of a batch (N, D, S, S)."""
+    gradients = torch.autograd.grad(speaks, activations, retain_graph=True)
     maps = []
     for activation, gradient in zip(activations, gradients, strict=True):
-        weights = gradient.mean((2, 3), keepdim=True)
-        cells = (weights * activation).sum(1, keepdim=True).relu().detach()
+        weights = gradient[rows].mean((2, 3), keepdim=True)
+        cells = (weights * activation[rows]).sum(1, keepdim=True).relu().detach()
         # Half-pixel centres: a cell stays over the square of pixels that it stands for.
-        smooth = nn.functional.interpolate(cells, (size_px, size_px), mode="bilinear", align_corners=False)[0, 0]
-        maps.append((smooth / smooth.max() if smooth.any() else smooth).numpy())
-    return np.stack(maps)
+        smooth = nn.functional.interpolate(cells, (size_px, size_px), mode="bilinear", align_corners=False)[:, 0]
+        hottest = smooth.amax((1, 2), keepdim=True)
+        maps.append(torch.where(hottest > 0, smooth / hottest, smooth).numpy())
+    return np.stack(maps, axis=1)
 
 
 @torch.no_grad()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, zip_longest
+from itertools import chain, islice, zip_longest
 
 from PIL import Image
 
@@ -12,12 +13,14 @@ from fledged.images import BadPhoto
 from fledged.measuring import photos as labelled
 from fledged.measuring.answering import Answers
 from fledged.measuring.network import Network
-from fledged.networks.gradcam import Depth, chosen, heat, observe
+from fledged.networks.gradcam import Depth, Float32Array, chosen, heats, observe
 from fledged.pages.thumbnails import Thumbnail, of_image
 from fledged.progress import Report, track
 from fledged.settings.results import PageConfig
 from fledged.showing.gallery import JPEG_QUALITY, THUMBNAIL_PX, Gallery, Shown
 from fledged.showing.overlays import overlay
+
+_AT_ONCE = 4  # photos in one pass, of which all activations are in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +45,37 @@ def heatmaps_of(answers: Answers, gallery: Gallery, network: Network, page: Page
     """The maps of the most confident mistakes and, for a third of the photos, of the most confident right answers."""
     observed = observe(network.model, network.run.backbone.name)
     depths = chosen(observed.depths, page.heatmap_blocks) if observed.depths else ()
-    looked = []
     photos = _photos(gallery, page.heatmaps) if depths else []
-    positions, predicted = answers.answered, answers.predicted
-    for shown in track(photos, "Drawing heatmaps", len(photos), report):
-        photo = answers.photos[positions[shown.row]]
+    looked: list[Looked] = []
+    seen = _seen(track(photos, "Drawing heatmaps", len(photos), report), answers, network)
+    while some := list(islice(seen, _AT_ONCE)):
+        classes = [sorted({answered, true}, key=lambda i: i != answered) for _, _, answered, true in some]
+        found = heats(observed.network, depths, [square for _, square, _, _ in some], classes)
+        looked += [
+            _looked(shown, square, maps.maps_KDSS) for (shown, square, _, _), maps in zip(some, found, strict=True)
+        ]
+    return Heatmaps(depths, tuple(looked))
+
+
+def _seen(
+    shown: Iterable[Shown], answers: Answers, network: Network
+) -> Iterator[tuple[Shown, images.UInt8Array, int, int]]:
+    """Photos that can be read, what the network sees of them, the answered class and the true one."""
+    for one in shown:
+        photo = answers.photos[answers.answered[one.row]]
         try:
             square = images.model_input(labelled.read(photo), network.run.preprocess)
         except BadPhoto:
             continue
-        answered, true = int(predicted[shown.row]), photo.class_index
-        maps_KDSS = heat(
-            observed.network, depths, square, sorted({answered, true}, key=lambda i: i != answered)
-        ).maps_KDSS
-        pictures = [_picture(overlay(square, of_depth)) if of_depth.any() else None for of_depth in maps_KDSS[0]]
-        last_SS = maps_KDSS[-1, -1]
-        for_true = _picture(overlay(square, last_SS)) if answered != true and last_SS.any() else None
-        looked.append(Looked(shown, _picture(Image.fromarray(square)), tuple(pictures), for_true))
-    return Heatmaps(depths, tuple(looked))
+        yield one, square, int(answers.predicted[one.row]), photo.class_index
+
+
+def _looked(shown: Shown, square: images.UInt8Array, maps_KDSS: Float32Array) -> Looked:
+    """With a second class, which is the true one, where the answer was another."""
+    pictures = [_picture(overlay(square, of_depth)) if of_depth.any() else None for of_depth in maps_KDSS[0]]
+    last_SS = maps_KDSS[-1, -1]
+    for_true = _picture(overlay(square, last_SS)) if len(maps_KDSS) > 1 and last_SS.any() else None
+    return Looked(shown, _picture(Image.fromarray(square)), tuple(pictures), for_true)
 
 
 def _photos(gallery: Gallery, limit: int) -> list[Shown]:
