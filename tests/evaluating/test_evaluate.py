@@ -7,6 +7,7 @@ import shutil
 import sys
 import types
 import unicodedata
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
         return types.SimpleNamespace(probabilities=knows_colours(product.classes))
 
     inference.run_probabilities = lambda run: load(run).probabilities  # type: ignore[attr-defined]
+    inference.usual_cores, inference.one_core = nullcontext, lambda: None  # type: ignore[attr-defined]
     predictor.load = load  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "fledged.networks.inference", inference)
     monkeypatch.setitem(sys.modules, "fledged.predicting.predictor", predictor)

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from fledged import places, progress
@@ -90,7 +91,7 @@ def report_on(
     if (earlier := workspace.find(Report, report_id)) is not None:
         return earlier
     start_s = time.monotonic()
-    with ThreadPoolExecutor(1) as beside:
+    with _usual_cores(judged), ThreadPoolExecutor(1) as beside:
         # Answering leaves cores idle now and then, where decoders wait for the network or it for them.
         coming = beside.submit(
             context_of,
@@ -129,6 +130,15 @@ def report_on(
             seconds=time.monotonic() - start_s,
         )
     )
+
+
+def _usual_cores(judged: Subject) -> AbstractContextManager[None]:
+    """Nothing that is told to torch's threads in the block stays; a bundle is judged without torch."""
+    if judged.run is None:
+        return nullcontext()
+    from fledged.networks.inference import usual_cores
+
+    return usual_cores()
 
 
 def _with_self_knowledge(

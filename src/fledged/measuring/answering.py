@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -116,25 +116,47 @@ def answer(
     scores_N = np.full(len(photos), np.nan, dtype=np.float32)
     errors: list[str | None] = [None] * len(photos)
     waiting: list[tuple[int, UInt8Array]] = []
+    asked: deque[tuple[list[int], Future[tuple[Float32Array, Float32Array]]]] = deque()
 
-    def flush() -> None:
-        if waiting:
-            rows = [i for i, _ in waiting]
-            batch_NHWC = np.stack([picture for _, picture in waiting])
-            probabilities_NC[rows], scores_N[rows] = _asked(scored, batch_NHWC, n_classes)
-            waiting.clear()
+    def settle(most: int) -> None:
+        while len(asked) > most:
+            rows, coming = asked.popleft()
+            probabilities_NC[rows], scores_N[rows] = coming.result()
+            report("Evaluating", rows[-1] + 1, len(photos))
 
     report("Evaluating", 0, len(photos))
-    for i, outcome in enumerate(_decoded(photos, subject.preprocess, config, on)):
-        if isinstance(outcome, str):
-            errors[i] = outcome
-        else:
-            waiting.append((i, outcome))
-        if len(waiting) == config.batch_size or i == len(photos) - 1:
-            flush()
-            report("Evaluating", i + 1, len(photos))
+    with _streams(subject, config) as (pool, n_at_once):
+        for i, outcome in enumerate(_decoded(photos, subject.preprocess, config, on)):
+            if isinstance(outcome, str):
+                errors[i] = outcome
+            else:
+                waiting.append((i, outcome))
+            if waiting and (len(waiting) == config.batch_size or i == len(photos) - 1):
+                batch_NHWC = np.stack([picture for _, picture in waiting])
+                asked.append(([i for i, _ in waiting], pool.submit(_asked, scored, batch_NHWC, n_classes)))
+                waiting = []
+                settle(n_at_once)
+        settle(0)
+    report("Evaluating", len(photos), len(photos))
     known = scores_N if subject.load_scored else None
     return Answers(photos, subject.classes, probabilities_NC, tuple(errors), subject.unknown, known)
+
+
+@contextmanager
+def _streams(subject: Subject, config: EvaluateConfig) -> Iterator[tuple[ThreadPoolExecutor, int]]:
+    """Threads that ask the model, and how many there are: of a network in torch one a core, each on that core alone.
+
+    So cores do not wait for each other, and sums are added up in the same order on every machine.
+    """
+    if subject.run is None:
+        with ThreadPoolExecutor(1) as pool:  # onnxruntime shares a batch out among cores by itself
+            yield pool, 1
+        return
+    from fledged.networks.inference import one_core, usual_cores
+
+    n_at_once = n_workers(config.workers)
+    with usual_cores(), ThreadPoolExecutor(n_at_once, initializer=one_core) as pool:
+        yield pool, n_at_once
 
 
 def _from_outside(

@@ -42,7 +42,7 @@ def cached(run: Run, dataset: Dataset, workspace: Workspace) -> Cached | str:
     import polars as pl
     import torch
 
-    from fledged.networks.inference import load_classifier
+    from fledged.networks.inference import load_classifier, one_core, usual_cores
     from fledged.training.batches import read_split
     from fledged.training.features import copy_keys, known_features, read_features
     from fledged.training.transfer import frozen_of
@@ -57,7 +57,8 @@ def cached(run: Run, dataset: Dataset, workspace: Workspace) -> Cached | str:
         return "the cached features of its training are not here"
     features_NF = read_features(keys, embedding, 0, workspace)
     temperature = run.calibration.temperature if run.calibration else 1.0
-    with torch.inference_mode():
+    with usual_cores(), torch.inference_mode():
+        one_core()  # others are answering photos meanwhile
         logits_NC = classifier.head(torch.from_numpy(features_NF))
         probabilities_NC = (logits_NC / temperature).softmax(1).numpy()
     members = dataset.members().unique("sha256", keep="first").select("sha256", "group")

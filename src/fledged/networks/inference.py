@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +73,21 @@ def run_scored(run: Run) -> Scored:
             return answers_NC.numpy(), scores_N.numpy()
 
     return scored
+
+
+def one_core() -> None:
+    """Called in a thread of one's own: what torch computes there takes no other core."""
+    torch.set_num_threads(1)
+
+
+@contextmanager
+def usual_cores() -> Iterator[None]:
+    """After the block, threads that begin take as many cores as before, whatever those in it were told."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def load_regions(run: Run) -> Regions:
