@@ -34,7 +34,9 @@ class EvaluateConfig(Record):
     batch_size: int = Field(
         4, ge=1, le=512, description="Photos that go through the model together; more than the caches hold is slower."
     )
-    workers: int = Field(0, ge=0, description="Threads that decode photos; 0 takes one a core.")
+    workers: int = Field(
+        0, ge=0, description="Threads that decode photos, and as many that answer; 0 takes one a core."
+    )
     learning_curve: bool = Field(
         True, description="Fit heads on parts of the cached training features, to tell what more photos would bring."
     )
