@@ -8,7 +8,6 @@ from typing import Any, Literal, get_args
 
 import pytest
 import torch
-from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -41,7 +40,7 @@ def data(n: int = 80, n_views: int = 2) -> tuple[FeatureBatches, FeatureBatches]
 def run(so_far: Progress | None = None, plan: Plan = PLAN, stop_after: int = 99) -> Progress:
     train, val = data()
     progress = so_far or Progress()
-    for progress in fit(Head(6, 3, dropout=0.2), train, val, plan, progress, Accelerator(cpu=True)):  # noqa: B020
+    for progress in fit(Head(6, 3, dropout=0.2), train, val, plan, progress, accelerator("fp32", on_cpu=True)):  # noqa: B020
         if len(progress.history) == stop_after:
             break
     return progress
@@ -122,7 +121,7 @@ def imbalanced(balance: Balance) -> tuple[list[float], Progress]:
     train = FeatureBatches(features, labels, 20, 3, shuffle=True, balanced=balance == "sampling")
     val = FeatureBatches(features, labels, 100, 3, shuffle=False)
     head = Head(2, 2)
-    *_, progress = fit(head, train, val, plan, Progress(), Accelerator(cpu=True))
+    *_, progress = fit(head, train, val, plan, Progress(), accelerator("fp32", on_cpu=True))
     head.load_state_dict(progress.best)
     named = head.eval()(features[0]).argmax(1)
     return [float((named[labels == label] == label).float().mean()) for label in (0, 1)], progress
@@ -217,7 +216,7 @@ def test_it_stops_when_patience_is_at_its_end_and_says_so_by_its_history() -> No
     progress = trained(plan, Head(6, 3))
     assert len(progress.history) == progress.best_epoch.epoch + 3 < 500
     train, val = data()
-    assert list(fit(Head(6, 3), train, val, plan, progress, Accelerator(cpu=True))) == []  # over is over
+    assert list(fit(Head(6, 3), train, val, plan, progress, accelerator("fp32", on_cpu=True))) == []  # over is over
 
 
 @pytest.mark.parametrize("loss", [{"label_smoothing": 0.3}, {"focal_gamma": 2}, {"mixup": 0.4}])
