@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -10,9 +11,15 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from fledged import images
+from fledged.engine import n_workers
+from fledged.images import UInt8Array
 from fledged.predicting.predictor import Predictor
+from fledged.products import Preprocess
+from fledged.serving.app import AT_THE_DECODERS
 from tests.serving.conftest import serving
 from tests.serving.photos import jpeg
+from tests.serving.test_reloading import until
 
 LIMIT_S = 0.6
 
@@ -83,6 +90,33 @@ def test_a_second_request_on_a_connection_is_timed_as_well(address: tuple[str, i
         assert b"200 OK" in asked()
         _, seconds = until_closed(connection, [HEAD])
     assert LIMIT_S * 0.8 < seconds < 5
+
+
+def test_who_hangs_up_while_it_waits_is_not_worked_for(predictor: Predictor) -> None:
+    gate, asked = threading.Event(), []
+
+    def decode(photo: bytes, how: Preprocess) -> UInt8Array:
+        asked.append(photo)
+        gate.wait(20)
+        return images.model_input(photo, how)
+
+    slow = Predictor(predictor.bundle, predictor._session, decode)
+    with serving(slow) as url:
+        parts = urlsplit(url)
+        body = jpeg("red")
+        head = HEAD.replace(b"1000", str(len(body)).encode()) + b"\r\n"
+        n_at_once = n_workers(0) + AT_THE_DECODERS
+        waiting = [socket.create_connection((str(parts.hostname), int(parts.port or 0))) for _ in range(n_at_once + 20)]
+        for connection in waiting:
+            connection.sendall(head + body)
+        with httpx.Client(base_url=url, timeout=30) as client:
+            until(lambda: "fledged_waiting 20" in client.get("/metrics").text)
+            for connection in waiting:
+                connection.close()
+            client.get("/livez")  # by now the server has seen all of them close
+            gate.set()
+            assert client.post("/classify", content=body).json()["label"] == "red"
+    assert len(asked) == n_at_once + 1
 
 
 def test_whole_requests_are_answered_meanwhile(address: tuple[str, int]) -> None:

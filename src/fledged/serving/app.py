@@ -26,7 +26,7 @@ from fledged.serving.facts import metrics_text, model_facts, version_facts
 from fledged.serving.feedback import feedback_routes
 from fledged.serving.headers import with_headers
 from fledged.serving.keys import Keys
-from fledged.serving.line import Line
+from fledged.serving.line import Line, is_gone
 from fledged.serving.metrics import MEDIA_TYPE, Metrics
 from fledged.serving.observing import Tell, observed, tell_nobody
 from fledged.serving.switch import Switch
@@ -122,7 +122,13 @@ def _photo_routes(switch: Switch, config: ServeConfig, metrics: Metrics, line: L
 
     async def answered(request: Request, uploads: Callable[[], list[Upload]]) -> Response:
         asked = Asked(_top_k(request, config.top_k), _explain(request))
-        return await line.run(lambda: JSONResponse(answer(switch.now, uploads(), asked, metrics, request.state)))
+
+        def work() -> Response:
+            if is_gone(request.state):  # while it waited in line
+                raise ClientDisconnect
+            return JSONResponse(answer(switch.now, uploads(), asked, metrics, request.state))
+
+        return await line.run(work)
 
     async def classify(request: Request) -> Response:
         _top_k(request, config.top_k), _explain(request)  # told before the photo is received

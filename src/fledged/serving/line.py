@@ -8,12 +8,22 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from starlette.datastructures import State
+
 from fledged.errors import RequestError
 
 Answer = TypeVar("Answer")
 
+# What a server sets in a request's state when whoever sent it hangs up; Lambda's cannot.
+GONE = "client_is_gone"
+
 # Refusals wait for this long, and each of them holds a connection meanwhile.
 _PAUSE_S, _MOST_PAUSED = 0.5, 256
+
+
+def is_gone(state: State) -> bool:
+    """Whether nobody would read the answer any more."""
+    return bool(getattr(state, GONE, False))
 
 
 class Line:

@@ -2,6 +2,9 @@
 
 uvicorn by itself waits for ever: for the first byte, for the rest of a header, for the rest of a body. Clients that
 send a byte now and then ("slow loris") would hold every connection that a server can have.
+
+Who hangs up while its photo waits in line is marked as gone: nobody would read the answer, and those who wait behind it
+would pay for it.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from fledged.serving.line import GONE
 
 # A request that is half sent when the server is stopped.
 _LAST_S = 5.0
@@ -55,6 +60,8 @@ def protocol(receive_timeout_s: float) -> type[asyncio.Protocol]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._forget()
+            if self.scope is not None:
+                self.scope["state"][GONE] = True
             super().connection_lost(exc)
 
         def _await_request(self) -> None:
