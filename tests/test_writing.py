@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from pathlib import Path
@@ -10,7 +11,7 @@ import polars as pl
 import pytest
 
 from fledged.errors import WorkspaceError
-from fledged.writing import sha256_of_file, write, write_bytes, write_table
+from fledged.writing import bytes_of_file, sha256_of_file, write, write_bytes, write_table
 
 
 def test_an_interrupted_write_leaves_the_earlier_file_and_no_rubbish(tmp_path: Path) -> None:
@@ -58,3 +59,13 @@ def test_the_hash_is_of_the_content(tmp_path: Path) -> None:
     assert sha256_of_file(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     with pytest.raises(OSError, match="absent"):
         sha256_of_file(tmp_path / "absent")
+
+
+def test_a_disk_that_fails_while_it_is_read_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")  # as read(2) has it, which knows no name
+
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    with pytest.raises(OSError, match="Input/output") as raised:
+        bytes_of_file(tmp_path / "splits.csv")
+    assert raised.value.filename == str(tmp_path / "splits.csv")

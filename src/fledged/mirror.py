@@ -27,7 +27,7 @@ from fledged.buckets import Bucket, Conflict, Held
 from fledged.config import resolve
 from fledged.errors import FledgedError, ProductError, WorkspaceError
 from fledged.settings.remote import RemoteConfig
-from fledged.writing import sha256_of_file, write_bytes
+from fledged.writing import bytes_of_file, sha256_of_file, write_bytes
 
 _TRIES = 20
 _LOOKS = 4  # at a product whose files are not those of its record: it may be being saved at that very moment
@@ -101,7 +101,7 @@ class Mirror:
         may have written to the same names in between: only one record can have been first, and who wrote it mends them.
         """
         name = f"{folder}/{record}"
-        ours = (self.root / name).read_bytes()
+        ours = bytes_of_file(self.root / name)
         files = _files_of(ours, name)
         for _ in range(_TRIES):
             held = self.bucket.get(name)
@@ -294,6 +294,6 @@ def _files_of(record: bytes, where: str) -> dict[str, str]:
 
 def _bytes_of(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return bytes_of_file(path)
     except FileNotFoundError:
         return None

@@ -32,11 +32,11 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from fledged import DEFAULT_WORK, leftovers, places
-from fledged.errors import FledgedError, LakeError, ProductError, WorkspaceError, naming
+from fledged.errors import FledgedError, LakeError, ProductError, WorkspaceError
 from fledged.mirror import Mirror
 from fledged.product_files import MAKERS, AnyProduct, open_product, write_record
 from fledged.products import Product
-from fledged.writing import disk_errors, sha256_of_file, write_bytes
+from fledged.writing import bytes_of_file, disk_errors, sha256_of_file, write_bytes
 
 DEFAULT = DEFAULT_WORK
 LOCK_TIMEOUT_S = 3600.0
@@ -187,7 +187,7 @@ class Workspace:
         """
         folder = self.folder(product.kind, product.id)
         record = folder / f"{product.kind}.json"
-        before = record.read_bytes() if self.mirror is not None and record.exists() else None
+        before = bytes_of_file(record) if self.mirror is not None and record.exists() else None
         named = write_record(product, folder)
         if self.mirror is not None and not self.mirror.push(self._relative(folder), record.name, before):
             named = open_product(type(product), folder)
@@ -220,8 +220,7 @@ class Workspace:
         if self.mirror is not None:
             return self.mirror.latest()
         try:
-            with naming(self.root / "latest.json"):
-                latest = json.loads((self.root / "latest.json").read_bytes())
+            latest = json.loads(bytes_of_file(self.root / "latest.json"))
         except (FileNotFoundError, ValueError):
             return {}
         if not isinstance(latest, dict):

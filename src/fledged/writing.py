@@ -52,6 +52,12 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
     write(path, lambda file: file.write(buffer.getbuffer()))
 
 
+def bytes_of_file(path: Path) -> bytes:
+    """The whole content; an OSError names the file, which that of `Path.read_bytes` does not where reading fails."""
+    with naming(path):
+        return path.read_bytes()
+
+
 def sha256_of_file(path: Path) -> str:
     """Of the content, in hex."""
     with naming(path), path.open("rb") as file:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from fledged.provenance import TORN
-from fledged.writing import disk_errors
+from fledged.writing import bytes_of_file, disk_errors
 
 # Flushing each line would take longer than writing the photos that the lines are about.
 _FLUSH_EVERY_S = 1.0
@@ -54,7 +54,7 @@ class Journal:
 def read_lines(path: Path) -> Iterator[dict[str, object]]:
     """The JSON objects of a journal, without what cannot be read: such a line costs work, not correctness."""
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = bytes_of_file(path).split(b"\n")
     except FileNotFoundError:
         return
     for line in lines:
@@ -68,7 +68,7 @@ def read_lines(path: Path) -> Iterator[dict[str, object]]:
 
 def _end_of_torn_line(path: Path) -> bytes:
     """What has to be written before the next line."""
-    data = path.read_bytes()
+    data = bytes_of_file(path)
     if not data or data.endswith(b"\n"):
         return b""
     try:

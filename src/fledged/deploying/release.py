@@ -15,6 +15,7 @@ from typing import Any
 from fledged.errors import DeployError, MissingExtra
 from fledged.products import Package
 from fledged.records import Record
+from fledged.writing import bytes_of_file
 
 ALIAS = "live"
 # osls names the alias of a function with SnapStart so, whatever one asks for.
@@ -154,7 +155,7 @@ def _variables(config: dict[str, Any]) -> dict[str, str]:
 
 
 def _checked(package: Package, name: str, sha256: str) -> bytes:
-    data = (package.folder / name).read_bytes()
+    data = bytes_of_file(package.folder / name)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise DeployError(
             "The package is not what was packed", where=package.folder / name, remedy="Run: fledged deploy"

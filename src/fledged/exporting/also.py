@@ -25,7 +25,7 @@ from fledged.products import Bundle, Dataset, Report, Run
 from fledged.records import Record
 from fledged.settings.results import ExportConfig
 from fledged.workspace import Workspace
-from fledged.writing import sha256_of_file, write_bytes
+from fledged.writing import bytes_of_file, sha256_of_file, write_bytes
 
 Format = Literal["torchscript", "openvino", "executorch", "coreml"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -146,7 +146,7 @@ def _folder(bundle: Bundle, workspace: Workspace) -> Path:
 def _open(bundle: Bundle, workspace: Workspace) -> tuple[Written, ...]:
     path = _folder(bundle, workspace) / _RECORD
     try:
-        return Exports.model_validate_json(path.read_bytes()).written
+        return Exports.model_validate_json(bytes_of_file(path)).written
     except FileNotFoundError:
         return ()
     except ValueError as error:

@@ -20,7 +20,7 @@ from fledged.preparing.groups import AUTO
 from fledged.products import SPLITS
 from fledged.settings.lake import PrepareConfig
 from fledged.workspace import Workspace
-from fledged.writing import write_bytes
+from fledged.writing import bytes_of_file, write_bytes
 
 
 def scheme(config: PrepareConfig) -> str:
@@ -38,7 +38,7 @@ def recall(workspace: Workspace, config: PrepareConfig) -> dict[str, str]:
     """The part of each photo (sha256) that was in one before. Raises ProductError if the file makes no sense."""
     path = workspace.splits(scheme(config))
     try:
-        data = path.read_bytes()
+        data = bytes_of_file(path)
     except FileNotFoundError:
         return {}
     known = {f"{number}" for number in range(1, int(config.fold.partition("/")[2] or 0) + 1)} or set(SPLITS)

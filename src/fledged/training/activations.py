@@ -32,7 +32,7 @@ from fledged.training import engines
 from fledged.training.engines import SERVES, Ask, Float32Array
 from fledged.training.features import Embedder, Embedding, copy_keys, embed, killed, open_graph
 from fledged.workspace import Workspace
-from fledged.writing import disk_errors, write, write_bytes
+from fledged.writing import bytes_of_file, disk_errors, write, write_bytes
 
 _LOG = logging.getLogger("fledged")
 
@@ -142,7 +142,7 @@ def _known(folder: Path) -> dict[str, tuple[Path, int]]:
     known: dict[str, tuple[Path, int]] = {}
     for listed in sorted(folder.glob(f"*{_KEYS}")):
         path = listed.with_suffix(".npy")
-        keys = listed.read_text().split()
+        keys = bytes_of_file(listed).decode().split()
         try:
             intact = np.load(path, mmap_mode="r", allow_pickle=False).shape[0] == len(keys)
         except (OSError, ValueError):

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from pydantic import ValidationError
 
-from fledged.errors import ProductError, naming
+from fledged.errors import ProductError
 from fledged.products import Environment
 from fledged.records import Record
 from fledged.settings.training import TrainConfig
@@ -20,7 +20,7 @@ from fledged.training.loop import Epoch, Progress
 from fledged.training.processes import ALONE, Group
 from fledged.training.steps import NO_STEPS
 from fledged.workspace import Workspace
-from fledged.writing import sha256_of_file, write_bytes
+from fledged.writing import bytes_of_file, sha256_of_file, write_bytes
 
 _LOG = logging.getLogger("fledged")
 
@@ -90,8 +90,7 @@ def latest(workspace: Workspace) -> Checkpoint | None:
     """The record of the training that was stopped last, if there is one."""
     path = _folder(workspace) / "latest.json"
     try:
-        with naming(path):
-            run_id = json.loads(path.read_bytes())["run_id"]
+        run_id = json.loads(bytes_of_file(path))["run_id"]
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -105,7 +104,7 @@ def find(run_id: str, workspace: Workspace) -> Checkpoint | None:
     """The record of a run's checkpoint, if there is one. Raises ProductError if it is damaged."""
     path = _folder(workspace) / f"{run_id}.json"
     try:
-        return Checkpoint.model_validate_json(path.read_bytes())
+        return Checkpoint.model_validate_json(bytes_of_file(path))
     except FileNotFoundError:
         return None
     except ValidationError as error:

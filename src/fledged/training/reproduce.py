@@ -21,6 +21,7 @@ from fledged.training.loop import Epoch, Progress, fit
 from fledged.training.reproduction import Reproduction
 from fledged.training.run_files import weights_of
 from fledged.workspace import DEFAULT, Workspace
+from fledged.writing import bytes_of_file
 
 _TIMES = {"seconds"}  # of the figures of an epoch; no two trainings take the same
 
@@ -47,7 +48,7 @@ def reproduce(
         _check(job, run)
         model, so_far = _again(job, run.n_epochs)
     weights = weights_of(model)
-    name, largest = _largest_difference((run.folder / WEIGHTS_FILE).read_bytes(), weights)
+    name, largest = _largest_difference(bytes_of_file(run.folder / WEIGHTS_FILE), weights)
     return Reproduction(
         run_id=run.id,
         n_epochs=run.n_epochs,

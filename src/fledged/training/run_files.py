@@ -23,7 +23,7 @@ from fledged.training.self_knowledge import self_knowledge
 from fledged.training.stages import Stages
 from fledged.training.steps import as_table
 from fledged.workspace import Workspace, now
-from fledged.writing import write_bytes
+from fledged.writing import bytes_of_file, write_bytes
 
 SETTINGS = "fledged.toml"
 
@@ -96,7 +96,7 @@ def tell_stages(told: Stages, workspace: Workspace) -> Run:
         for stage in told.stages:
             run = workspace.load(Run, stage.run_id)
             path = run.folder / stages.FILE
-            if not path.exists() or path.read_bytes() != record:
+            if not path.exists() or bytes_of_file(path) != record:
                 write_bytes(path, record)
                 run_page.write(run, workspace.load(Dataset, run.dataset_id), size_of(run))
                 workspace.save(run)

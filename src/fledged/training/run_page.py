@@ -12,7 +12,7 @@ from fledged.training.curves import charts, every_of, span_of
 from fledged.training.picture import png
 from fledged.training.stages import Stages
 from fledged.training.unusual import unusual
-from fledged.writing import write_bytes
+from fledged.writing import bytes_of_file, write_bytes
 
 PAGE = "run.html"
 PICTURE = "curves.png"
@@ -44,7 +44,7 @@ def render(run: Run, dataset: Dataset, size: NetworkSize) -> str:
         span=span_of(len(steps)),
         every=every_of(len(steps)),
         unusual=unusual(run.settings, dataset),
-        staged=Stages.model_validate_json(record.read_bytes()) if record.exists() else None,
+        staged=Stages.model_validate_json(bytes_of_file(record)) if record.exists() else None,
     )
 
 

@@ -19,7 +19,7 @@ from fledged.training.batches import FeatureBatches, read_split
 from fledged.training.features import Embedding, features_of
 from fledged.training.loop import Plan
 from fledged.workspace import Workspace
-from fledged.writing import write_bytes
+from fledged.writing import bytes_of_file, write_bytes
 
 _VAL_BATCH = 4096
 
@@ -60,7 +60,7 @@ def _onnx(key: str, module: nn.Module, inputs: torch.Tensor, workspace: Workspac
     path = workspace.cache(f"onnx/{key}.onnx")
     if not path.exists():
         write_bytes(path, graph.to_onnx(module, inputs, "features"))
-    return path.read_bytes()
+    return bytes_of_file(path)
 
 
 def feature_batches(
