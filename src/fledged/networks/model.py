@@ -101,5 +101,8 @@ class Tail(nn.Module):
 
     def forward(self, activations: torch.Tensor) -> torch.Tensor:
         """Logits (N, C)."""
-        logits: torch.Tensor = self.head(self.embed(activations.float()))
+        activations = activations.float()
+        if activations.ndim == 4:
+            activations = activations.contiguous(memory_format=torch.channels_last)  # as the blocks' weights are
+        logits: torch.Tensor = self.head(self.embed(activations))
         return logits

@@ -155,7 +155,7 @@ def step(
     tallies = []
     for number, batch in enumerate(batches, start=1):
         with _memory(plan), _averaged(model, number == len(batches)):
-            with seen_whole(batch), quick(accelerator):
+            with seen_whole(batch), quick(accelerator.unwrap_model(model), batch.inputs, accelerator):
                 logits_NC = model(batch.inputs)
             logits_NC = logits_NC if batch.whole_N is None else logits_NC[: len(batch.labels_N)]
             loss = losses.loss_of(logits_NC, batch, plan.loss, weights_C) / weight
