@@ -111,17 +111,25 @@ def test_heic_of_any_orientation_is_upright_and_tells_its_place(orientation: int
     assert (header.camera, header.has_gps) == ("Apple iPhone 15", True)
 
 
+# Pillow turns TIFFs by itself, and the others not.
+@pytest.mark.parametrize("format_", ["JPEG", "TIFF", "PNG", "WEBP", "AVIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_orientation_is_set_upright(orientation: int) -> None:
+def test_every_orientation_is_set_upright_once(orientation: int, format_: str) -> None:
     upright = halves((80, 60))
+    upright.paste(WHITE, (0, 30, 40, 60))  # so that one can see which way is up
     undo = UNDO[orientation]
     stored = upright if undo is None else upright.transpose(undo)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    header, image = images.decode(encoded(stored, "JPEG", quality=95, exif=exif))
+    data = encoded(stored, format_, exif=exif)
+    header, image = images.decode(data)
+    assert header == images.read_header(data)
     assert (header.width_px, header.height_px) == image.size == (80, 60)
-    assert near(image.getpixel((10, 10)), RED)
-    assert near(image.getpixel((70, 50)), WHITE)
+    assert header.orientation == orientation
+    for upright in (image, images.upright_rgb(Image.open(io.BytesIO(data)))):
+        assert near(upright.getpixel((10, 10)), RED)
+        assert near(upright.getpixel((70, 10)), WHITE)
+        assert near(upright.getpixel((10, 50)), WHITE)
 
 
 def test_alpha_lies_over_white() -> None:

@@ -41,6 +41,7 @@ _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II
 
 # EXIF orientation (tag 0x0112) to what sets the photo upright. https://www.cipa.jp/std/documents/e/DC-008-2012_E.pdf
 _ORIENTATION_TAG = 0x0112
+_WIDTH_TAG, _HEIGHT_TAG = 0x0100, 0x0101
 # https://www.w3.org/TR/png-3/#5Chunk-layout
 _PNG_CRITICAL = (b"IHDR", b"PLTE", b"IDAT")
 _MAKE_TAG, _MODEL_TAG, _TAKEN_TAG = 0x010F, 0x0110, 0x9003
@@ -112,14 +113,15 @@ def decode(
             image.load()
             if header.format == "PNG" and _png_is_damaged(data):
                 raise OSError("a part of it is not what was written (checksum)")
-            return header, _upright_rgb(image, header.orientation)
+            return header, _upright_rgb(image)
         except Exception as error:  # decoders of hostile files raise nearly anything
             raise BadPhoto(_reason(error)) from error
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
     """A picture that is already open, set upright by its EXIF orientation, in RGB; what is transparent turns white."""
-    return _upright_rgb(image, _orientation(image))
+    image.load()
+    return _upright_rgb(image)
 
 
 def shrink(image: Image.Image, shorter_side_px: int) -> Image.Image:
@@ -236,10 +238,18 @@ def _png_is_damaged(data: bytes) -> bool:
 
 def _header(image: Image.Image) -> Header:
     orientation = _orientation(image)
-    width, height = image.size if orientation < 5 else (image.height, image.width)
+    width, height = _stored_size(image)
+    if orientation >= 5:
+        width, height = height, width
     # A phone's multi-picture JPEG is a JPEG to everybody but Pillow.
     name = "JPEG" if image.format == "MPO" else str(image.format)
     return Header(name, width, height, orientation, _n_frames(image), *_camera_time_place(image))
+
+
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height before any turn; of a TIFF, Pillow tells those after it."""
+    tags = getattr(image, "tag_v2", None)
+    return image.size if tags is None else (int(tags[_WIDTH_TAG]), int(tags[_HEIGHT_TAG]))
 
 
 def _n_frames(image: Image.Image) -> int:
@@ -286,9 +296,10 @@ def _time(exif_time: str) -> str | None:
         return None
 
 
-def _upright_rgb(image: Image.Image, orientation: int) -> Image.Image:
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    """Of a picture that is loaded: a TIFF is turned by that, and then has no orientation any more."""
     picture = _to_rgb(image)
-    turn = _UPRIGHT.get(orientation)
+    turn = _UPRIGHT.get(_orientation(image))
     return picture.transpose(turn) if turn is not None else picture
 
 

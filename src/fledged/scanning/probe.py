@@ -17,7 +17,7 @@ from fledged import images
 from fledged.places import Changed, TooLarge
 from fledged.reading import File, NotRegular, read
 
-VERSION = 4  # raise when any figure changes, so that old rows are probed again
+VERSION = 5  # raise when any figure changes, so that old rows are probed again
 
 # How reasons begin that lie in the moment, not in the file: such a file is asked again by the next scan.
 PASSING = ("vanished", "cannot be read", "no longer a regular file", "changed")
