@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from fledged.config import resolve
 from fledged.errors import ConfigError, LakeError
-from fledged.preparing.members import CLAIMED, choose_members, leaking_groups
+from fledged.preparing.members import choose_members, leaking_groups
+from fledged.preparing.reasons import CLAIMED
 from fledged.reviewing.findings import TYPES as FINDING_TYPES
 from fledged.settings.lake import PrepareConfig
 

@@ -8,6 +8,7 @@ import polars as pl
 
 from fledged.errors import LakeError
 from fledged.preparing.groups import group_photos
+from fledged.preparing.reasons import CLAIMED, with_reasons
 from fledged.preparing.split import Group, assign, place
 from fledged.products import SPLITS, Split
 from fledged.settings.lake import PrepareConfig
@@ -23,7 +24,6 @@ NEEDED = (
     *("path", "sha256", "label", "lake_split", "error"),
     *("camera", "taken_at", "source_url", "original_name", "user_group"),
 )
-CLAIMED = "feedback that nobody has looked at"
 
 
 def choose_members(
@@ -41,7 +41,7 @@ def choose_members(
     members = group_photos(_with_labels(photos, decisions), findings, config)
     if config.keep_splits:
         _check_folders(members)
-    members = members.with_columns(left_out=_reasons(members, findings, config))
+    members = with_reasons(members, findings, config)
     members, settled = _settle(members, remembered or {}, config)
     used = members.filter(pl.col("left_out").is_null())
     _check_classes(used, members, config)
@@ -66,51 +66,6 @@ def _with_labels(photos: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
         photos.select(NEEDED)
         .join(decided, on="path", how="left", maintain_order="left")
         .with_columns(label=pl.coalesce("new_label", "label"))
-    )
-
-
-def _reasons(members: pl.DataFrame, findings: pl.DataFrame, config: PrepareConfig) -> pl.Expr:
-    """Why a photo is left out; null if it is not. A person's decision comes before every rule."""
-    claimed = findings.filter(pl.col("kind") == "feedback")["path"]
-    by_nobody = pl.col("action").is_null() | (pl.col("reviewer") == "advice")
-    claimed = members.filter(by_nobody & pl.col("path").is_in(claimed.implode()))["path"].implode()
-    # What somebody unknown said takes no photo away that was there before.
-    findings = findings.filter(
-        pl.col("path").is_in(claimed).not_() & pl.col("related_path").is_in(claimed).fill_null(False).not_()
-    )
-    dropped_copies = findings.filter(pl.col("kind") == "exact_duplicate")["path"]
-    conflict_pairs = findings.filter((pl.col("kind") == "label_conflict") & (pl.col("score") == 1.0))
-    conflicting = members.filter(
-        pl.col("path").is_in(conflict_pairs["path"].implode())
-        | pl.col("path").is_in(conflict_pairs["related_path"].implode())
-    )["sha256"]
-    # One decided photo settles its conflict: only then are the copies' labels known to be wrong or right.
-    settled = members.filter(pl.col("action").is_in(["keep", "relabel"]))["sha256"]
-    undecided = pl.col("action").is_null()
-    return (
-        pl.when(pl.col("error").is_not_null())
-        .then(pl.format("unreadable: {}", "error"))
-        .when(pl.col("action") == "drop")
-        .then(
-            pl.when(pl.col("reviewer") == "advice")
-            .then(pl.lit("dropped as advised"))
-            .otherwise(pl.lit("dropped by a person"))
-        )
-        .when(pl.col("label").is_in(config.drop_classes))
-        .then(pl.lit("class dropped"))
-        .when(pl.lit(config.keep_splits) & pl.col("lake_split").is_null())
-        .then(pl.lit("in none of the lake's train, val and test folders"))
-        .when(pl.col("path").is_in(claimed))
-        .then(pl.lit(CLAIMED))
-        .when(undecided & pl.col("path").is_in(dropped_copies.implode()))
-        .then(pl.lit("exact duplicate"))
-        .when(
-            undecided & pl.col("sha256").is_in(conflicting.implode()) & pl.col("sha256").is_in(settled.implode()).not_()
-        )
-        .then(pl.lit("same photo under two labels"))
-        .when(undecided & pl.col("sha256").is_in(conflicting.implode()))
-        .then(pl.lit("exact duplicate"))
-        .otherwise(None)
     )
 
 
