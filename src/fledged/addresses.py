@@ -23,4 +23,6 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
+        if ip.is_site_local:  # deprecated since 2004, still private where it is used: Python calls it global
+            return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip in _METADATA)

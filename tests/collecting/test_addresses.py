@@ -23,7 +23,8 @@ from tests.collecting.photos import photo
 
 PRIVATE = """127.0.0.1 127.8.9.1 0.0.0.0 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 100.100.100.200
 224.0.0.1 255.255.255.255 168.63.129.16 192.0.0.192 198.18.0.1 ::1 :: fe80::1 fe80::1%eth0 fd00:ec2::254 ff02::1
-::ffff:127.0.0.1 ::ffff:a9fe:a9fe 64:ff9b::a9fe:a9fe 64:ff9b::10.0.0.1 2002:7f00:1:: 2002:a9fe:a9fe::1 words"""
+::ffff:127.0.0.1 ::ffff:a9fe:a9fe 64:ff9b::a9fe:a9fe 64:ff9b::10.0.0.1 64:ff9b:1::7f00:1 fec0::1 feff::1 ::127.0.0.1
+2002:7f00:1:: 2002:a9fe:a9fe::1 words"""
 
 
 @pytest.mark.parametrize("address", PRIVATE.split())

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import fledged
-from fledged.collecting import download, links
+from fledged.collecting import download, links, store
 from fledged.collecting.offers import Refusal
 from fledged.collecting.tally import Collected
 from fledged.errors import ConfigError, LakeError
@@ -152,6 +152,24 @@ def test_what_a_setting_refused_is_asked_again_under_another(server: Server, tmp
     with pytest.raises(LakeError, match=r"1 robots\.txt forbids it; 1 too large"):
         collect(source, lake)
     assert collect(source, lake, respect_robots=False, max_megabytes=3).n_new == 2
+
+
+def test_what_fails_in_an_unforeseen_way_is_asked_again_by_the_next_run(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answers |= {"/a": servers.send(photo(1)), "/b": servers.send(photo(2))}
+    source, lake = plan(tmp_path, server, owl=["/a", "/b"]), tmp_path / "lake"
+    usual, failing = store.extension, [photo(1)]
+
+    def sometimes(data: bytes, max_bytes: int) -> str:
+        if data in failing:
+            raise RuntimeError("a bug")
+        return usual(data, max_bytes)
+
+    monkeypatch.setattr(download, "extension", sometimes)
+    assert collect(source, lake, retries=1).waiting == {"failed in an unforeseen way": 1}
+    failing.clear()
+    assert collect(source, lake).n_new == 1
 
 
 def test_limits_of_classes_and_servers_are_kept(server: Server, tmp_path: Path) -> None:

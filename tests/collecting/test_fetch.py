@@ -174,6 +174,23 @@ def test_while_robots_cannot_be_read_nothing_is_asked(server: Server) -> None:
     assert fetch(server.url("/a")).data == photo(1)
 
 
+def test_of_a_robots_file_without_end_the_beginning_counts(server: Server) -> None:
+    long = b"User-agent: *\nDisallow: /private/\n" + b"# and so on\n" * 100_000 + b"Disallow: /\n"
+    server.answers |= {"/robots.txt": servers.send(long), "/a": servers.send(photo(1)), "/private/a": servers.send(b"")}
+    assert fetch(server.url("/a")).data == photo(1)
+    assert refusal(server.url("/private/a")).reason == "robots.txt forbids it"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [servers.moved("ftp://example.org/"), servers.send(b"", **{"Content-Encoding": "br"}), servers.moved("")],
+)
+def test_a_robots_file_that_makes_no_sense_is_no_verdict_on_the_photo(server: Server, answer: servers.Answer) -> None:
+    server.answers |= {"/robots.txt": answer, "/a": servers.send(photo(1))}
+    why = refusal(server.url("/a"))
+    assert (why.reason, why.again) == ("robots.txt cannot be read", True)
+
+
 def test_robots_are_read_once_and_their_pauses_kept(server: Server) -> None:
     server.answers |= {
         "/robots.txt": servers.send(b"User-agent: fledged\nCrawl-delay: 0.2\n"),
@@ -203,4 +220,4 @@ def test_retry_after_is_seconds_or_a_date() -> None:
     soon = _retry_after_s(format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True))
     assert soon is not None
     assert 55 < soon <= 60
-    assert _retry_after_s("soon") is None
+    assert [_retry_after_s(text) for text in ("soon", "²", "-1", "Wed, 21 Oct 99999 07:28:00 GMT")] == [None] * 4

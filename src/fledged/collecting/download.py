@@ -139,7 +139,7 @@ class _Downloads:
                 return Refusal(why.reason, f"{why.detail}; the server did not say how long it is", again=True)
             return why
         except Exception as error:  # one address must not end the collecting of all others
-            return Refusal("failed in an unforeseen way", f"{type(error).__name__}: {error}"[:200])
+            return Refusal("failed in an unforeseen way", f"{type(error).__name__}: {error}"[:200], again=True)
 
     def _end(self, host: _Host, job: _Job, outcome: Sent | Refusal) -> None:
         host.n_active -= 1

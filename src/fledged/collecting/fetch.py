@@ -94,7 +94,7 @@ class Client:
         for _ in range(self._config.max_redirects + 1):
             async with _refusing(self._config.timeout_s, deadline_s), self._http.stream("GET", url) as response:
                 status = response.status_code
-                text = (await _body(response, _MAX_ROBOTS_BYTES)).data if status < 300 else b""
+                text = await _beginning(response, _MAX_ROBOTS_BYTES) if status < 300 else b""
                 moved = _target(response) if status in _REDIRECTS else None
             if moved is None:
                 return status, text
@@ -134,7 +134,7 @@ def _by_status(response: httpx.Response) -> Refusal:
 
 def _retry_after_s(text: str) -> float | None:
     """Seconds to wait, of a Retry-After in seconds or as a date."""
-    if text.strip().isdigit():
+    if _is_number(text.strip()):
         return float(text)
     try:
         return max(0.0, (email.utils.parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
@@ -142,13 +142,27 @@ def _retry_after_s(text: str) -> float | None:
         return None
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+async def _beginning(response: httpx.Response, max_bytes: int) -> bytes:
+    """So much of a text as we read at most."""
+    text = b""
+    async for part in _decompressed(response):
+        text += part
+        if len(text) >= max_bytes:
+            break
+    return text[:max_bytes]
+
+
 async def _body(response: httpx.Response, max_bytes: int) -> Fetched:
     too_large = Refusal("too large", f"over {max_bytes / 2**20:g} MB", by_setting=True)
     length = response.headers.get("content-length", "")
-    if length.isdigit() and int(length) > max_bytes:
+    if _is_number(length) and int(length) > max_bytes:
         raise too_large
     parts, n_bytes = [], 0
-    async for part in _decompressed(response, max_bytes):
+    async for part in _decompressed(response):
         parts.append(part)
         n_bytes += len(part)
         if n_bytes > max_bytes:
@@ -157,7 +171,7 @@ async def _body(response: httpx.Response, max_bytes: int) -> Fetched:
     return Fetched(b"".join(parts), response.headers.get("content-type"), bool(length) or chunked)
 
 
-async def _decompressed(response: httpx.Response, max_bytes: int) -> AsyncIterator[bytes]:
+async def _decompressed(response: httpx.Response) -> AsyncIterator[bytes]:
     """The body without the gzip or deflate that some servers add unasked, in steps that stay small."""
     encoding = response.headers.get("content-encoding", "").strip().lower()
     if encoding in ("", "identity"):

@@ -62,6 +62,8 @@ class Robots:
                 # "Unreachable": the RFC says to assume that all is forbidden.
                 raise Refusal("robots.txt cannot be read", f"HTTP {status}", again=True)
         except Refusal as why:
+            if not (why.again or why.by_setting):  # what is wrong with this file is no verdict on a photo, for good
+                why = Refusal("robots.txt cannot be read", str(why), again=True)
             self._failures[origin] = (clock(), why)
-            raise
+            raise why from None
         return Protego.parse(text.decode("utf-8", "replace"))
