@@ -232,6 +232,25 @@ def test_in_a_real_browser(browser: Browser, snapshot: Snapshot, width: int, dar
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_words_of_class_names_stay_whole_and_in_their_cells(browser: Browser, tmp_path: Path, width: int) -> None:
+    for label in ("large_quadcopter", "small_quadcopter", "a" * 120):
+        (tmp_path / "lake" / label).mkdir(parents=True)
+        draw_photo(CLASSES[1], len(label), (96, 72)).save(tmp_path / "lake" / label / "1.jpg")
+    snapshot = scan(tmp_path / "lake", work=tmp_path / "work")
+    page, _ = open_file(browser, snapshot.folder / "overview.html", width=width)
+    heads = "[...document.querySelectorAll('.rows tbody th')]"
+    assert page.evaluate(f"{heads}.filter(head => head.scrollWidth > head.clientWidth).length") == 0
+    lines_of = "Math.round((head.clientHeight - 14) / parseFloat(getComputedStyle(head).lineHeight))"
+    assert (
+        page.evaluate(f"Math.max(...{heads}.filter(head => /_quad/.test(head.textContent)).map(head => {lines_of}))")
+        <= 2
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.context.close()
+
+
+@pytest.mark.browser
 def test_many_classes_in_a_real_browser(browser: Browser, many: Snapshot) -> None:
     page, complaints = open_file(browser, many.folder / "overview.html", width=390)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
