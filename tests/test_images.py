@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from demo.drawing import draw_photo
 from fledged import images
@@ -88,6 +90,39 @@ def test_camera_time_and_place_are_read(format_: str) -> None:
 
 def test_a_block_for_the_place_without_a_place_gives_nothing_away() -> None:
     assert not images.read_header(encoded(halves(), "JPEG", exif=phone_exif(place=False))).has_gps
+
+
+def xmp(place: str) -> bytes:
+    about = f'<rdf:Description xmlns:exif="http://ns.adobe.com/exif/1.0/" {place}</rdf:Description>'
+    return f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF>{about}</rdf:RDF></x:xmpmeta>'.encode()
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "WEBP", "PNG", "AVIF", "TIFF"])
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ('exif:GPSLatitude="52,31.2N">', True),
+        ("><exif:GPSLatitude>52,31.2N</exif:GPSLatitude>", True),
+        ('exif:GPSLatitude="">', False),
+        ('exif:GPSLatitudeRef="N" exif:GPSVersionID="2.3.0.0">', False),
+    ],
+)
+def test_a_place_in_xmp_alone_is_told(place: str, told: bool, format_: str) -> None:
+    options: dict[str, object] = {"xmp": xmp(place)}
+    if format_ == "PNG":
+        options = {"pnginfo": PngInfo()}
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp(place).decode())  # type: ignore[attr-defined]
+    elif format_ == "TIFF":
+        options = {"tiffinfo": {700: xmp(place)}}
+    assert images.read_header(encoded(halves(), format_, **options)).has_gps == told
+
+
+def test_a_tiff_tells_camera_time_and_place() -> None:
+    tags = ImageFileDirectory_v2()
+    tags[0x010F], tags[ExifTags.IFD.Exif] = "Apple", {0x9003: "2024:05:17 14:03:59"}
+    tags[ExifTags.IFD.GPSInfo] = {ExifTags.GPS.GPSLatitudeRef: "N", ExifTags.GPS.GPSLatitude: (52.0, 31.0, 12.0)}
+    header = images.read_header(encoded(halves(), "TIFF", tiffinfo=tags))
+    assert (header.camera, header.taken_at, header.has_gps) == ("Apple", "2024-05-17T14:03:59", True)
 
 
 @pytest.mark.parametrize("taken", ["0000:00:00 00:00:00", "2024:13:01 10:00:00", "yesterday", ""])

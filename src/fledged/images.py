@@ -46,6 +46,7 @@ _WIDTH_TAG, _HEIGHT_TAG = 0x0100, 0x0101
 _PNG_CRITICAL = (b"IHDR", b"PLTE", b"IDAT")
 _MAKE_TAG, _MODEL_TAG, _TAKEN_TAG = 0x010F, 0x0110, 0x9003
 _EXIF_TIME = re.compile(r"(\d{4})[:-](\d\d)[:-](\d\d) (\d\d:\d\d:\d\d)")
+_PLACE_IN_XMP = re.compile(rb"GPSLatitude(\s*=\s*[\"'][^\"'\s]|\s*>\s*[^<\s])")
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -85,7 +86,7 @@ class Header:
     n_frames: int
     camera: str | None = None  # EXIF maker and model
     taken_at: str | None = None  # EXIF time of the shot, ISO 8601, in the camera's own time zone
-    has_gps: bool = False  # EXIF says where it was taken
+    has_gps: bool = False  # EXIF or XMP says where it was taken
 
 
 def read_header(data: bytes, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> Header:
@@ -271,18 +272,25 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _camera_time_place(image: Image.Image) -> tuple[str | None, str | None, bool]:
-    """Camera, time of the shot, and whether EXIF holds a place; None where it does not say."""
+    """Camera, time of the shot, and whether there is a place; None where the metadata do not say."""
+    has_gps = False
     try:
         exif = image.getexif()
+        # Programs that develop and tag photos write into XMP, some of them there alone.
+        has_gps = _PLACE_IN_XMP.search(_bytes(image.info.get("xmp"))) is not None
         if not exif:
-            return None, None, False
+            return None, None, has_gps
         camera = " ".join(str(exif[tag]).strip("\0 ") for tag in (_MAKE_TAG, _MODEL_TAG) if exif.get(tag))
         taken = str(exif.get_ifd(ExifTags.IFD.Exif).get(_TAKEN_TAG) or "").strip("\0 ")
         # Without reception a camera writes the block all the same, with its version and no place.
-        has_gps = ExifTags.GPS.GPSLatitude in exif.get_ifd(ExifTags.IFD.GPSInfo)
+        has_gps = has_gps or ExifTags.GPS.GPSLatitude in exif.get_ifd(ExifTags.IFD.GPSInfo)
         return camera[:100] or None, _time(taken), has_gps
     except Exception:  # a broken EXIF block does not make a photo unreadable
-        return None, None, False
+        return None, None, has_gps
+
+
+def _bytes(value: object) -> bytes:
+    return value.encode(errors="replace") if isinstance(value, str) else value if isinstance(value, bytes) else b""
 
 
 def _time(exif_time: str) -> str | None:

@@ -38,6 +38,19 @@ def test_a_manifest_names_files_and_addresses(tmp_path: Path) -> None:
         third.read()
 
 
+def test_backslashes_of_windows_and_addresses_in_the_column_of_files_are_understood(tmp_path: Path) -> None:
+    (tmp_path / "barn").mkdir()
+    (tmp_path / "barn/1.jpg").write_bytes(photo(1))
+    (tmp_path / "a\\b.jpg").write_bytes(photo(2))
+    first, second, third = rows(
+        tmp_path, "image_path,label\nbarn\\1.jpg,owl\na\\b.jpg,owl\nHTTPS://example.org/2.jpg,hawk\n"
+    )
+    assert isinstance(first, Photo)
+    assert isinstance(second, Photo)
+    assert (first.read(), second.read()) == (photo(1), photo(2))
+    assert third == Link("HTTPS://example.org/2.jpg", "hawk", engine="table.csv")
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_other_spellings_are_understood(tmp_path: Path, delimiter: str) -> None:
     text = delimiter.join(("Link", "Class_Name")) + "\r\n" + delimiter.join(("https://example.org/1", " owl ")) + "\r\n"

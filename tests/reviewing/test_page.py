@@ -120,6 +120,28 @@ def test_undo_goes_back_step_by_step(page: Page, place: Place) -> None:
     expect(page.locator("#toast")).to_contain_text("Nothing to undo")
 
 
+def test_what_was_undone_can_be_done_again_until_something_else_is_done(page: Page, place: Place) -> None:
+    press(page, "d k Control+z u")
+    at(page, 1, "Cannot be read")
+    expect(page.locator("#n-decided")).to_have_text("0")
+    page.get_by_role("button", name="Redo").click()
+    at(page, 1, "Cannot be read")
+    expect(page.locator(".sheet .stamp")).to_have_text("Dropped")
+    press(page, "Control+Shift+z")
+    at(page, 2, "The same file twice")
+    saved(page)
+    redone = decided(place)
+    assert redone[f"{BIRD}/broken.jpg"] == "drop"
+    assert list(redone.values()).count("keep") == 2
+    press(page, "y")
+    expect(page.locator("#toast")).to_contain_text("Nothing to redo")
+    press(page, "u u k")  # another way is taken
+    press(page, "y")
+    expect(page.locator("#toast")).to_contain_text("Nothing to redo")
+    saved(page)
+    assert decided(place) == {f"{BIRD}/broken.jpg": "keep"}
+
+
 def test_copies_lie_side_by_side_with_their_differences(page: Page, place: Place) -> None:
     press(page, "ArrowRight ArrowRight")
     sheets = page.locator(".sheet")
@@ -355,6 +377,9 @@ def test_it_is_accessible_and_fits(
         expect(page.locator(".tile").first).to_be_visible()
         page.locator(".tile").first.click()
         check()
+        page.evaluate("document.querySelectorAll('.tile-name').forEach(name => name.append(' of a long name'.repeat(9)))")
+        check()
+        assert page.evaluate("[...document.querySelectorAll('.tray .act span')].every(words => words.offsetHeight < 30)")
 
 
 def test_a_finger_is_enough(browser: Browser, url: str, place: Place) -> None:

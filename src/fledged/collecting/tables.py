@@ -97,14 +97,29 @@ def _of_row(
     try:
         own = clean_label(cells.get("label", "") or label)
         split = clean_split(cells.get("split", ""))
+        if file.lower().startswith(("http://", "https://")):
+            file, url = "", url or file
         if file:
-            read = partial(read_file, path.parent / file, max_bytes)
+            read = partial(read_file, _named(path.parent, file), max_bytes)
             return Photo(file, own, read, split=split, group=group, origin=path.name)
         if url:
             return Link(url, own, split=split, group=group, engine=path.name)
         raise Refusal("names no photo", "both image_path and url are empty")
     except Refusal as why:
         return refused(f"{path.name}: line {number}", None, why)
+
+
+def _named(folder: Path, name: str) -> Path:
+    """The file of a manifest, which may have been written on Windows."""
+    as_written, with_slashes = folder / name, folder / name.replace("\\", "/")
+    return with_slashes if "\\" in name and not _is_there(as_written) else as_written
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def read_file(path: Path, max_bytes: int) -> bytes:

@@ -6,7 +6,7 @@ import polars as pl
 
 
 def gps_findings(photos: pl.DataFrame) -> pl.DataFrame:
-    """A row a photo whose EXIF holds a place, kind `gps`, advice `look`, with the columns of findings.
+    """A row a photo whose EXIF or XMP holds a place, kind `gps`, advice `look`, with the columns of findings.
 
     The lake's files keep it, as they keep everything; the shrunk copies in a dataset and all pages are without.
     """

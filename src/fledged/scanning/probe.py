@@ -39,7 +39,7 @@ class Probe:
     n_frames: int | None = None
     camera: str | None = None  # EXIF maker and model
     taken_at: str | None = None  # EXIF time of the shot, ISO 8601 without a time zone
-    has_gps: bool | None = None  # EXIF says where it was taken
+    has_gps: bool | None = None  # EXIF or XMP says where it was taken
     brightness: float | None = None  # mean luma, 0..1
     contrast: float | None = None  # standard deviation of luma, 0..1
     sharpness: float | None = None  # standard deviation of the Laplacian of luma, 0..

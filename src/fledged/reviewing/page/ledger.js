@@ -6,6 +6,7 @@ const RECONNECT_MS = 4000;
 const decisions = new Map(); // photo -> {action, label, reviewer, name}; what is not in it is undecided
 const unsaved = new Map(); // photo -> how many of its decisions are on their way
 const steps = []; // what this tab can undo: {changes: [{photo, before}], place}
+const undone = []; // what it can do again, the same way
 let version = 0;
 let line = Promise.resolve();
 let nUnsaved = 0;
@@ -24,18 +25,27 @@ export const canUndo = () => steps.length > 0;
 
 // changes: [{photo, action, label}]. `place` is handed back by undo, so that the view can return to it.
 export function decide(changes, place) {
-  const step = { changes: changes.map(({ photo }) => ({ photo, before: decisionOf(photo) })), place };
-  steps.push(step);
-  save(changes, step);
+  undone.length = 0; // another way was taken
+  make(changes, place, steps);
 }
 
-export function undo() {
-  const step = steps.pop();
+export const undo = () => takeBack(steps, undone);
+export const redo = () => takeBack(undone, steps);
+
+// Make what stood before the last step stand again; the step that does so goes to the other list.
+function takeBack(from, to) {
+  const step = from.pop();
   if (!step) return null;
   const back = step.changes.map(({ photo, before }) =>
     before ? { photo, action: before.action, label: before.label } : { photo, action: "undecide" });
-  save(back, null);
+  make(back, step.place, to);
   return step;
+}
+
+function make(changes, place, list) {
+  const step = { changes: changes.map(({ photo }) => ({ photo, before: decisionOf(photo) })), place, list };
+  list.push(step);
+  save(changes, step);
 }
 
 function save(changes, step) {
@@ -77,14 +87,14 @@ async function send(changes, entries, seen, step) {
     changes.forEach(({ photo }, i) => entries[i] && Object.assign(entries[i], answer.decisions[photo]));
     return;
   }
-  if (step) steps.splice(steps.indexOf(step), steps.includes(step) ? 1 : 0);
+  if (step.list.includes(step)) step.list.splice(step.list.indexOf(step), 1);
   const now = response?.status === 409 ? answer.decisions : null;
   changes.forEach(({ photo }, i) => {
     if (now) put(photo, now[photo]);
     else if (decisionOf(photo) === entries[i]) put(photo, seen[i]);
   });
   tell.changed(changes.map(({ photo }) => photo));
-  tell.refused({ isConflict: Boolean(now), photos: changes.map(({ photo }) => photo), ...describe(response, answer), place: step?.place });
+  tell.refused({ isConflict: Boolean(now), photos: changes.map(({ photo }) => photo), ...describe(response, answer), place: step.place });
 }
 
 function describe(response, answer) {

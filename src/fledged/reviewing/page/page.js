@@ -1,7 +1,7 @@
 // The page of `fledged review`: fetch what there is, then listen to keys and buttons.
 
 import { actOnTiles, beginGallery, galleryKey, openClass, redrawTiles } from "./gallery.js";
-import { begin, canUndo, decisionOf, undo } from "./ledger.js";
+import { begin, canUndo, decisionOf, redo, undo } from "./ledger.js";
 import { setLabels } from "./picker.js";
 import { act, beginQueue, go, keepOnly, look, lookAt, nextUndecided, notice, redraw, zoomCurrent } from "./queue.js";
 import { done, some } from "./words.js";
@@ -31,9 +31,12 @@ function say(text) {
   $("status").textContent = text;
 }
 
-function toast(text, withUndo = false) {
+function toast(text, offered = null) {
   $("toast-text").textContent = text;
-  $("toast-undo").hidden = !withUndo;
+  $("toast-act").hidden = !offered;
+  $("toast-act").textContent = offered === "redo" ? "Redo" : "Undo";
+  $("toast-act").dataset.act = offered ?? "";
+  $("toast-act").disabled = false;
   $("toast").hidden = false;
   clearTimeout(fading);
   fading = setTimeout(() => { $("toast").hidden = true; }, TOAST_MS);
@@ -56,7 +59,7 @@ function changed(photos) {
     counts.set(decision, (counts.get(decision) ?? 0) + 1);
   }
   const mixed = [...counts].map(([decision, n]) => `${n} ${decision.toLowerCase()}`).join(", ");
-  toast(counts.size === 1 ? `${done(decisionOf(first))}: ${words}` : mixed, canUndo());
+  toast(counts.size === 1 ? `${done(decisionOf(first))}: ${words}` : mixed, canUndo() ? "undo" : null);
 }
 
 function refused({ isConflict, photos, error, remedy, place }) {
@@ -89,34 +92,49 @@ function saving(n) {
 
 // ---- doing
 
-function takeBack() {
-  const step = undo();
+function takeBack(way) {
+  const step = way === "undo" ? undo() : redo();
   if (!step) {
-    toast("Nothing to undo in this tab");
+    toast(`Nothing to ${way} in this tab`);
     return;
   }
   if (step.place?.view === "queue") {
     if (view !== "queue") show("queue");
     go(step.place.item);
   } else if (step.place && view !== "gallery") show("gallery");
-  say("Undone");
+  if (way === "undo") toast(`Undone: ${$("toast-text").textContent}`, "redo");
+  say(way === "undo" ? "Undone" : "Done again");
 }
 
 function perform(what) {
-  if (what === "undo") takeBack();
+  if (what === "undo" || what === "redo") takeBack(what);
   else if (view === "queue") act(what);
   else actOnTiles(what);
 }
 
-const KEYS = { k: "keep", d: "drop", r: "relabel", u: "undo", a: "advise" };
+const KEYS = { k: "keep", d: "drop", r: "relabel", u: "undo", y: "redo", a: "advise" };
 const LOOKS = {
   ArrowLeft: () => look(-1), ArrowRight: () => look(1), Home: () => lookAt("first"), End: () => lookAt("last"),
   n: nextUndecided, z: zoomCurrent,
 };
 
+// Undo and redo as everywhere else: Ctrl-Z, Ctrl-Shift-Z and Ctrl-Y; on a Mac with Command.
+function wayBack(event) {
+  if (event.altKey || !(event.ctrlKey || event.metaKey)) return null;
+  const key = event.key.toLowerCase();
+  if (key === "z") return event.shiftKey ? "redo" : "undo";
+  return key === "y" ? "redo" : null;
+}
+
 addEventListener("keydown", (event) => {
   if (document.querySelector("dialog[open]") || !state) return;
   const isSelect = event.target.closest?.("select, input");
+  const way = wayBack(event);
+  if (way && !isSelect) {
+    perform(way);
+    event.preventDefault();
+    return;
+  }
   if (view === "gallery" && galleryKey(event)) {
     event.preventDefault();
     return;
@@ -140,7 +158,6 @@ $("to-queue").addEventListener("click", () => show("queue"));
 $("to-gallery").addEventListener("click", () => show("gallery"));
 $("show-classes").addEventListener("click", () => show("gallery"));
 $("ask-help").addEventListener("click", () => $("help").showModal());
-$("toast-undo").addEventListener("click", takeBack);
 for (const id of ["help", "zoom"]) {
   $(id).addEventListener("click", (event) => { if (event.target === $(id) || event.target.id === "zoomed") $(id).close(); });
 }
