@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from fledged.errors import ConfigError
+from fledged.reviewing import finders
 from fledged.reviewing.clusters import cluster_findings
 from fledged.reviewing.findings import TYPES as FINDING_TYPES
 from fledged.reviewing.review import review
@@ -50,6 +51,15 @@ def test_a_name_that_is_no_cluster_is_a_clear_error(clean_lake: Path, tmp_path: 
     scan(clean_lake, work=tmp_path)
     with pytest.raises(ConfigError, match="is no cluster; write size:4 or shape:1"):
         review(work=tmp_path, drop_clusters=(name,))
+
+
+def test_a_cluster_that_is_not_there_is_told_before_any_photo_is_looked_at(
+    clean_lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan(clean_lake, work=tmp_path)
+    monkeypatch.setattr(finders, "look_at", lambda *_: pytest.fail("somebody waited for this"))
+    with pytest.raises(ConfigError, match="no cluster `size:30`"):
+        review(work=tmp_path, drop_clusters=("size:30",), train=TINY)
 
 
 def test_the_review_advises_and_the_lake_stays(clean_lake: Path, tmp_path: Path) -> None:

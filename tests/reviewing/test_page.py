@@ -377,9 +377,13 @@ def test_it_is_accessible_and_fits(
         expect(page.locator(".tile").first).to_be_visible()
         page.locator(".tile").first.click()
         check()
-        page.evaluate("document.querySelectorAll('.tile-name').forEach(name => name.append(' of a long name'.repeat(9)))")
+        page.evaluate(
+            "document.querySelectorAll('.tile-name').forEach(name => name.append(' of a long name'.repeat(9)))"
+        )
         check()
-        assert page.evaluate("[...document.querySelectorAll('.tray .act span')].every(words => words.offsetHeight < 30)")
+        assert page.evaluate(
+            "[...document.querySelectorAll('.tray .act span')].every(words => words.offsetHeight < 30)"
+        )
 
 
 def test_a_finger_is_enough(browser: Browser, url: str, place: Place) -> None:

@@ -25,6 +25,8 @@ VERSION = 4  # raise when any finder changes, so that remembered findings are fo
 def find(snapshot: Snapshot, config: ReviewConfig, eyes: Eyes, workspace: Workspace, report: Report) -> pl.DataFrame:
     """A row a finding, with the columns of findings.TYPES; the surest to be wrong come first."""
     photos = snapshot.photos()
+    # First of all: a name that is none is told before anybody waits for the rest.
+    of_clusters = cluster_findings(photos, snapshot.clusters(), config.drop_clusters)
     readable = photos.filter(pl.col("error").is_null())
     exact = exact_duplicates(readable)
     distinct = readable.unique("sha256", keep="first", maintain_order=True).sort("path")
@@ -44,7 +46,7 @@ def find(snapshot: Snapshot, config: ReviewConfig, eyes: Eyes, workspace: Worksp
             findings_of("exact_duplicate", exact.filter(agreeing), "drop", pl.lit(1.0)),
             findings_of("near_duplicate", near.filter(agreeing), "look", score, threshold),
             quality_findings(photos, config),
-            cluster_findings(photos, snapshot.clusters(), config.drop_clusters),
+            of_clusters,
             gps_findings(photos),
         ]
     )
