@@ -4,6 +4,7 @@ const px = (score) => `${number(score)} px`;
 
 const KINDS = {
   unreadable: ["Cannot be read", (f, photo) => sentence(photo.error)],
+  zero_byte: ["Empty file", () => "Not a single byte in it: a copy or a download that never came."],
   vector: ["A drawing, not a photo", () => "A vector drawing (SVG, PDF or PostScript)."],
   graphic: ["A graphic, not a photo", (f) => `A placeholder, icon or advertisement by its looks${figures(f)}.`],
   animated: ["Animated", (f) => `${number(f.score)} frames, of which only the first is used.`],
@@ -13,7 +14,6 @@ const KINDS = {
   dark: ["Dark", (f) => `Brightness ${number(f.score)} of 1; below ${number(f.threshold)} is a finding.`],
   bright: ["Bright", (f) => `Brightness ${number(f.score)} of 1; above ${number(f.threshold)} is a finding.`],
   blurry: ["Blurry", (f) => `Hardly a sharp edge in it${figures(f)}.`],
-  flat: ["Flat", (f) => `One even area${figures(f)}.`],
   low_information: ["Hardly anything on it", (f) => `Little detail${figures(f)}.`],
   exact_duplicate: ["The same file twice", () => "Equal, byte by byte."],
   near_duplicate: ["The same picture twice", (f) => `Re-encoded, resized, edited or the next frame${figures(f)}.`],
