@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 from demo.drawing import Planted
+from fledged.errors import ProductError
+from fledged.reviewing import review as reviewing
 from fledged.reviewing.findings import TYPES
 from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
@@ -30,6 +32,12 @@ def test_planted_defects_are_found_and_nothing_else(messy_lake: tuple[Path, Plan
     assert unordered(of("exact_duplicate")) == unordered(list(planted.exact_duplicates))
     assert unordered(of("label_conflict")) == unordered(list(planted.label_conflicts))
     assert unordered(of("near_duplicate")) == unordered(list(planted.near_duplicates))
+
+
+def test_without_a_snapshot_nobody_waits_for_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reviewing, "locate", lambda _: pytest.fail("somebody waited for this"))
+    with pytest.raises(ProductError, match="fledged scan"):
+        review(work=tmp_path)
 
 
 def test_nothing_is_found_twice_and_asking_again_does_no_work(clean_lake: Path, tmp_path: Path) -> None:

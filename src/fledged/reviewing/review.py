@@ -50,8 +50,7 @@ def review(
     """
     if apply not in (None, "advice"):
         raise ConfigError(f"There is nothing to apply that is called `{apply}`", remedy="Known: advice.")
-    config = resolve(ReviewConfig, settings)
-    eyes = _eyes(train or {}, engine_of(engine))
+    config, on = resolve(ReviewConfig, settings), engine_of(engine)
     workspace = Workspace(work)
     start_s = time.monotonic()
     with workspace.lock():
@@ -59,7 +58,7 @@ def review(
             snapshot = workspace.load(Snapshot, snapshot)
         warn_of_changes(snapshot)
         photos = snapshot.photos()
-        eyes = _settled(eyes, snapshot, photos, workspace)
+        eyes = _settled(_eyes(train or {}, on), snapshot, photos, workspace)
         if apply:
             found = _findings_of(snapshot, config, eyes, workspace, report)
             apply_advice(DecisionLog(workspace.decisions, workspace.sync_decisions), photos, found)
