@@ -182,7 +182,8 @@ def _of_parity(parity: Parity) -> list[str]:
 
 def collected_lines(collected: Collected) -> list[str]:
     """What a `collect` did, class by class, and what it did not."""
-    told = [f"Collected {collected.n_new:,} new photos; {collected.n_known:,} were there already"]
+    photos, were = ("photo" if collected.n_new == 1 else "photos"), ("was" if collected.n_known == 1 else "were")
+    told = [f"Collected {collected.n_new:,} new {photos}; {collected.n_known:,} {were} there already"]
     for label, count in collected.classes.items():
         parts = {
             "new": count.new,

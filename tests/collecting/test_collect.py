@@ -468,7 +468,7 @@ def test_the_command_says_what_it_did(server: Server, tmp_path: Path, capsys: py
     words = ["collect", str(source), str(lake), "--set", "collect.allow_private=true"]
     app(words, standalone_mode=False)
     assert capsys.readouterr().out == (
-        "Collected 1 new photos; 0 were there already\n"
+        "Collected 1 new photo; 0 were there already\n"
         "  owl                      1 new, 1 refused\n"
         "Refused 1: 1 HTTP 404\n"
         f"Why, one by one: {lake}/.collect/refused.csv\n"

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from PIL import ExifTags, Image
 
-from demo.drawing import Planted
+from demo.drawing import Planted, draw_photo
+from fledged.cli import app
 from fledged.errors import ConfigError, LakeError
 from fledged.preparing.copy import COLUMNS, copy
 from fledged.preparing.prepare import prepare
@@ -137,6 +139,23 @@ def test_a_photo_that_is_wanted_twice_is_there_twice(clean_lake: Path, tmp_path:
     assert dataset.members().filter(pl.col("left_out") == "exact duplicate").is_empty()
     assert copy(dataset, tmp_path / "tree", work=work).n_photos == 41
     assert len(list((tmp_path / "tree").rglob("*.jpg"))) == 41
+
+
+def test_who_copies_original_files_is_told_of_those_that_say_where_they_were_taken(
+    clean_lake: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake, work = tmp_path / "lake", tmp_path / "work"
+    shutil.copytree(clean_lake, lake)
+    exif = Image.Exif()
+    gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
+    gps[ExifTags.GPS.GPSLatitudeRef], gps[ExifTags.GPS.GPSLatitude] = "N", (52.0, 31.0, 12.0)
+    draw_photo("flying_bird", 9, (96, 72)).save(lake / "flying_bird" / "placed.jpg", exif=exif)
+    scan(lake, work=work)
+    review(work=work, train=TINY)
+    prepare(work=work, shorter_side_px=64)
+    app(["copy", str(tmp_path / "tree"), "--work", str(work)], standalone_mode=False)
+    assert "1 of these files says where it was taken" in capsys.readouterr().out
+    assert copy(None, tmp_path / "hf", format="parquet", work=work).n_with_place == 0
 
 
 def test_places_and_labels_that_cannot_be_are_refused_and_nothing_is_left(

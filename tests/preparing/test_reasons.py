@@ -37,7 +37,9 @@ def left_out(
         # Whoever drops one of two wants the other, also where the one was to stay.
         ((("owl/1.jpg", "drop"), ("owl/2.jpg", None), ("owl/3.jpg", None)), [DROPPED, None, TWICE]),
         ((("owl/1.jpg", None), ("owl/2.jpg", "drop")), [None, DROPPED]),
-        ((("owl/1.jpg", None), ("owl/2.jpg", "keep")), [TWICE, None]),
+        # Whoever keeps the second one wants it too.
+        ((("owl/1.jpg", None), ("owl/2.jpg", "keep"), ("owl/3.jpg", None)), [None, None, TWICE]),
+        ((("owl/1.jpg", "keep"), ("owl/2.jpg", None)), [None, TWICE]),
         ((("owl/1.jpg", "keep"), ("owl/2.jpg", "keep")), [None, None]),
         ((("owl/1.jpg", "drop"), ("owl/2.jpg", "drop")), [DROPPED, DROPPED]),
         # A label that a person gave leaves none of the other beside it.
@@ -46,11 +48,24 @@ def left_out(
         ((("hawk/1.jpg", "drop"), ("owl/1.jpg", None)), [DROPPED, None]),
         ((("hawk/1.jpg", "drop"), ("owl/1.jpg", None), ("owl/2.jpg", None)), [DROPPED, None, TWICE]),
         ((("hawk/1.jpg", None), ("owl/1.jpg", "keep")), [TWICE, None]),
+        ((("hawk/1.jpg", None), ("owl/1.jpg", "relabel hawk")), [None, None]),
+        ((("hawk/1.jpg", None), ("kite/1.jpg", "keep"), ("owl/1.jpg", "keep")), [TWICE, None, None]),
         ((("hawk/1.jpg", None), ("kite/1.jpg", None), ("owl/1.jpg", "drop")), [TWO_LABELS, TWO_LABELS, DROPPED]),
     ],
 )
 def test_of_equal_bytes_one_stays(files: tuple[tuple[str, str | None], ...], reasons: list[str | None]) -> None:
     assert left_out(*files) == reasons
+
+
+def test_what_is_decided_of_one_photo_says_nothing_of_another() -> None:
+    rows = [
+        (f"{label}/{sha256}.jpg", sha256, label, None, None, action, "ana" if action else None)
+        for sha256, actions in (("a", (None, None)), ("b", ("drop", None)), ("c", (None, "keep")), ("d", (None,)))
+        for label, action in zip(("hawk", "owl"), actions, strict=False)
+    ]
+    members = pl.DataFrame(rows, schema=COLUMNS, orient="row")
+    reasons = with_reasons(members, NOTHING_FOUND, PrepareConfig())["left_out"].to_list()
+    assert reasons == [TWO_LABELS, TWO_LABELS, DROPPED, None, TWICE, None, None]
 
 
 def test_a_class_that_is_left_out_does_not_settle_what_the_photo_shows() -> None:
@@ -77,7 +92,11 @@ def test_what_people_want_stays_and_nothing_is_lost_without_a_reason(told: list[
         assert (reason == DROPPED) == (action == "drop")
         assert action in (None, "drop") or reason is None
     left = {label for label, action in told if action != "drop"}
-    wanted = any(action not in (None, "drop") for _, action in told)
-    assert reasons.count(None) >= (1 if wanted or len(left) == 1 else 0)
-    if not wanted:  # two labels of one photo never teach a model side by side
+    given = {"owl" if action == "relabel owl" else label for label, action in told if action not in (None, "drop")}
+    assert reasons.count(None) >= (1 if given or len(left) == 1 else 0)
+    if not given:
         assert reasons.count(None) == (1 if len(left) == 1 else 0)
+    # Two labels of one photo never teach a model side by side, unless people say so.
+    undecided = {label for (label, action), reason in zip(told, reasons, strict=True) if not (action or reason)}
+    assert not given or undecided <= given
+    assert len(undecided | given) == 1 or len(given) > 1 or not (undecided or given)

@@ -171,3 +171,6 @@ def copy(
     copied = fledged.copy(dataset, to, format=format, work=work)  # type: ignore[arg-type]
     left_out = f"; left out {summary.counted(copied.left_out)}" if copied.left_out else ""
     print(f"Copied {copied.n_photos:,} photos as {copied.format} to {copied.to}{left_out}")
+    if n := copied.n_with_place:
+        say = "says where it was" if n == 1 else "say where they were"
+        print(f"{n:,} of these files {say} taken; the shrunk copies of --format parquet do not")

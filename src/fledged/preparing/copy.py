@@ -45,6 +45,7 @@ class Copied:
     format: Format
     n_photos: int
     left_out: dict[str, int] = field(default_factory=dict)
+    n_with_place: int = 0  # original files among them that say where they were taken
 
 
 def copy(
@@ -76,19 +77,21 @@ def copy(
         try:
             with disk_errors(target):
                 part.mkdir(parents=True)
-                left_out = {}
+                left_out: dict[str, int] = {}
+                n_with_place = 0
                 if format == "parquet":
                     _shards(dataset, part)
                 else:
-                    formats = workspace.load(Snapshot, dataset.snapshot_id).photos().select("path", "format")
-                    used = used.join(formats, on="path", how="left", maintain_order="left")
-                    left_out = _tree(used, dataset.lake, part, report or progress.default())
+                    known = workspace.load(Snapshot, dataset.snapshot_id).photos(["path", "format", "has_gps"])
+                    used = used.join(known, on="path", how="left", maintain_order="left")
+                    written, left_out = _tree(used, dataset.lake, part, report or progress.default())
+                    n_with_place = int(written["has_gps"].sum())
                 os.sync()  # once for all files: what has its name is there whole
                 part.rename(target)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             raise
-        return Copied(target, format, used.height - sum(left_out.values()), left_out)
+        return Copied(target, format, used.height - sum(left_out.values()), left_out, n_with_place)
 
 
 def _check_target(target: Path, lake: str) -> None:
@@ -98,8 +101,8 @@ def _check_target(target: Path, lake: str) -> None:
         raise ConfigError("A copy must not lie in the lake itself", where=target, remedy="Name a place outside of it.")
 
 
-def _tree(used: pl.DataFrame, lake: str, folder: Path, report: progress.Report) -> dict[str, int]:
-    """Write the tree; says how many photos were left out, and why."""
+def _tree(used: pl.DataFrame, lake: str, folder: Path, report: progress.Report) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Write the tree; gives the photos in it, and how many were left out, and why."""
     for label in used["label"].unique().sort():
         if not _is_folder_name(label):
             raise LakeError(
@@ -129,7 +132,7 @@ def _tree(used: pl.DataFrame, lake: str, folder: Path, report: progress.Report) 
         written.append(done - 1)
         report("Copying photos", done, used.height)
     write_bytes(folder / MANIFEST, _manifest(used[written], names))
-    return dict(left_out)
+    return used[written], dict(left_out)
 
 
 def _shards(dataset: Dataset, folder: Path) -> None:

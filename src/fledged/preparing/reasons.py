@@ -31,28 +31,36 @@ def with_reasons(members: pl.DataFrame, findings: pl.DataFrame, config: PrepareC
         .otherwise(None)
     )
     twins = members.filter(pl.col("sha256").is_not_null() & pl.col("sha256").is_duplicated())
-    superfluous = twins.select("path", superfluous=_of_equal_bytes()).drop_nulls()
-    members = members.join(superfluous, on="path", how="left", maintain_order="left")
+    members = members.join(_superfluous(twins), on="path", how="left", maintain_order="left")
     return members.with_columns(left_out=pl.coalesce("left_out", "superfluous")).drop("superfluous")
 
 
-def _of_equal_bytes() -> pl.Expr:
-    """Why a file with the bytes of others is left out besides; one stays, with the label that a person gave.
+def _superfluous(twins: pl.DataFrame) -> pl.DataFrame:
+    """path and reason of files that are left out besides, since others have the same bytes.
 
-    What people want stays. Where nobody has decided and two labels are left, nobody knows which is right; what was
-    dropped, or is no more than a claim, says nothing in that.
+    What people want stays, and so does the first by path, unless they gave another label. Where nobody has decided
+    and two labels are left, nobody knows which is right; what was dropped, or is a mere claim, has no say in that.
     """
-    stays = pl.col("left_out").is_null()
-    wanted = stays & pl.col("action").is_not_null()
-    speaks = (pl.col("action").ne_missing("drop")) & (pl.col("left_out").ne_missing(CLAIMED))
-    first = pl.col("path").filter(stays).min().over("sha256")
+    twins = twins.with_columns(stays=pl.col("left_out").is_null())
+    twins = twins.with_columns(wanted=pl.col("stays") & pl.col("action").is_not_null())
+    has_say = pl.col("action").ne_missing("drop") & pl.col("left_out").ne_missing(CLAIMED)
+    of_bytes = twins.group_by("sha256").agg(
+        first=pl.col("path").filter("stays").min(),
+        is_decided=pl.col("wanted").any(),
+        wanted_labels=pl.col("label").filter("wanted").unique(),
+        labels=pl.col("label").filter(has_say).unique(),
+    )
+    labels = pl.when("is_decided").then("wanted_labels").otherwise("labels")
+    is_one_label = labels.list.len() == 1
     return (
-        pl.when(stays.not_() | wanted)
-        .then(None)
-        .when(wanted.any().over("sha256"))
-        .then(pl.lit("exact duplicate"))
-        .when(pl.col("label").filter(speaks).n_unique().over("sha256") > 1)
-        .then(pl.lit("same photo under two labels"))
-        .when(pl.col("path") != first)
-        .then(pl.lit("exact duplicate"))
+        twins.filter(pl.col("stays") & pl.col("wanted").not_())
+        .join(of_bytes, on="sha256", how="left")
+        .select(
+            "path",
+            superfluous=pl.when(pl.col("is_decided").not_() & is_one_label.not_())
+            .then(pl.lit("same photo under two labels"))
+            .when((pl.col("path") != pl.col("first")) | is_one_label.not_() | (pl.col("label") != labels.list.first()))
+            .then(pl.lit("exact duplicate")),
+        )
+        .drop_nulls()
     )
