@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -21,8 +20,9 @@ from fledged.products import Bundle
 from fledged.serving.metrics import Metrics
 from fledged.serving.reloading import Reloader, marker, reloading
 from fledged.serving.switch import Switch
+from fledged.workspace import Workspace
 from tests.bundles import make_tiny_bundle
-from tests.serving.photos import jpeg
+from tests.serving.asking import asking, until
 
 FIRST, SECOND, BAD = "c010c4ed0001", "c010c4ed0002", "c010c4ed0003"
 PROGRAM = """
@@ -30,40 +30,6 @@ import sys
 from fledged.serving.server import serve
 serve(work=sys.argv[1], port=0, watch=True, on_ready=lambda url: print(url, flush=True))
 """
-
-
-def until(holds: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait for it."""
-    until_s = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until_s, "it did not come to hold"
-        time.sleep(0.02)
-
-
-@contextmanager
-def asking(url: str, n_clients: int = 4) -> Iterator[list[tuple[int, str]]]:
-    """Clients that ask without a pause for as long as the block lasts; status and bundle of each answer."""
-    answers: list[tuple[int, str]] = []
-    is_over = threading.Event()
-
-    def ask() -> None:
-        with httpx.Client(base_url=url, timeout=30) as client:
-            while not is_over.is_set():
-                try:
-                    answer = client.post("/classify", content=jpeg())
-                    answers.append((answer.status_code, answer.json().get("bundle_id", "")))
-                except httpx.HTTPError as error:
-                    answers.append((0, repr(error)))
-
-    threads = [threading.Thread(target=ask) for _ in range(n_clients)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield answers
-    finally:
-        is_over.set()
-        for thread in threads:
-            thread.join()
 
 
 def test_no_request_fails_while_the_bundle_changes(tmp_path: Path) -> None:
@@ -134,17 +100,60 @@ def test_going_back_where_there_is_nothing(predictor: Predictor) -> None:
     assert told == [{"event": "no bundle to go back to", "bundle_id": predictor.bundle.id}]
 
 
-def test_one_that_cannot_be_opened_changes_nothing(predictor: Predictor) -> None:
+@pytest.mark.parametrize(
+    "why",
+    [
+        ProductError("It is gone", remedy="Bring it back."),
+        OSError(errno.EMFILE, "Too many open files", "latest.json"),
+        MemoryError("no room for the model"),
+    ],
+    ids=lambda why: type(why).__name__,
+)
+def test_one_that_cannot_be_opened_changes_nothing_and_the_next_order_is_followed(
+    predictor: Predictor, why: Exception
+) -> None:
     def broken() -> Predictor:
-        raise ProductError("It is gone", remedy="Bring it back.")
+        raise why
 
     switch = Switch(predictor)
     reloader, told = _reloader(switch, broken)
     with reloading(reloader, None):
-        reloader.order("reload")
-        until(lambda: bool(told))
-    assert told[0]["error"] == "It is gone. Bring it back."
+        for n_told in (1, 2):
+            reloader.order("reload")
+            until(lambda n_told=n_told: len(told) == n_told)  # type: ignore[misc]
+    assert [line["error"] for line in told] == [str(why)] * 2
     assert switch.now.predictor is predictor
+
+
+def test_a_moment_without_a_free_descriptor_is_no_new_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tiny_bundle(tmp_path, bundle_id=FIRST)
+    newest = marker(None, tmp_path)
+    seen = newest()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Workspace, "newest", full)
+        assert newest() == seen
+    assert newest() == seen
+
+
+def test_stopped_while_a_newer_bundle_is_being_opened(bundle: Bundle, predictor: Predictor) -> None:
+    """The opening ends first; what it opened is taken up or not, and nothing hangs."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slow() -> Predictor:
+        begun.set()
+        assert may_end.wait(10)
+        return load(bundle)
+
+    reloader, told = _reloader(Switch(predictor), slow)
+    with reloading(reloader, None):
+        reloader.order("reload")
+        assert begun.wait(10)
+        threading.Timer(0.1, may_end.set).start()
+    assert [line["event"] for line in told] == ["bundle unchanged"]
 
 
 def test_a_cold_predictor_is_never_switched_to(bundle: Bundle, predictor: Predictor) -> None:

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+import tracemalloc
+
 import pytest
+from starlette.requests import Request
+from starlette.types import Message
 
 from fledged.errors import RequestError
-from fledged.serving.uploads import MAX_PHOTOS, Upload, photos_in
+from fledged.serving.uploads import MAX_PHOTOS, Upload, photos_in, read_body
 
 FORM = "multipart/form-data; boundary=x"
 
@@ -52,3 +57,23 @@ def test_too_many_photos_are_refused() -> None:
     assert len(photos_in(_form(*parts[1:]), FORM)) == MAX_PHOTOS
     with pytest.raises(RequestError, match=f"More than {MAX_PHOTOS}"):
         photos_in(_form(*parts), FORM)
+
+
+def test_a_body_in_tiny_chunks_takes_little_more_memory_than_in_one() -> None:
+    n_bytes = 200_000
+    left = n_bytes
+
+    async def receive() -> Message:
+        nonlocal left
+        left -= 1
+        return {"type": "http.request", "body": bytes(bytearray([left % 256])), "more_body": left > 0}
+
+    request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+    tracemalloc.start()
+    try:
+        body = asyncio.run(read_body(request, 2**20))
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(body) == n_bytes
+    assert peak_bytes < 8 * n_bytes  # 4 times, and a list of them 123 times

@@ -65,7 +65,7 @@ class Reloader:
         served = self._switch.now.predictor.bundle
         try:
             newer = self._open_newest()
-        except FledgedError as error:
+        except (FledgedError, OSError, MemoryError) as error:  # of a moment of many connections too: it goes on
             self._metrics.reload("refused")
             self._tell({"event": "bundle refused", "error": str(error), "bundle_id": served.id})
             return
@@ -112,7 +112,8 @@ def marker(bundle: Bundle | str | os.PathLike[str] | None, work: str | os.PathLi
     last: list[object] = [None]
 
     def mark() -> object:
-        with contextlib.suppress(FledgedError):  # a bucket that does not answer for a while is no new bundle
+        # A bucket that does not answer for a while, or too many open files, is no new bundle.
+        with contextlib.suppress(FledgedError, OSError):
             last[0] = seen()
         return last[0]
 

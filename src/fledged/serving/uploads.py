@@ -37,19 +37,21 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > max_bytes and "expect" in request.headers:
         raise too_large  # curl asks before it sends much
-    chunks: list[bytes] = []
+    body = (
+        bytearray()
+    )  # and no list of chunks: of one byte each, they took 123 times as much memory as there were bytes
     n_bytes = 0
     async for chunk in request.stream():
         n_bytes += len(chunk)
         if n_bytes <= max_bytes:
-            chunks.append(chunk)
+            body += chunk
         else:
-            chunks.clear()
+            body.clear()
         if n_bytes > _DROPPED * max_bytes:
             break
     if n_bytes > max_bytes:
         raise too_large
-    return b"".join(chunks)
+    return bytes(body)
 
 
 def photos_in(body: bytes, content_type: str) -> list[Upload]:

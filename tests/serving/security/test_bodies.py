@@ -96,6 +96,11 @@ CASES: dict[str, tuple[bytes, set[int]]] = {
     ),
     "B33 no Host": (b"GET /livez HTTP/1.1\r\n\r\n", {400}),
     "B34 two Hosts": (b"GET /livez HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n", {400}),
+    "B36 a photo in chunks of one byte": (
+        CHUNKED + b"".join(chunk(bytes([byte])) for byte in jpeg()) + b"0\r\n\r\n",
+        {200},
+    ),
+    "B37 50,000 chunks of one byte": (CHUNKED + chunk(b"\xff") * 50_000 + b"0\r\n\r\n", {408, 415, 422}),
 }
 
 
