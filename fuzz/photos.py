@@ -34,14 +34,18 @@ class Found:
     counts: Counter[str] = field(default_factory=Counter)
     defects: list[str] = field(default_factory=list)
     slowest_s: float = 0.0
-    most_mb: float = 0.0
+    most_mb: dict[str, float] = field(default_factory=dict)  # here, and in a decoder of the server
 
     def add(self, other: Found) -> None:
         """With what came of others."""
         self.counts += other.counts
         self.defects += other.defects
         self.slowest_s = max(self.slowest_s, other.slowest_s)
-        self.most_mb = max(self.most_mb, other.most_mb)
+        self.saw(other.most_mb)
+
+    def saw(self, held_mb: dict[str, float]) -> None:
+        """Memory that processes held at a moment."""
+        self.most_mb = {name: max(mb, self.most_mb.get(name, 0.0)) for name, mb in held_mb.items()}
 
 
 def ask_all(cases: Iterable[Case]) -> Found:
@@ -56,13 +60,14 @@ def ask_all(cases: Iterable[Case]) -> Found:
                 continue
             found.counts["good" if all(answer.is_good.values()) else "bad"] += 1
             found.slowest_s = max(found.slowest_s, answer.seconds)
+            found.saw(memory_mb())  # by now: a decoder may be replaced at the next photo
             if not answer.is_agreed:
                 found.defects.append(f"{name}: the ways do not agree: {answer.words}")
             if answer.seconds > LIMIT_S:
                 found.defects.append(f"{name}: took {answer.seconds:.1f} s")
-    found.most_mb = memory_mb()
-    if found.most_mb > LIMIT_MB:
-        found.defects.append(f"{cases!r:.60}: {found.most_mb:.0f} MB")
+    for name, held_mb in found.most_mb.items():
+        if held_mb > LIMIT_MB:
+            found.defects.append(f"{cases!r:.60}: {held_mb:.0f} MB {name}")
     return found
 
 
@@ -110,7 +115,8 @@ def main() -> int:
     for name, cases in groups.items():
         found = ask_apart(cases)
         n_defects += len(found.defects)
-        print(f"{name}: {dict(found.counts)}, slowest {found.slowest_s:.2f} s, most {found.most_mb:.0f} MB", flush=True)
+        memory = ", ".join(f"{held_mb:.0f} MB {where}" for where, held_mb in found.most_mb.items())
+        print(f"{name}: {dict(found.counts)}, slowest {found.slowest_s:.2f} s, most {memory}", flush=True)
         for words in found.defects:
             print(f"  DEFECT {words}", flush=True)
     return min(1, n_defects)

@@ -106,7 +106,20 @@ def all_ways(folder: Path) -> Iterator[Ways]:
             yield ways
 
 
-def memory_mb() -> float:
-    """The most that this process has ever held; getrusage would tell that of the process that started it too."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
+def memory_mb() -> dict[str, float]:
+    """The most that this process and any of the server's decoders, which are its children, have held so far.
+
+    getrusage would tell that of the process that started it too.
+    """
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    of_decoders = [_held_mb(child) for child in children.read_text().split()] if children.exists() else []
+    return {"here": _held_mb("self"), "a decoder": max(of_decoders, default=0.0)}
+
+
+def _held_mb(process: str) -> float:
+    """0 for one that is gone."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)

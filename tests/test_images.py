@@ -187,6 +187,15 @@ def test_sixteen_bit_grey_keeps_its_shades() -> None:
     assert near(images.decode(floats)[1].getpixel((4, 4)), (128, 128, 128))
 
 
+def test_a_picture_without_a_single_number_is_damaged() -> None:
+    nothing, half = np.full((8, 8), np.nan, np.float32), np.full((8, 8), np.nan, np.float32)
+    half[4:] = 1.0
+    with pytest.raises(images.BadPhoto, match="no pixel is a number"):
+        images.decode(encoded(Image.fromarray(nothing), "TIFF"))
+    picture = images.decode(encoded(Image.fromarray(half), "TIFF"))[1]
+    assert [picture.getpixel((4, y)) for y in (0, 7)] == [(0, 0, 0), WHITE]
+
+
 @pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "YCbCr", "LAB"])
 def test_other_colour_modes_become_rgb(mode: str) -> None:
     if mode == "LAB":

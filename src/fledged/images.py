@@ -326,6 +326,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _deep_grey_to_rgb(image: Image.Image) -> Image.Image:
     """16-bit and floating-point grey to 8 bits: Pillow's own conversion clips at 255, which turns photos white."""
     grey = np.asarray(image, dtype=np.float64)
+    if np.isnan(grey).all():
+        raise ValueError("no pixel is a number")
     # Floating-point files hold 0..1 by convention; integers are 16-bit.
     full_scale = (1.0 if np.nanmax(grey) <= 1 else 255.0) if image.mode == "F" else 65535.0
     eight_bit = np.nan_to_num(np.clip(grey / full_scale, 0, 1) * 255).round().astype(np.uint8)

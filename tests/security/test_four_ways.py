@@ -10,19 +10,22 @@ import pytest
 
 from fuzz import corpus
 from fuzz.photos import ask_apart
+from fuzz.ways import LIMIT_MB
 
 # A folder of hostile photos, such as Tests/images of Pillow's source.
 HOSTILE = os.environ.get("FLEDGED_HOSTILE_PHOTOS", "")
 
 
 def test_scan_predict_server_and_lambda_agree_on_damaged_photos() -> None:
-    """A sample of `make fuzz`: all forged ones, 100 truncations, 120 flips"""
+    """A sample of `make fuzz`: all forged ones and variants, 100 truncations, 120 flips"""
     cases = list(chain(corpus.forged(), corpus.truncations(every=61), corpus.flips(120, seed=20)))
-    assert len(cases) > 300
+    assert len(cases) > 350
     found = ask_apart(iter(cases))
     assert not found.defects
     assert found.counts["good"] + found.counts["bad"] == len(cases)
     assert found.counts["good"] > 50 < found.counts["bad"]
+    assert all(20 < held_mb <= LIMIT_MB for held_mb in found.most_mb.values()), found.most_mb
+    assert set(found.most_mb) == {"here", "a decoder"}
 
 
 def test_a_photo_that_ends_its_process_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
