@@ -17,7 +17,7 @@ TOOLS_STAMP := $(TOOLS)/.installed
 # One more than there are cores: tests wait for browsers and servers a quarter of their time.
 TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
-.PHONY: setup demo ready test templates cluster check bench docs lock clean browser faults fuzz sbom licences
+.PHONY: setup demo ready test templates cluster check bench docs lock clean browser faults chaos fuzz sbom licences audit
 
 setup: $(STAMP)
 
@@ -82,6 +82,13 @@ check: setup
 faults: setup
 	$(BIN)/python -m tests.faults
 
+# A tool of others kills a training at its file operations: tens of minutes.
+CHAOS ?= .chaos
+POINTS ?= 1000
+chaos: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(CHAOS) ckpt-chaos==0.1.8
+	$(BIN)/python -m tests.faults.chaos $(CHAOS) --max-points $(POINTS)
+
 # Damaged photos on all ways in, then ten minutes of atheris (FUZZ_S seconds each of three harnesses). Findings become tests. HOSTILE=DIR adds a folder of photos.
 FUZZ ?= .fuzz
 FUZZ_S ?= 200
@@ -98,6 +105,10 @@ fuzz: setup
 sbom licences: $(SERVE_STAMP)
 	$(SERVE_VENV)/bin/python docs/supply.py dist
 
+# Whether a hole is known in what is pinned; fails too where the index of them cannot be reached.
+audit:
+	$(PYTHON) docs/audit.py $(LOCK) $(SERVE_LOCK)
+
 bench: setup
 	$(BIN)/python -m benchmarks
 
@@ -113,4 +124,4 @@ lock: setup
 		--output-file $(SERVE_LOCK) pyproject.toml
 
 clean:
-	rm -rf $(VENV) $(SERVE_VENV) $(LAMBDA) $(TOOLS) $(FUZZ) demo/out build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SERVE_VENV) $(LAMBDA) $(TOOLS) $(FUZZ) $(CHAOS) demo/out build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
