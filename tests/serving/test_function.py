@@ -70,6 +70,14 @@ def test_the_page_and_its_files_come_as_they_are(handler: Handler, kind: str) ->
     assert limits["max_megabytes"] == 4.4
 
 
+@pytest.mark.parametrize(("kind", "address"), [("url", ""), ("http_api", ""), ("rest_api", "/live")])
+def test_the_page_of_the_api_knows_where_it_lies(handler: Handler, kind: str, address: str) -> None:
+    page = handler(event(kind, "GET", "/docs"), None)
+    text = base64.b64decode(page["body"]).decode() if page["isBase64Encoded"] else page["body"]
+    assert page["statusCode"] == 200
+    assert f"curl -F photo=@photo.jpg https://abc.example{address}/classify" in text
+
+
 def test_what_is_wrong_with_a_request_is_told_as_by_the_server(handler: Handler) -> None:
     for body, status in ((b"no photo", 415), (b"", 400), (jpeg("red")[:200], 422), (b"\0" * 4_700_000, 413)):
         answer = handler(event("url", "POST", "/classify", body), None)

@@ -135,7 +135,7 @@ def test_the_page_shows_a_hosts_name_as_text(client: httpx.Client) -> None:
 
 @pytest.mark.skipif(not SCHEMATHESIS, reason="schemathesis is not installed; FLEDGED_SCHEMATHESIS may name it")
 def test_schemathesis_finds_nothing(predictor: Predictor, tmp_path: Path) -> None:
-    with serving(predictor, by_url={"enabled": True}) as url:
+    with serving(predictor, by_url={"enabled": True}, feedback={"folder": str(tmp_path / "said")}) as url:
         found = subprocess.run(
             [str(SCHEMATHESIS), "run", f"{url}/openapi.json", "--max-examples", "30", "--seed", "1"],
             env={**os.environ, "SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(Path(__file__).parent)},
@@ -163,6 +163,9 @@ def test_feedback_is_in_the_document_where_it_is_taken(tmp_path: Path, document:
             answer = client.post(f"/feedback{query}", content=body)
             assert answer.status_code == status
             check(told, answer)
+        page = client.get("/docs")
+        check(told, page)
+        assert "feedback?label=CLASS" in page.text
         explained = client.post("/classify?explain=1", content=jpeg())
         assert explained.json()["heatmap"]
         check(told, explained)

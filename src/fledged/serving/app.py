@@ -186,7 +186,7 @@ def _fact_routes(switch: Switch, config: ServeConfig, metrics: Metrics, line: Li
     async def docs(request: Request) -> Response:
         from fledged.serving.docs_page import docs_page
 
-        return HTMLResponse(docs_page(document(), f"{request.url.scheme}://{request.url.netloc}"))
+        return HTMLResponse(docs_page(document(), str(request.base_url).rstrip("/")))
 
     return [
         Route("/livez", livez),

@@ -26,6 +26,7 @@ _FOOT = "</main>\n</body>\n</html>\n"
 _TRY = {
     "/classify": "curl -F photo=@photo.jpg {url}/classify",
     "/classify/url": """curl --json '{{"url": "https://example.org/photo.jpg"}}' {url}/classify/url""",
+    "/feedback": "curl -F photo=@photo.jpg '{url}/feedback?label=CLASS'",
 }
 
 
@@ -84,7 +85,9 @@ def _table_head(caption: str, *columns: str) -> str:
 def _values(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return " or ".join(escape(value) for value in schema["enum"])
-    return f"{schema['minimum']} to {schema['maximum']}"
+    if "minimum" in schema:
+        return f"{schema['minimum']} to {schema['maximum']}"
+    return "text"
 
 
 def _body(answer: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mangum import Mangum
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import fledged
 from fledged.predicting.objects import fetched
@@ -79,6 +80,18 @@ def _log(request: tuple[str, str] | None, answer: dict[str, Any], seconds: float
     sys.stderr.write(json.dumps(told) + "\n")
 
 
+def _below_its_stage(app: ASGIApp) -> ASGIApp:
+    """The same app, told where it lies: REST APIs have it in a folder, their stage, and do not say so in the path."""
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        whole = scope["aws.event"]["requestContext"].get("path")
+        if isinstance(whole, str) and whole.endswith(scope["path"]):
+            scope["root_path"] = whole.removesuffix(scope["path"])
+        await app(scope, receive, send)
+
+    return answering
+
+
 def _folder() -> Path:
     place = os.environ.get("FLEDGED_BUNDLE", "")
     if place.startswith("s3://"):
@@ -90,5 +103,6 @@ logging.getLogger("mangum").setLevel(logging.ERROR)
 _predictor = load(_folder())
 # Names are AWS's to give, and photos are decoded here: nothing else runs in this process meanwhile.
 _settings = ServeConfig(max_megabytes=PHOTO_MEGABYTES, access=AccessConfig(allowed_hosts=("*",)))
-_app: Any = create_app(_predictor, _settings, keys=read_keys(""))  # Mangum has types of its own for the same thing
+# Mangum has types of its own for the same thing.
+_app: Any = _below_its_stage(create_app(_predictor, _settings, keys=read_keys("")))
 _adapter = Mangum(_app, lifespan="off")
