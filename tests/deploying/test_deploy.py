@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+from fledged.config import parse_assignments, resolve
 from fledged.deploying import package as packing
 from fledged.deploying.deploy import deploy
 from fledged.deploying.templates import rendered
@@ -136,6 +137,13 @@ def test_an_interpreter_is_one_that_runs(tmp_path: Path, monkeypatch: pytest.Mon
     kept.write_text("#!/bin/sh\necho 3.13\n")
     kept.chmod(0o755)
     assert packing.find_interpreter("3.13") == str(kept)
+
+
+def test_a_version_of_python_may_be_given_as_a_number() -> None:
+    given = parse_assignments(["deploy.python=3.12"])["deploy"]
+    assert resolve(DeployConfig, given).python == "3.12"
+    with pytest.raises(ConfigError, match=r"Input should be '3\.12'"):
+        resolve(DeployConfig, parse_assignments(["deploy.python=3.9"])["deploy"])
 
 
 def test_keys_go_with_rest_apis_alone() -> None:

@@ -42,6 +42,11 @@ class DeployConfig(Record):
     model: ModelPlace = Field(ModelPlace(), description="Where the bundle is kept.")
     log_days: Literal[1, 7, 14, 30, 90, 365] = Field(30, description="Days that log lines are kept.")
 
+    @field_validator("python", mode="before")
+    @classmethod
+    def _in_words(cls, given: object) -> object:
+        return str(given) if isinstance(given, float) else given  # `--set deploy.python=3.12` is a number to TOML
+
     @field_validator("auth")
     @classmethod
     def _fits_the_endpoint(cls, auth: str, info: ValidationInfo) -> str:
