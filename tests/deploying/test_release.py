@@ -46,6 +46,8 @@ def functions(aws: str) -> Any:
         Role=role["Role"]["Arn"],
         Handler="fledged.serving.function.handler",
         Code={"ZipFile": b"the first one"},
+        MemorySize=1769,
+        Timeout=29,
         Publish=True,
     )
     client.create_alias(FunctionName=NAME, Name="live", FunctionVersion="1")
@@ -88,6 +90,24 @@ def test_it_becomes_the_version_that_answers_and_goes_back(
     assert roll_back(NAME).version == "1"
     with pytest.raises(DeployError, match="Version 1 is the first"):
         roll_back(NAME)
+
+
+def test_going_back_passes_over_what_was_gone_back_from_before(functions: Any, packages: list[Package]) -> None:
+    good, bad = packages
+    versions = [release(good, NAME).version, release(bad, NAME).version, roll_back(NAME).version]
+    assert versions == ["2", "3", "2"]
+    assert release(bad, NAME).version == "4"  # as bad as version 3, which answered only for a moment
+    assert (roll_back(NAME).version, live(functions)) == ("2", "2")
+    assert roll_back(NAME).version == "1"
+
+
+def test_what_a_template_moved_goes_back_by_number(functions: Any, packages: list[Package]) -> None:
+    for package in packages:
+        release(package, NAME)
+    newest = functions.publish_version(FunctionName=NAME)["Version"]
+    functions.create_alias(FunctionName=NAME, Name="other", FunctionVersion=newest)
+    functions.update_alias(FunctionName=NAME, Name="live", FunctionVersion="2")  # the note of version 3 is not its own
+    assert roll_back(NAME).version == "1"
 
 
 def test_the_bundle_may_come_from_a_bucket(functions: Any, packages: list[Package], tmp_path: Path) -> None:
@@ -136,6 +156,22 @@ def test_what_would_change_is_told_and_nothing_is(functions: Any, packages: list
     assert boto3.client("s3").list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
     release(packages[0], NAME)
     assert changes(packages[0], NAME) == ["fledged: `live` is this very package already, as version 2"]
+
+
+def test_what_only_a_template_changes_is_told(functions: Any, packages: list[Package], tmp_path: Path) -> None:
+    settings = {"memory_mb": 3008, "architecture": "arm64"}
+    other = deploy(packages[0].bundle_id, work=tmp_path / "work", report=silent, **settings)
+    told = changes(other, NAME)
+    assert "  architecture: x86_64 -> arm64" in told
+    assert "  memory_mb: stays 1769; for 3008 send the template" in told
+
+
+def test_a_package_for_another_python_is_refused(functions: Any, packages: list[Package], tmp_path: Path) -> None:
+    other = deploy(packages[0].bundle_id, work=tmp_path / "work", report=silent, python="3.12")
+    for tried in (changes, release):
+        with pytest.raises(DeployError, match=r"runs python3\.13, .* for python3\.12.*--set deploy\.python=3\.13"):
+            tried(other, NAME)
+    assert live(functions) == "1"
 
 
 @pytest.mark.parametrize("step", ["put_object", "update_function_code", "publish_version", "update_alias"])

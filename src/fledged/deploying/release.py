@@ -12,17 +12,14 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+from fledged.deploying.versions import ALIAS, MAKE_IT, alias_of, descriptions, note, noted_before
 from fledged.errors import DeployError, MissingExtra
 from fledged.products import Package
 from fledged.records import Record
 from fledged.writing import bytes_of_file
 
-ALIAS = "live"
-# osls names the alias of a function with SnapStart so, whatever one asks for.
-_ALIASES = (ALIAS, "snapstart")
 _ARCHIVE, _BUNDLE = "function.zip", "bundle.zip"
 _VARIABLE = "FLEDGED_BUNDLE"
-_MAKE_IT = "Make it once by the templates: sam deploy --guided, in the package's folder."
 
 
 class Release(Record):
@@ -46,23 +43,31 @@ class Release(Record):
 def changes(package: Package, function: str, bucket: str | None = None) -> list[str]:
     """What `release` would do, in words; nothing is sent. Raises DeployError."""
     with _refusals(function):
-        alias = _alias(_client("lambda"), function)
+        alias = alias_of(_client("lambda"), function)
         config = _client("lambda").get_function_configuration(FunctionName=function, Qualifier=alias["FunctionVersion"])
+        _check_runtime(config, function, package)
     place = f"s3://{bucket}/{_key(package)}, and from there to " if bucket else ""
     told = [f"Would send {package.n_bytes / 2**20:.1f} MB to {place}{function}"]
     bundle_now = _variables(config).get(_VARIABLE, "")
+    of_templates = _of_templates(config, package)
     if config["CodeSha256"] == _base64_of(package.sha256) and bundle_now == package.bundle_url:
-        return [f"{function}: `{alias['Name']}` is this very package already, as version {alias['FunctionVersion']}"]
+        is_same = f"{function}: `{alias['Name']}` is this very package already, as version {alias['FunctionVersion']}"
+        return [is_same, *of_templates]
     if package.bundle_url:
         told.append(f"Would send its bundle to {package.bundle_url}, unless it is there")
     for what, now, then in (
         ("code", config["CodeSha256"], _base64_of(package.sha256)),
         ("bundle", bundle_now, package.bundle_url),
+        ("architecture", *_architectures(config, package)),
         ("description", config.get("Description", ""), _description(package)),
     ):
         if now != then:
             told.append(f"  {what}: {now or 'in the package'} -> {then or 'in the package'}")
-    return [*told, f"  `{alias['Name']}`: version {alias['FunctionVersion']} -> a new one, when it is ready"]
+    return [
+        *told,
+        *of_templates,
+        f"  `{alias['Name']}`: version {alias['FunctionVersion']} -> a new one, when it is ready",
+    ]
 
 
 def release(package: Package, function: str, bucket: str | None = None) -> Release:
@@ -74,7 +79,8 @@ def release(package: Package, function: str, bucket: str | None = None) -> Relea
     data = _checked(package, _ARCHIVE, package.sha256)
     with _refusals(function):
         functions = _client("lambda")
-        before = _alias(functions, function)
+        before = alias_of(functions, function)
+        _check_runtime(functions.get_function_configuration(FunctionName=function), function, package)
         if package.bundle_url:
             packed = _checked(package, _BUNDLE, package.bundle_sha256)
             _store(package.settings.model.bucket, package.bundle_key, packed, package.bundle_sha256)
@@ -95,30 +101,42 @@ def release(package: Package, function: str, bucket: str | None = None) -> Relea
                 "AWS holds other bytes than were sent", where=function, remedy="Run the same command again."
             )
         functions.get_waiter("published_version_active").wait(FunctionName=function, Qualifier=version["Version"])
-        return _point(functions, function, before, version["Version"], _description(package))
+        # What is sent twice is one version to AWS.
+        earlier = [each for each in (before["FunctionVersion"], *noted_before(before)) if each != version["Version"]]
+        return _point(functions, function, before, version["Version"], _description(package), earlier)
 
 
 def roll_back(function: str) -> Release:
-    """Point `live` at the version before the one that it points at. Raises DeployError if there is none."""
+    """Point `live` at the version that answered before the one that it points at. Raises DeployError if there is none.
+
+    That is as it was noted when `live` was moved, since the next lower number may be one that was gone back from. Where
+    something else moved it, such as a template, it is the next lower number.
+    """
     with _refusals(function):
         functions = _client("lambda")
-        before = _alias(functions, function)
-        versions: dict[int, str] = {}
-        for page in functions.get_paginator("list_versions_by_function").paginate(FunctionName=function):
-            for version in page["Versions"]:
-                if version["Version"].isdecimal():
-                    versions[int(version["Version"])] = version.get("Description", "")
-        earlier = [number for number in versions if number < int(before["FunctionVersion"])]
+        before = alias_of(functions, function)
+        versions = descriptions(functions, function)
+        noted = [version for version in noted_before(before) if version in versions]
+        lower = [version for version in versions if int(version) < int(before["FunctionVersion"])]
+        earlier = noted or sorted(lower, key=int, reverse=True)
         if not earlier:
             raise DeployError(
                 f"Version {before['FunctionVersion']} is the first: there is none to go back to", where=function
             )
-        return _point(functions, function, before, str(max(earlier)), versions[max(earlier)])
+        return _point(functions, function, before, earlier[0], versions[earlier[0]], noted[1:])
 
 
-def _point(functions: Any, function: str, before: dict[str, Any], version: str, description: str) -> Release:
+def _point(
+    functions: Any, function: str, before: dict[str, Any], version: str, description: str, earlier: list[str]
+) -> Release:
     alias: str = before["Name"]
-    functions.update_alias(FunctionName=function, Name=alias, FunctionVersion=version, RevisionId=before["RevisionId"])
+    functions.update_alias(
+        FunctionName=function,
+        Name=alias,
+        FunctionVersion=version,
+        RevisionId=before["RevisionId"],
+        Description=note(version, earlier),
+    )
     return Release(
         function=function,
         alias=alias,
@@ -128,14 +146,33 @@ def _point(functions: Any, function: str, before: dict[str, Any], version: str, 
     )
 
 
-def _alias(functions: Any, function: str) -> dict[str, Any]:
-    """The one that answers, as the template that made the function calls it."""
-    there = {alias["Name"]: alias for alias in functions.list_aliases(FunctionName=function)["Aliases"]}
-    for name in _ALIASES:
-        if name in there:
-            found: dict[str, Any] = there[name]
-            return found
-    raise DeployError(f"The function has no alias `{ALIAS}`", where=function, remedy=_MAKE_IT)
+def _check_runtime(config: dict[str, Any], function: str, package: Package) -> None:
+    runs, wanted = config.get("Runtime"), f"python{package.settings.python}"
+    if runs is not None and runs != wanted:
+        raise DeployError(
+            f"The function runs {runs}, and the package is for {wanted}",
+            where=function,
+            remedy=f"Add --set deploy.python={runs.removeprefix('python')}, or change the function by its template.",
+        )
+
+
+def _architectures(config: dict[str, Any], package: Package) -> tuple[str, str]:
+    """Of the function now, and then."""
+    (now,) = config.get("Architectures") or ["x86_64"]
+    return now, package.settings.architecture
+
+
+def _of_templates(config: dict[str, Any], package: Package) -> list[str]:
+    """What differs and is not sent with a package: the templates change it."""
+    wanted = package.settings
+    return [
+        f"  {name}: stays {config[key]}; for {value} send the template"
+        for name, key, value in (
+            ("memory_mb", "MemorySize", wanted.memory_mb),
+            ("timeout_s", "Timeout", wanted.timeout_s),
+        )
+        if key in config and config[key] != value
+    ]
 
 
 def _configure(functions: Any, function: str, package: Package) -> None:
@@ -218,7 +255,7 @@ def _refusals(function: str) -> Iterator[None]:
         told = error.response.get("Error", {})
         code, words = told.get("Code", ""), told.get("Message", str(error))
         remedy = {
-            "ResourceNotFoundException": _MAKE_IT,
+            "ResourceNotFoundException": MAKE_IT,
             "NoSuchBucket": "Name a bucket of yours with --bucket, or leave it out.",
             "PreconditionFailedException": f"Somebody else moved `{ALIAS}` in the meantime. Look, and run it again.",
             "ResourceConflictException": "Another update is under way. Run the same command again in a minute.",
