@@ -37,6 +37,12 @@ def test_a_file_without_keys_is_an_error_and_never_an_open_server(tmp_path: Path
     assert "short" not in str(told.value)
 
 
+@pytest.mark.parametrize("text", ["", " ", ",\n"])
+def test_an_empty_variable_is_an_error_and_never_an_open_server(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"FLEDGED_API_KEYS.*secrets\.token_urlsafe"):
+        read_keys("", {"FLEDGED_API_KEYS": text})
+
+
 def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Cannot read"):
         read_keys(str(tmp_path / "none"), {})

@@ -42,10 +42,13 @@ class Keys:
 def read_keys(file: str, environment: Mapping[str, str] = os.environ) -> Keys:
     """Keys of a file, one a line, and of FLEDGED_API_KEYS, between commas or blanks; lines that begin with # are notes.
 
-    Raises ConfigError for a file that cannot be read or has none, and for keys that are too short or not ASCII.
+    Raises ConfigError for a file that cannot be read, for one or the other without a key in it, and for keys that are
+    too short or not ASCII.
     """
     found = environment.get(VARIABLE, "").replace(",", " ").split()
     where = VARIABLE
+    if VARIABLE in environment and not found:  # meant to be closed, and not open because nothing came
+        raise ConfigError("There is no API key in it", where=VARIABLE, remedy=f"Unset it, or give one. {_MAKE_ONE}")
     if file:
         where = file
         try:
