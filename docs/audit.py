@@ -34,7 +34,7 @@ def pins(files: Sequence[Path]) -> list[Pin]:
 def known_holes(pinned: Sequence[Pin], index: str) -> dict[Pin, list[str]]:
     """The advisories of each package that has any. Raises OSError where the index cannot be asked."""
     holes: dict[Pin, list[str]] = {}
-    pending = [{"package": {"name": n, "ecosystem": "PyPI"}, "version": v} for n, v in pinned]
+    pending: list[dict[str, Any]] = [{"package": {"name": n, "ecosystem": "PyPI"}, "version": v} for n, v in pinned]
     while pending:
         asked, pending = pending[:_AT_ONCE], pending[_AT_ONCE:]
         for query, answer in zip(asked, _post(f"{index}/v1/querybatch", {"queries": asked})["results"], strict=True):

@@ -159,8 +159,7 @@ def test_what_would_change_is_told_and_nothing_is(functions: Any, packages: list
 
 
 def test_what_only_a_template_changes_is_told(functions: Any, packages: list[Package], tmp_path: Path) -> None:
-    settings = {"memory_mb": 3008, "architecture": "arm64"}
-    other = deploy(packages[0].bundle_id, work=tmp_path / "work", report=silent, **settings)
+    other = deploy(packages[0].bundle_id, work=tmp_path / "work", report=silent, memory_mb=3008, architecture="arm64")
     told = changes(other, NAME)
     assert "  architecture: x86_64 -> arm64" in told
     assert "  memory_mb: stays 1769; for 3008 send the template" in told

@@ -17,9 +17,9 @@ from fledged.images import UInt8Array
 from fledged.predicting.predictor import Predictor
 from fledged.products import Preprocess
 from fledged.serving.app import AT_THE_DECODERS
+from tests.serving.asking import until
 from tests.serving.conftest import serving
 from tests.serving.photos import jpeg
-from tests.serving.test_reloading import until
 
 LIMIT_S = 0.6
 
