@@ -42,7 +42,7 @@ N_PHOTOS = 20_000
 _SIZE_PX = (240, 180)
 _N_FEATURES = 50  # times fewer photos go through the network
 _N_FEATURES_SCALING = 12  # where one worker is compared with two
-_N_SCALING = 4  # times fewer take part there in the rest
+_N_SCALING = 1  # times fewer take part there in the rest
 _PARTS, _PARTS_SCALING = 8, 2
 
 Work = Callable[[Engine, slice], object]
