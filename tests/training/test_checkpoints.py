@@ -149,6 +149,45 @@ def test_of_a_complete_run_nothing_is_left_not_even_what_was_half_written(tmp_pa
     assert checkpoints.latest(workspace) is None
 
 
+def test_the_checkpoint_of_a_finished_run_is_gone_after_the_next_training(
+    own_work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process is killed between writing the run and removing its checkpoint."""
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    other, workspace = progress(1), Workspace(own_work)
+    checkpoints.save(other, checkpoints.begin("abc", "da7a", TrainConfig(), workspace), workspace)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "remove", die)
+        with pytest.raises(Killed):
+            train(work=own_work, report=silent, **SMALL, epochs=1, seed=1)
+    finished = workspace.load(Run)
+    assert checkpoints.find(finished.id, workspace) is not None
+    train(work=own_work, report=silent, **SMALL, epochs=1, seed=2)
+    assert checkpoints.find(finished.id, workspace) is None
+    # That of a training which is not finished is still there.
+    left = [path.name for path in (own_work / "checkpoints").iterdir() if path.name != "latest.json"]
+    assert len(left) == 2, left
+    assert all(name.startswith("abc") for name in left)
+
+
+def test_the_last_training_that_was_finished_is_not_trained_again(
+    own_work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "remove", lambda *_: None)
+        made = train(work=own_work, report=silent, **SMALL, epochs=1, seed=3)
+    assert checkpoints.latest(Workspace(own_work)) is not None
+    resumed = train(work=own_work, report=silent, resume=True)
+    assert (resumed.id, resumed.created_at) == (made.id, made.created_at)
+    assert [path.name for path in (own_work / "checkpoints").iterdir()] == ["latest.json"]
+
+
 def test_what_is_kept_comes_back_to_the_last_bit(tmp_path: Path) -> None:
     begin, workspace = begun(tmp_path)
     checkpoints.save(progress(4), begin, workspace)

@@ -9,15 +9,18 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fledged.products import Run
-from fledged.training import checkpoints
-from fledged.training.stopping import Terminated, terminable
+from fledged.progress import silent
+from fledged.training import beginning, checkpoints
+from fledged.training.stopping import AGAIN, RESUME, Terminated, terminable
+from fledged.training.train import train
 from fledged.workspace import Workspace
 from tests.preloaded import python
-from tests.tiny import TINY_FLAGS
+from tests.tiny import TINY, TINY_FLAGS
 
 SMALL = [*TINY_FLAGS, "--set", "train.input.size_px=64", "--views", "1", "--epochs", "10000"]
 
@@ -33,7 +36,7 @@ def test_the_first_signal_ends_the_process_once_all_is_saved_and_the_second_does
 
 
 def terminated_twice(saved: list[str]) -> None:
-    with terminable():
+    with terminable("over"):
         try:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(10)
@@ -49,13 +52,13 @@ def test_without_a_signal_nothing_happens_and_other_threads_may_train_too() -> N
     told: list[object] = []
 
     def in_a_thread() -> None:
-        with terminable():
+        with terminable("over"):
             told.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=in_a_thread)
     thread.start()
     thread.join()
-    with terminable():
+    with terminable("over"):
         pass
     assert told == [before]
     assert signal.getsignal(signal.SIGTERM) is before
@@ -73,7 +76,7 @@ def test_a_training_saves_and_exits_with_0(work: Path, tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         _, told = process.communicate(timeout=60)
     assert process.returncode == 0, told
-    assert "Stopped by SIGTERM, and saved. To go on: fledged train --resume" in told
+    assert RESUME in told
     kept = checkpoints.latest(Workspace(own))
     assert kept is not None
     assert kept.settings.epochs == 10_000
@@ -81,3 +84,47 @@ def test_a_training_saves_and_exits_with_0(work: Path, tmp_path: Path) -> None:
         run = Workspace(own).load(Run)
         assert (run.interrupted, run.n_epochs) == (True, len(kept.history))
         assert len(checkpoints.load(kept, Workspace(own)).history) == run.n_epochs
+
+
+def stop() -> Any:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(10)
+
+
+@pytest.mark.parametrize("moment", ["job_of", "find"])
+def test_before_anything_is_begun_it_exits_with_0_and_a_sentence_that_is_true(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, moment: str
+) -> None:
+    """While the dataset is opened, and while an earlier run is looked for: no checkpoint is there to resume from."""
+    own = tmp_path / "work"
+    shutil.copytree(work, own, ignore=shutil.ignore_patterns("runs", "checkpoints"))
+    place = beginning if moment == "job_of" else Workspace
+    monkeypatch.setattr(place, moment, lambda *_: stop())
+    with pytest.raises(SystemExit) as ended:
+        train(work=own, report=silent, **TINY, input={"size_px": 64}, views=1, epochs=1)
+    monkeypatch.undo()
+    assert ended.value.code == 0
+    assert AGAIN in caplog.text
+    assert not list((own / "checkpoints").glob("*"))
+    again = train(work=own, report=silent, **TINY, input={"size_px": 64}, views=1, epochs=1)
+    assert (again.interrupted, again.n_epochs) == (False, 1)
+
+
+def test_before_its_first_epoch_what_was_asked_for_is_kept(
+    work: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = tmp_path / "work"
+    shutil.copytree(work, own, ignore=shutil.ignore_patterns("runs", "checkpoints", "features"))
+    steps: list[str] = []
+
+    def told(step: str, done: int, total: int) -> None:
+        steps.append(step)
+        stop()
+
+    with pytest.raises(SystemExit) as ended:
+        train(work=own, report=told, **TINY, input={"size_px": 64}, views=1, epochs=1, seed=5)
+    assert (ended.value.code, steps) == (0, ["Computing features"])
+    assert RESUME in caplog.text
+    assert not (own / "runs").exists()
+    resumed = train(work=own, report=silent, resume=True)
+    assert (resumed.settings.seed, resumed.n_epochs, resumed.interrupted) == (5, 1, False)

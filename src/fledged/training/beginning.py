@@ -107,8 +107,7 @@ def _decide(asked: Asked, group: Group) -> Beginning:
         job, timing = timed_job(asked.dataset, asked.config, asked.clock, workspace, asked.report)
     earlier = workspace.find(Run, job.run_id)
     is_done = earlier is not None and not earlier.interrupted
-    if is_done:
-        checkpoints.remove(job.run_id, workspace)  # of a process that was killed between the run and this
+    checkpoints.remove_of_finished(workspace)
     checkpoint = checkpoints.find(job.run_id, workspace) if asked.resume and not is_done else None
     if asked.resume and not is_done and checkpoint is None and (other := checkpoints.latest(workspace)) is not None:
         _LOG.warning(

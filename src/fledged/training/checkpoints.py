@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -12,7 +13,7 @@ import torch
 from pydantic import ValidationError
 
 from fledged.errors import ProductError
-from fledged.products import Environment
+from fledged.products import Environment, Run
 from fledged.records import Record
 from fledged.settings.training import TrainConfig
 from fledged.training.environment import differences, environment
@@ -26,6 +27,7 @@ _LOG = logging.getLogger("fledged")
 
 _PARTS = ("model", "optimizer", "average", "best")
 _STEPS = "steps"
+_LATEST = "latest.json"
 
 
 class Checkpoint(Record):
@@ -82,13 +84,13 @@ def save(progress: Progress, checkpoint: Checkpoint, workspace: Workspace, group
 def _write(checkpoint: Checkpoint, workspace: Workspace) -> None:
     folder, run_id = _folder(workspace), checkpoint.run_id
     write_bytes(folder / f"{run_id}.json", checkpoint.model_dump_json().encode())
-    write_bytes(folder / "latest.json", json.dumps({"run_id": run_id}).encode())
+    write_bytes(folder / _LATEST, json.dumps({"run_id": run_id}).encode())
     _remove_tensors(run_id, folder, but=checkpoint.file)
 
 
 def latest(workspace: Workspace) -> Checkpoint | None:
     """The record of the training that was stopped last, if there is one."""
-    path = _folder(workspace) / "latest.json"
+    path = _folder(workspace) / _LATEST
     try:
         run_id = json.loads(bytes_of_file(path))["run_id"]
     except FileNotFoundError:
@@ -144,9 +146,17 @@ def remove(run_id: str, workspace: Workspace) -> None:
     _remove_tensors(run_id, folder)
 
 
+def remove_of_finished(workspace: Workspace) -> None:
+    """Forget the checkpoints of all runs that are complete: of processes that were killed between the two."""
+    for record in _folder(workspace).glob("*.json"):
+        with contextlib.suppress(ProductError):  # there is no such run, or it is damaged and made again
+            if record.name != _LATEST and not workspace.load(Run, record.stem).interrupted:
+                remove(record.stem, workspace)
+
+
 def _remove_tensors(run_id: str, folder: Path, but: str = "") -> None:
     """Those of other epochs than the one that is named, and what a killed process had half written."""
-    patterns = (f"{run_id}-*.safetensors", f".{run_id}*.part", ".latest.json.*.part")
+    patterns = (f"{run_id}-*.safetensors", f".{run_id}*.part", f".{_LATEST}.*.part")
     for path in (path for pattern in patterns for path in folder.glob(pattern)):
         if path.name != but:
             path.unlink(missing_ok=True)

@@ -45,6 +45,7 @@ def train_on_ray(asked: Asked) -> Run:
         with workspace.lock():
             job = job_of(dataset, config, workspace, asked.report)
             earlier = workspace.find(Run, job.run_id)
+            checkpoints.remove_of_finished(workspace)
             if earlier is not None and not earlier.interrupted:
                 return earlier
             if not asked.resume:

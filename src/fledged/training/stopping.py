@@ -11,6 +11,9 @@ from types import FrameType
 
 _LOG = logging.getLogger("fledged")
 
+AGAIN = "Stopped by SIGTERM; what is finished is kept. To go on: run the same command again"
+RESUME = "Stopped by SIGTERM, and saved. To go on: fledged train --resume"
+
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM arrived: what is whole is to be saved, like after Ctrl-C, and then the process ends."""
@@ -30,8 +33,9 @@ def undisturbed() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def terminable() -> Iterator[None]:
-    """The first SIGTERM in here raises Terminated, which leaves here as the end of the process, with exit code 0.
+def terminable(words: str) -> Iterator[None]:
+    """The first SIGTERM in here raises Terminated, which leaves here as the end of the process: these words, and exit
+    code 0.
 
     Later ones do nothing, so that what the first one began to save is saved. Only a process's main thread is told of
     signals; in any other nothing changes.
@@ -48,7 +52,7 @@ def terminable() -> Iterator[None]:
     try:
         yield
     except Terminated:
-        _LOG.warning("Stopped by SIGTERM, and saved. To go on: fledged train --resume")
+        _LOG.warning(words)
         raise SystemExit(0) from None
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -25,7 +25,7 @@ from fledged.training.gradual import run_stages
 from fledged.training.job import Job, pupil_of, untrained
 from fledged.training.loop import Progress, fit
 from fledged.training.processes import Group, joined, losses_told
-from fledged.training.stopping import Terminated, terminable, undisturbed
+from fledged.training.stopping import AGAIN, RESUME, Terminated, terminable, undisturbed
 from fledged.workspace import DEFAULT, Workspace
 
 _LOG = logging.getLogger("fledged")
@@ -76,13 +76,15 @@ def train(
             from fledged.training.on_ray import train_on_ray
 
             return train_on_ray(shared)
-        if asked.config.mode == "gradual" and asked.clock is None:
-            # Stages that are there already are found, and one that was stopped goes on where it was.
-            stage = functools.partial(train, resume=True, engine=engine)
-            told = run_stages(stage, dataset, given, asked.config.gradual, work, report)
-            return group.product(Run, asked.workspace, lambda: run_files.tell_stages(told, asked.workspace))
-        with asked.workspace.lock() if group.is_first else contextlib.nullcontext():
-            return _together(asked, group)
+        # A process that waits for others, before they train, would not hear of the signal.
+        with terminable(AGAIN) if group.size == 1 else contextlib.nullcontext():
+            if asked.config.mode == "gradual" and asked.clock is None:
+                # Stages that are there already are found, and one that was stopped goes on where it was.
+                stage = functools.partial(train, resume=True, engine=engine)
+                told = run_stages(stage, dataset, given, asked.config.gradual, work, report)
+                return group.product(Run, asked.workspace, lambda: run_files.tell_stages(told, asked.workspace))
+            with asked.workspace.lock() if group.is_first else contextlib.nullcontext():
+                return _together(asked, group)
 
 
 def _for_ray(asked: Asked) -> Asked | None:
@@ -107,11 +109,13 @@ def _together(asked: Asked, group: Group) -> Run:
         return job.workspace.load(Run, job.run_id)
     so_far = checkpoints.load(begun.checkpoint, job.workspace, group) if begun.checkpoint else Progress()
     group.wait()  # until all have read what the first may soon replace
-    with terminable(), losses_told(group):
-        if not group.is_first:
+    if not group.is_first:
+        with terminable(RESUME), losses_told(group):
             return _help(job, so_far)
-        named = (job.run_id, job.dataset.id, job.config, job.workspace, group)
-        return _train(job, begun.checkpoint or checkpoints.begin(*named), so_far, begun.timing)
+    named = (job.run_id, job.dataset.id, job.config, job.workspace, group)
+    checkpoint = begun.checkpoint or checkpoints.begin(*named)
+    with terminable(RESUME), losses_told(group):
+        return _train(job, checkpoint, so_far, begun.timing)
 
 
 def _help(job: Job, so_far: Progress) -> Run:
