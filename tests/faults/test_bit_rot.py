@@ -11,37 +11,59 @@ from pathlib import Path
 import pytest
 import torch
 
+from fledged.deploying.deploy import deploy
 from fledged.errors import ProductError
-from fledged.product_files import MAKERS, open_product
-from fledged.products import Bundle, Dataset, Product, Review, Run, Snapshot
+from fledged.evaluating.evaluate import evaluate
+from fledged.product_files import MAKERS, open_product, write_record
+from fledged.products import Bundle, Dataset, Package, Product, RangeTest, Report, Review, Run, Snapshot
+from fledged.progress import silent
 from fledged.settings.training import TrainConfig
 from fledged.training import checkpoints
 from fledged.training.loop import Progress
+from fledged.training.lr_finder import find_lr
 from fledged.workspace import Workspace
 from fledged.writing import write_bytes
 from tests.bundles import make_tiny_bundle
+from tests.serving.photos import encoded, picture
+from tests.tiny import TINY
 
 N_PLACES = 64
-KINDS: tuple[type[Product], ...] = (Snapshot, Review, Dataset, Run, Bundle)
+OF_THE_CHAIN: tuple[type[Product], ...] = (Snapshot, Review, Dataset, Run)
+KINDS = (*OF_THE_CHAIN, RangeTest, Report, Bundle, Package)
 
 
-def copy_of(kind: type[Product], work: Path, product_id: str | None, folder: Path) -> Path:
-    """A product's folder, to be damaged. Weights are cut to a few kB, so that hashing them 128 times takes no time."""
-    if kind is Bundle:
-        return make_tiny_bundle(folder / "work").folder
-    source = Workspace(work).load(kind, product_id).folder
-    shutil.copytree(source, folder / "copy")
-    large = [file for file in (folder / "copy").iterdir() if file.stat().st_size > 2**20]
-    for file in large:
+@pytest.fixture
+def product(
+    kind: type[Product], work: Path, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Product:
+    """One of this kind, of this test alone."""
+    own = tmp_path / "work"
+    if kind in OF_THE_CHAIN:
+        product_id = request.getfixturevalue("run").id if kind is Run else None
+        shutil.copytree(work, own)
+        return Workspace(own).load(kind, product_id)
+    if kind is RangeTest:
+        shutil.copytree(work, own)
+        return find_lr(work=own, report=silent, train=TINY | {"input": {"size_px": 64}, "views": 1}, steps=20)
+    bundle = make_tiny_bundle(own)
+    if kind is Package:
+        (tmp_path / "libraries").mkdir()
+        (tmp_path / "libraries" / "library.py").write_text("here = True")
+        monkeypatch.setattr("fledged.deploying.distributions.unpacked", lambda *_: tmp_path / "libraries")
+        return deploy(bundle, work=own, report=silent, model={"bucket": "photos"})
+    if kind is Report:
+        for colour in ("red", "green"):
+            write_bytes(tmp_path / "birds" / colour / "1.jpg", encoded(picture(colour, (64, 48)), "JPEG"))
+        return evaluate(bundle, tmp_path / "birds", work=own, report=silent)
+    return bundle
+
+
+def shorten(product: Product) -> None:
+    """Cut large files to a few kB and write the record anew: hashing them 128 times then takes no time."""
+    for name in product.files:
+        file = product.folder / name
         file.write_bytes(file.read_bytes()[:5000])
-    if large:
-        record = folder / "copy" / f"{kind.kind}.json"
-        product = kind.model_validate_json(record.read_bytes())
-        folder = Workspace(folder / "anew").folder(kind.kind, product.id)
-        shutil.copytree(record.parent, folder)
-        Workspace(folder.parents[1]).save(product)
-        return folder
-    return folder / "copy"
+    write_record(product, product.folder)
 
 
 def damages(data: bytes, draw: random.Random) -> list[bytes]:
@@ -68,11 +90,9 @@ def differing(data: bytes, damaged: bytes) -> Iterator[tuple[int, bytes, bytes]]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.kind))
-def test_a_damaged_file_of_a_product_is_named(
-    kind: type[Product], work: Path, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    run_id = request.getfixturevalue("run").id if kind is Run else None
-    folder = copy_of(kind, work, run_id, tmp_path)
+def test_a_damaged_file_of_a_product_is_named(kind: type[Product], product: Product) -> None:
+    shorten(product)
+    folder = product.folder
     names = [*open_product(kind, folder).files, f"{kind.kind}.json"]
     assert len(names) > 1
     draw = random.Random(8)

@@ -27,11 +27,14 @@ COMMANDS: dict[str, list[str]] = {
     "prepare": ["prepare", *WORK, "--set", "prepare.shorter_side_px=64"],
     "train": ["train", *WORK, *_TRAIN, "--epochs", "2"],
     "finetune": ["train", *WORK, *_TRAIN, "--mode", "finetune", "--epochs", "2"],
+    # Of the last block alone, on activations of the frozen ones, which are computed once and kept.
+    "unfreeze": ["train", *WORK, *_TRAIN, "--unfreeze", "1", "--epochs", "1"],
     "evaluate": ["evaluate", *WORK],
     "export": ["export", *WORK],
     "deploy": ["deploy", *WORK],
 }
 LIGHT = ("collect", "scan", "decide")  # no network takes part
+_ASIDE = ("finetune", "unfreeze", "deploy")  # nothing after them needs what they make
 
 
 def decide(log: str) -> None:
@@ -82,7 +85,7 @@ def lay_ground(folder: Path, injector: Injector, wanted: tuple[str, ...]) -> Ite
     """Run the chain once on a smaller lake, then on the whole one; yields each wanted command with its state laid."""
     ground = Ground(folder)
     last = max(list(COMMANDS).index(name) for name in wanted)
-    chain = [name for name in list(COMMANDS)[: last + 1] if name in wanted or name not in ("deploy", "finetune")]
+    chain = [name for name in list(COMMANDS)[: last + 1] if name in wanted or name not in _ASIDE]
     draw_lake(folder / "drawn", n_per_class=6, defects=False, size_px=(96, 72))
     photos = sorted(path for path in (folder / "drawn").rglob("*") if path.is_file())
     for number, photo in enumerate(photos):
