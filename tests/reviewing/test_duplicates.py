@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import polars as pl
 from PIL import Image, ImageOps
@@ -67,6 +69,28 @@ def test_features_find_what_hashes_do_not() -> None:
     assert near_duplicates(far, looks, 0.8, silent).is_empty()
     alike = Looks(np.array([[1, 0], [1, 0.1], [0, 1]], np.float32), looks.outlines_NHW)
     assert pairs(near_duplicates(far, alike, 0.8, silent)) == {("001.jpg", "000.jpg")}
+
+
+def test_what_is_found_does_not_depend_on_the_names_and_order_of_files() -> None:
+    drawn = [draw_photo("small_quadcopter", seed) for seed in range(4)]
+    turned = [photo.rotate(3 + place).crop((20, 20, 440, 330)) for place, photo in enumerate(drawn)]
+    images = [*drawn, *turned]
+    photos, looks = seen(images, "x" * len(images))
+    close = np.tile(np.eye(4, dtype=np.float32), (2, 1))  # features that make each turned one a candidate
+    found = near_duplicates(photos, Looks(close, looks.outlines_NHW), 0.3, silent)
+    backwards = photos.reverse().with_columns(path=photos["path"])
+    there = near_duplicates(backwards, Looks(close[::-1], looks.outlines_NHW[::-1]), 0.3, silent)
+    last = len(images) - 1
+
+    def scores(table: pl.DataFrame, number: Callable[[int], int]) -> dict[frozenset[int], float]:
+        return {
+            frozenset(number(int(name[:3])) for name in pair): score
+            for *pair, score in table.select("path", "related_path", "score").rows()
+        }
+
+    straight = scores(found, int)
+    assert len(straight) >= 4
+    assert straight == scores(there, lambda place: last - place)
 
 
 def test_no_photos_give_no_pairs() -> None:

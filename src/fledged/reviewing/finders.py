@@ -19,7 +19,7 @@ from fledged.reviewing.quality import quality_findings
 from fledged.settings.lake import ReviewConfig
 from fledged.workspace import Workspace
 
-VERSION = 4  # raise when any finder changes, so that remembered findings are found again
+VERSION = 5  # raise when any finder changes, so that remembered findings are found again
 
 
 def find(snapshot: Snapshot, config: ReviewConfig, eyes: Eyes, workspace: Workspace, report: Report) -> pl.DataFrame:
