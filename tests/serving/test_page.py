@@ -88,6 +88,7 @@ def test_choose_a_photo(page: Page) -> None:
     expect(card.locator(".time")).to_contain_text("ms")
     expect(card.locator(".confidence")).to_contain_text("%")
     expect(page.locator("#status")).to_contain_text("a red one.jpg: red")
+    assert card.locator(".time").evaluate("time => time.scrollWidth <= time.clientWidth")  # nothing of it is cut
     page.wait_for_timeout(900)  # the bars have grown
     tracks = [track.bounding_box() for track in card.locator(".track").all()]
     fills = [fill.bounding_box() for fill in card.locator(".fill").all()]
@@ -190,6 +191,12 @@ def test_the_curl_line_can_be_copied(page: Page, url: str) -> None:
     expect(page.locator("#copy")).to_have_text("Copied")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied == f"curl -F file=@photo.jpg {url}/classify"
+
+
+def test_the_page_leads_to_that_of_the_api(page: Page) -> None:
+    page.get_by_text("Ask from your own program").click()
+    page.get_by_role("link", name="the API").click()
+    expect(page.locator("h1")).to_have_text("The API")
 
 
 def test_names_are_never_markup(context: BrowserContext, tmp_path: Path) -> None:

@@ -200,6 +200,25 @@ def _body_bytes(request: Request) -> int:
     return int(request.all_headers().get("content-length", "0")) if request.method == "POST" else 0
 
 
+@pytest.mark.parametrize("n_refusals", [2, 99])
+def test_a_busy_server_is_asked_again(context: BrowserContext, url: str, n_refusals: int) -> None:
+    asked: list[str] = []
+
+    def busy(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) > n_refusals:
+            route.continue_()
+        else:
+            answer = {"error": "More photos are waiting", "remedy": "Try again in a second."}
+            route.fulfill(status=429, json=answer, headers={"Retry-After": "0.02"})
+
+    context.route(re.compile("/classify$"), busy)
+    page = opened(context, url)
+    ask(page, ("a.jpg", jpeg("red")))
+    expect(page.locator(".card .label")).to_have_text("red" if n_refusals == 2 else "More photos are waiting")
+    assert len(asked) == (3 if n_refusals == 2 else 5)
+
+
 def test_a_server_that_wants_a_key_is_given_one(context: BrowserContext, url: str) -> None:
     given: list[str] = []
 

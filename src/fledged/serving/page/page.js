@@ -114,7 +114,7 @@ function showAnswer(entry, answer) {
       "The answer may differ a little from that for the original.";
     smaller.hidden = false;
   }
-  const times = `${milliseconds(answer.seconds)}, ${milliseconds(entry.tookS)} with the way there and back`;
+  const times = `${milliseconds(answer.seconds)}, ${milliseconds(entry.tookS)} there and back`;
   card.querySelector(".time").textContent = `${times} · ${megabytes(entry.photo.size)}`;
   equip(entry, model, say);
   const told = answer.accepted ? `${answer.label}, ${percent(answer.confidence)}` : `unknown, likeliest ${answer.label}`;

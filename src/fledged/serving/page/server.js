@@ -2,6 +2,7 @@
 
 const $ = (id) => document.getElementById(id);
 const KEPT = "fledged-key";
+const TRIES = 5; // of a photo that is refused because too many are asked for at once
 
 let key = sessionStorage.getItem(KEPT) ?? "";
 let asking = null;
@@ -19,11 +20,16 @@ export async function request(path, options = {}) {
 
 export const needsKey = () => Boolean(key);
 
-/** Sends a photo; `path` may have a query. */
-export function post(path, photo) {
+/** Sends a photo, again a little later where the server is busy; `path` may have a query. */
+export async function post(path, photo) {
   const form = new FormData();
   form.append("file", photo, photo.name);
-  return request(path, { method: "POST", body: form });
+  for (let tried = 1; ; tried += 1) {
+    const response = await request(path, { method: "POST", body: form });
+    if (response.status !== 429 || tried === TRIES) return response;
+    const waitS = Math.min(Number(response.headers.get("Retry-After")) || 1, 10);
+    await new Promise((resolve) => { setTimeout(resolve, 1000 * waitS); });
+  }
 }
 
 /** Whether there is a new key; however many requests wait for it, one dialog asks. */
