@@ -17,7 +17,11 @@ TOOLS_STAMP := $(TOOLS)/.installed
 # One more than there are cores: tests wait for browsers and servers a quarter of their time.
 TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
-.PHONY: setup demo ready test templates cluster check bench docs lock clean browser faults chaos fuzz sbom licences audit
+# What asks the server all that its OpenAPI document allows, for `make api`.
+SCHEMATHESIS ?= .schemathesis
+SCHEMATHESIS_STAMP := $(SCHEMATHESIS)/.installed
+
+.PHONY: setup demo ready test templates api cluster check bench docs lock clean browser faults chaos fuzz sbom licences audit
 
 setup: $(STAMP)
 
@@ -67,6 +71,16 @@ test: ready
 # SAM's own command line, osls and serverless-offline try the templates; not part of `test`.
 templates: setup $(LAMBDA_STAMP) $(TOOLS_STAMP)
 	FLEDGED_TOOLS=$(abspath $(TOOLS)) FLEDGED_LAMBDA=$(abspath $(LAMBDA)) $(BIN)/python -m pytest tests/deploying/test_tools.py
+
+$(SCHEMATHESIS_STAMP):
+	rm -rf $(SCHEMATHESIS)
+	$(PYTHON) -m venv $(SCHEMATHESIS)
+	$(SCHEMATHESIS)/bin/python -m pip install --quiet --disable-pip-version-check schemathesis==4.32.5 pillow
+	touch $@
+
+# schemathesis against a running server; not part of `test`.
+api: setup $(SCHEMATHESIS_STAMP)
+	FLEDGED_SCHEMATHESIS=$(abspath $(SCHEMATHESIS))/bin/schemathesis $(BIN)/python -m pytest tests/serving/test_openapi.py
 
 # Several processes and machines, some of which are killed: minutes, and not part of `test`.
 cluster: setup
@@ -124,4 +138,4 @@ lock: setup
 		--output-file $(SERVE_LOCK) pyproject.toml
 
 clean:
-	rm -rf $(VENV) $(SERVE_VENV) $(LAMBDA) $(TOOLS) $(FUZZ) $(CHAOS) demo/out build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SERVE_VENV) $(LAMBDA) $(TOOLS) $(SCHEMATHESIS) $(FUZZ) $(CHAOS) demo/out build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

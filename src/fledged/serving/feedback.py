@@ -111,9 +111,10 @@ def feedback_routes(
 
 def _said(request: Request, predictor: Predictor) -> str:
     said = request.query_params.get("label", "")
+    if not said:
+        raise RequestError("`label` is missing", status=400, remedy=_HOW)
     if said not in {*predictor.bundle.classes, UNKNOWN}:
-        what = "`label` is none of this model's classes" if said else "`label` is missing"
-        raise RequestError(what, status=400, remedy=_HOW)
+        raise RequestError("`label` is none of this model's classes", status=404, remedy=_HOW)
     return said
 
 

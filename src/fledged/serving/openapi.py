@@ -28,7 +28,7 @@ _ERRORS = {
     400: "The request is not what it should be.",
     401: "No API key, or none that is known; only where the server asks for keys.",
     403: "A page of another site sent the request, or the address is not of the open internet.",
-    404: "There is nothing under this address, or its server does not send it.",
+    404: "There is nothing under this address, or its server does not send it; no such class.",
     405: "This address is asked with another method.",
     408: "The request did not arrive in time.",
     413: "More bytes than `limits.max_megabytes` of /model.",
@@ -112,14 +112,14 @@ def _feedback() -> Json:
         "in": "query",
         "required": True,
         "description": "What is on the photo: one of the classes of /model, or `unknown` for none of them.",
-        "schema": _TEXT,
+        "schema": {**_TEXT, "minLength": 1},
     }
     return {
         "operationId": "feedback",
         "summary": "What a photo really shows; kept for a person to look at",
         "parameters": [label],
         "requestBody": {"required": True, "description": "One photo.", "content": _photo_content()},
-        "responses": _answered("Kept", (408, 413, 415, 422, 429, 504, 507), status=201),
+        "responses": _answered("Kept", (404, 408, 413, 415, 422, 429, 504, 507), status=201),
     }
 
 
