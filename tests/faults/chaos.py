@@ -53,7 +53,7 @@ def job(ground: Path, out: Path) -> None:
     kept = checkpoints.latest(Workspace(work))
     print(f"from epoch {len(kept.history) if kept else 0} on", flush=True)
     door._CHECKPOINT_EVERY_S = 0.0
-    run = door.train(work=work, report=silent, resume=True, **_HOW)
+    run = door.train(work=work, report=silent, resume=True, **_HOW)  # type: ignore[arg-type]
     subprocess.run(["cp", run.folder / "weights.safetensors", out / "weights"], check=True)
 
 
