@@ -280,7 +280,8 @@ def _of_dataset(dataset: Dataset) -> list[str]:
         if without:
             told.append(f"No photo in {split}: {', '.join(map(_in_a_line, without[:8]))}")
     if dataset.n_leaks:
-        told.append(f"The lake's own folders put {dataset.n_leaks:,} groups of alike photos into more than one split")
+        groups = "group" if dataset.n_leaks == 1 else "groups"
+        told.append(f"The lake's own folders put {dataset.n_leaks:,} {groups} of alike photos into more than one split")
     if dataset.leak:
         random, grouped, more = dataset.leak.random, dataset.leak.grouped, dataset.leak.difference
         told.append(
