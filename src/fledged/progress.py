@@ -36,6 +36,12 @@ def track(items: Iterable[Item], step: str, total: int, report: Report) -> Itera
         report(step, done, total)
 
 
+def tell(line: str, report: Report) -> None:
+    """Say a line beside the progress. A report of somebody else's hears of numbers alone, a silent one of nothing."""
+    if isinstance(report, Lines | Bars):
+        report.tell(line)
+
+
 def is_first_process() -> bool:
     """Whether this process speaks for those that a launcher started together; True where it was started alone."""
     return os.environ.get("RANK", "0") == "0" or "WORLD_SIZE" not in os.environ
@@ -71,6 +77,11 @@ class Lines:
         left_s = (now_s - self._start_s) / done * (total - done)
         print(f"{step}: {done:,} of {total:,}, about {left_s:.0f} s left", file=sys.stderr, flush=True)
 
+    def tell(self, line: str) -> None:
+        """Print it; the next of the usual lines then waits for as long as after one of them."""
+        self._last_s = time.monotonic()
+        print(line, file=sys.stderr, flush=True)
+
 
 class Bars:
     """One live bar for the step at hand, with rate and ETA; it appears once a step has lasted 2 s."""
@@ -91,6 +102,13 @@ class Bars:
             self._bar.move(done)
             if done >= total:
                 self._close()
+
+    def tell(self, line: str) -> None:
+        """Print it, above the bar where there is one."""
+        if self._bar is None:
+            print(line, file=sys.stderr, flush=True)
+        else:
+            self._bar.tell(line)
 
     def _close(self) -> None:
         if self._bar is not None:
@@ -119,6 +137,9 @@ class _RichBar:
     def move(self, done: int) -> None:
         elapsed_s = max(time.monotonic() - self._start_s, 1e-9)
         self._progress.update(self._task, completed=done, rate=f"{done / elapsed_s:,.0f}/s")
+
+    def tell(self, line: str) -> None:
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         self._progress.stop()

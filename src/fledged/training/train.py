@@ -26,6 +26,7 @@ from fledged.training.job import Job, pupil_of, untrained
 from fledged.training.loop import Progress, fit
 from fledged.training.processes import Group, joined, losses_told
 from fledged.training.stopping import AGAIN, RESUME, Terminated, terminable, undisturbed
+from fledged.training.telling import teller
 from fledged.workspace import DEFAULT, Workspace
 
 _LOG = logging.getLogger("fledged")
@@ -131,12 +132,14 @@ def _train(job: Job, checkpoint: Checkpoint, so_far: Progress, timing: Timing | 
     meter, saved_s, group = Meter(), monotonic(), job.group
     backbone, model = untrained(job)
     pupil = pupil_of(job, job.plan, backbone, model, has_begun=bool(so_far.history))
+    tell = teller(job.dataset, job.config.epochs, job.report)
     stopped: KeyboardInterrupt | None = None
     try:
         with tracking.tracked(job, pupil.module, so_far) as track:
             for reached in fit(pupil.module, *pupil.batches, job.plan, so_far, pupil.accelerator):
                 so_far = reached
                 track(so_far)
+                tell(so_far.history)
                 job.report("Training epochs", len(so_far.history), job.config.epochs)
                 if monotonic() - saved_s > _CHECKPOINT_EVERY_S and len(so_far.history) < job.config.epochs:
                     checkpoints.save(so_far, checkpoint, job.workspace, group)
