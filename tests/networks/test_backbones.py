@@ -28,7 +28,16 @@ def from_file(name: str, path: Path) -> backbones.Backbone:
 
 
 @pytest.mark.parametrize(
-    "name", ["mobilenet_v2", "resnet18", "vgg11", "efficientnet_lite0", "timm:test_resnet.r160_in1k"]
+    "name",
+    [
+        "mobilenet_v2",
+        "resnet18",
+        "vgg11",
+        "efficientnet_lite0",
+        "timm:test_resnet.r160_in1k",
+        "timm:mobilenetv2_050",  # a narrower MobileNetV2
+        "timm:mobilenetv3_small_050",  # which has a layer between pooling and classifier
+    ],
 )
 def test_every_backbone_gives_its_features(name: str) -> None:
     backbone = scratch(name)
@@ -91,6 +100,17 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_backbone_is_refused(name: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         scratch(name)
+
+
+@pytest.mark.parametrize(("name", "side_px"), [("timm:test_vit", 160), ("timm:test_resnet", None)])
+def test_a_network_that_takes_one_size_alone_says_so(name: str, side_px: int | None) -> None:
+    assert scratch(name).fixed_px == side_px
+
+
+def test_where_timm_knows_no_weights_those_near_it_that_it_knows_are_named() -> None:
+    with pytest.raises(WeightsError, match=r"no weights of mobilenetv2_075.*--mode scratch.*mobilenetv2_050") as told:
+        backbones.build(locate(TrainConfig(backbone="timm:mobilenetv2_075")))
+    assert "mobilenetv2_075." not in str(told.value).partition("Near")[2]
 
 
 class Hub(http.server.BaseHTTPRequestHandler):

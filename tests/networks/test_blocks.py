@@ -15,7 +15,11 @@ N_BLOCKS = {
     "vgg11": 7,
     "efficientnet_lite0": 18,
     "timm:efficientnet_b0": 18,
-    "timm:resnet10t": 1,  # of an order that is not known
+    "timm:mobilenetv2_050": 19,
+    "timm:mobilenetv3_small_050": 14,
+    "timm:resnet10t": 5,
+    "timm:test_convnext": 10,
+    "timm:test_byobnet": 1,  # of an order that is not known
 }
 
 

@@ -28,7 +28,8 @@ SIDES = {
     "resnet18": ([3, 5, 7, 9], [24, 12, 6, 3]),
     "vgg11": ([3, 4, 5, 6], [12, 6, 3, 7]),  # which ends in 7 x 7 cells whatever goes in
     "efficientnet_lite0": ([4, 6, 12, 18], [24, 12, 6, 3]),
-    "timm:resnet10t": ([2, 3, 4, 5], [24, 12, 6, 3]),  # of an order that is not known: the resolutions are counted
+    "timm:mobilenetv3_small_050": ([2, 4, 9, 13], [24, 12, 6, 3]),
+    "timm:test_byobnet": ([2, 3, 4, 5], [24, 12, 6, 3]),  # of an order that is not known: the resolutions are counted
 }
 
 

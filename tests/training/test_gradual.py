@@ -71,9 +71,8 @@ def stages(
         }
         return Run.model_construct(**made)
 
-    told = gradual.run_stages(
-        stage, None, {"seed": 7, "cache": CacheConfig(limit_gigabytes=3)}, GradualConfig(**plan), "work", silent
-    )
+    settings: dict[str, Any] = TINY | {"seed": 7, "cache": CacheConfig(limit_gigabytes=3)}
+    told = gradual.run_stages(stage, None, settings, GradualConfig(**plan), "work", silent)
     return asked, told.best.run_id
 
 
@@ -89,6 +88,20 @@ def test_it_ends_when_nothing_better_comes_and_begins_with_the_best(monkeypatch:
     asked, best = stages(monkeypatch, outcomes, stages=(0, 1, 2, 3, 4), patience=2)
     assert [each.get("start") for each in asked] == [None, "run1", "run2", "run2"]
     assert best == "run2"
+
+
+def test_a_stage_that_the_network_has_no_blocks_for_is_refused_before_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(ConfigError, match=r"`train\.gradual\.stages` ends with 9; timm:test_efficientnet has 7"):
+        stages(monkeypatch, [], stages=(0, 9))
+
+
+def test_of_the_usual_stages_those_are_taken_that_there_are_blocks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gradual, "chain", lambda *_: (None,) * 2)
+    asked, _ = stages(monkeypatch, [(0.8, 0.5), (0.9, 0.3)])
+    assert [each["unfreeze"] for each in asked] == [0, 1]
+    assert asked[0]["cache"]["blocks"] == 1
 
 
 def test_stages_grow() -> None:

@@ -31,6 +31,7 @@ class Backbone:
     mean: Triple  # RGB in 0..1
     std: Triple
     source: Source
+    fixed_px: int | None = None  # side of the only square that it takes
 
     @property
     def n_parameters(self) -> int:
@@ -168,6 +169,13 @@ def _timm(timm_name: str, source: Source) -> Backbone:
             remedy=f"Near it: {', '.join(near)}." if near else "timm.list_models() lists all.",
         )
     from_hub = source.path is None and source.sha256 == "" and "scratch" not in source.origin
+    if from_hub and not timm.is_model_pretrained(timm_name):
+        others = timm.list_pretrained(f"{timm_name.split('_')[0]}*")[:8]
+        raise WeightsError(
+            f"timm knows no weights of {timm_name}",
+            remedy="Train it without, --mode scratch, or from a file, --weights FILE.safetensors."
+            + (f" Near it, with weights: {', '.join(others)}." if others else ""),
+        )
     try:
         model = timm.create_model(timm_name, num_classes=0, pretrained=from_hub)
     except Exception as error:  # timm and its hub client raise a dozen kinds for "not there" and "no network"
@@ -179,7 +187,11 @@ def _timm(timm_name: str, source: Source) -> Backbone:
         load_state(model, read(source), source)
     facts: Any = model  # timm's models carry these, but nn.Module's type hides them
     mean, std = tuple(facts.pretrained_cfg["mean"]), tuple(facts.pretrained_cfg["std"])
-    return Backbone(f"timm:{timm_name}", model, int(facts.num_features), mean, std, source)
+    # Of networks with a layer between pooling and classifier, such as MobileNetV3, `num_features` is what is pooled.
+    n_features = int(getattr(facts, "head_hidden_size", None) or facts.num_features)
+    is_fixed = facts.pretrained_cfg.get("fixed_input_size", False)
+    fixed_px = int(facts.pretrained_cfg["input_size"][1]) if is_fixed else None
+    return Backbone(f"timm:{timm_name}", model, n_features, mean, std, source, fixed_px)
 
 
 def read(source: Source) -> StateDict:

@@ -18,12 +18,11 @@ def chain(name: str, module: nn.Module) -> tuple[nn.Module, ...]:
     convolutions, a dense layer. Pooling, which has no weights, belongs to the last. A network whose order is not known
     is one block.
     """
-    for family, blocks_of in _FAMILIES.items():
-        if name == family:
-            return tuple(blocks_of(module))
-    if name == "efficientnet_lite0" or (name.startswith("timm:") and _is_efficientnet(module)):
-        return tuple(_efficientnet(module))
-    return (module,)
+    blocks_of = _FAMILIES.get(name)
+    if blocks_of is None and name.startswith("timm:"):
+        # The class itself: those that inherit from it have a forward pass of their own.
+        blocks_of = _OF_TIMM.get(type(module).__name__) if type(module).__module__.startswith("timm.") else None
+    return tuple(blocks_of(module)) if blocks_of else (module,)
 
 
 def cut(blocks: tuple[nn.Module, ...], unfreeze: int, name: str) -> tuple[nn.Sequential, nn.Sequential]:
@@ -62,10 +61,6 @@ def _vgg11(model: Any) -> Iterator[nn.Module]:
     yield nn.Sequential(*dense[3:])
 
 
-def _is_efficientnet(model: nn.Module) -> bool:
-    return type(model).__name__ == "EfficientNet" and hasattr(model, "conv_head")
-
-
 def _efficientnet(model: Any) -> Iterator[nn.Module]:
     yield nn.Sequential(model.conv_stem, model.bn1)
     for stage in model.blocks:
@@ -74,10 +69,45 @@ def _efficientnet(model: Any) -> Iterator[nn.Module]:
     yield nn.Sequential(model.conv_head, model.bn2, model.global_pool, model.classifier)
 
 
-_FAMILIES: dict[str, Callable[[nn.Module], Iterator[nn.Module]]] = {
+def _mobilenet_v3(model: Any) -> Iterator[nn.Module]:
+    yield nn.Sequential(model.conv_stem, model.bn1)
+    for stage in model.blocks:
+        yield from stage
+    last = (model.conv_head, model.norm_head, model.act2, model.flatten, model.classifier)
+    yield nn.Sequential(model.global_pool, *last)
+
+
+def _resnet(model: Any) -> Iterator[nn.Module]:
+    yield nn.Sequential(model.conv1, model.bn1, model.act1, model.maxpool)
+    *blocks, last = [block for layer in (model.layer1, model.layer2, model.layer3, model.layer4) for block in layer]
+    yield from blocks
+    yield nn.Sequential(last, model.global_pool, model.fc)
+
+
+def _convnext(model: Any) -> Iterator[nn.Module]:
+    yield model.stem
+    blocks: list[nn.Module] = []
+    for stage in model.stages:
+        first, *others = stage.blocks
+        blocks += [nn.Sequential(stage.downsample, first), *others]
+    yield from blocks[:-1]
+    yield nn.Sequential(blocks[-1], model.norm_pre, model.head)
+
+
+Blocks = Callable[[nn.Module], Iterator[nn.Module]]
+
+_FAMILIES: dict[str, Blocks] = {
     "mobilenet_v2": _mobilenet_v2,
     "resnet18": _resnet18,
     "vgg11": _vgg11,
+    "efficientnet_lite0": _efficientnet,
+}
+# Classes of timm, each of which builds many networks: mobilenetv2_050, for one, is an EfficientNet there.
+_OF_TIMM: dict[str, Blocks] = {
+    "EfficientNet": _efficientnet,
+    "MobileNetV3": _mobilenet_v3,
+    "ResNet": _resnet,
+    "ConvNeXt": _convnext,
 }
 
 

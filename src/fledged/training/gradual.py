@@ -12,9 +12,13 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from fledged import progress
-from fledged.config import overlaid
+from fledged.config import overlaid, resolve
+from fledged.errors import ConfigError
+from fledged.networks import backbones
+from fledged.networks.blocks import chain
+from fledged.networks.weights import locate
 from fledged.products import Dataset, Run
-from fledged.settings.training import CacheConfig, GradualConfig
+from fledged.settings.training import CacheConfig, GradualConfig, TrainConfig
 from fledged.training.lr_finder import find_lr
 from fledged.training.stages import Stage, Stages
 
@@ -34,8 +38,10 @@ def run_stages(
     """What was done; each stage is told in a line. The one with the lowest validation loss is the best.
 
     `train` is the door, and `settings` are those of each stage, but for what the stages decide. It ends when the target
-    is met, when `patience` stages have brought nothing better, or after the last.
+    is met, when `patience` stages have brought nothing better, or after the last. Raises ConfigError, before anything
+    is trained, if a stage that was asked for trains more blocks than there are.
     """
+    plan = _fitting(plan, settings)
     done: list[Stage] = []
     best: Stage | None = None
     ended = "it was the last stage of the plan"
@@ -72,6 +78,19 @@ def run_stages(
             ended = {"": "it was stopped", _ENOUGH: enough}.get(over, over)
             break
     return Stages(stages=tuple(done), n_planned=len(plan.stages), target_accuracy=plan.target_accuracy, ended=ended)
+
+
+def _fitting(plan: GradualConfig, settings: dict[str, object]) -> GradualConfig:
+    """The plan for this network: the usual one's stages, as far as there are blocks for them."""
+    config = resolve(TrainConfig, settings)
+    backbone = backbones.build(locate(config))
+    blocks = chain(backbone.name, backbone.module)
+    if "stages" in plan.model_fields_set and plan.stages[-1] > len(blocks):
+        raise ConfigError(
+            f"`train.gradual.stages` ends with {plan.stages[-1]}; {backbone.name} has {len(blocks)} blocks",
+            remedy="Take fewer, or leave it out.",
+        )
+    return plan.model_copy(update={"stages": tuple(n for n in plan.stages if n <= len(blocks))})
 
 
 def _why_over(done: list[Stage], best: Stage, plan: GradualConfig) -> str:

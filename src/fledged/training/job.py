@@ -151,6 +151,11 @@ def pupil_of(job: Job, plan: Plan, backbone: Backbone, model: Classifier, *, has
 
 def _preprocess(job: Job, backbone: Backbone) -> Preprocess:
     given = job.config.input
+    if backbone.fixed_px not in (None, given.size_px):
+        raise ConfigError(
+            f"`train.input.size_px` is {given.size_px}; {backbone.name} takes {backbone.fixed_px} alone",
+            remedy=f"Take --set train.input.size_px={backbone.fixed_px}, or another backbone.",
+        )
     how = Preprocess(size_px=given.size_px, resize=given.resize, mean=backbone.mean, std=backbone.std)
     if given.normalise == "dataset":
         mean, std = colours_of(job.dataset, how)
