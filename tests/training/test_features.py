@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from demo.drawing import draw_photo
-from fledged import images
+from fledged import images, parts
 from fledged.augmenting.views import view
+from fledged.errors import WorkspaceError
 from fledged.networks import backbones
 from fledged.networks.model import Embedder
 from fledged.networks.weights import locate
@@ -21,9 +22,10 @@ from fledged.progress import silent
 from fledged.recipes import PRESETS
 from fledged.settings.training import TrainConfig
 from fledged.training import features
-from fledged.training.features import Embedding, features_of
+from fledged.training.features import Embedding, add_features, features_of
 from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
+from fledged.writing import write_table
 
 HOW = Preprocess(size_px=64, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
@@ -71,6 +73,30 @@ def test_only_new_photos_are_computed(embedding: Embedding, tmp_path: Path, monk
     features_of(all_photos, embedding, 0, workspace, silent)
     assert computed == [2]
     np.testing.assert_array_equal(again[::-1][:4], first)
+
+
+def test_what_the_disk_does_not_take_is_held_in_memory(
+    embedding: Embedding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    some, writes = photos(6), []
+    expected = features_of(some, embedding, 0, Workspace(tmp_path / "other"), silent)
+
+    def write_one(path: Path, rows: pl.DataFrame) -> None:
+        writes.append(len(rows))
+        if len(writes) > 1:
+            raise WorkspaceError("Cannot write: No space left on device", where=path)
+        write_table(path, rows)
+
+    monkeypatch.setattr(features, "_CHUNK", 2)
+    monkeypatch.setattr(features, "_PART", 2)
+    monkeypatch.setattr(parts, "write_table", write_one)
+    found = features_of(some, embedding, 0, Workspace(tmp_path), silent)
+    assert writes == [2, 2, 2]
+    np.testing.assert_array_equal(found, expected)
+    (line,) = caplog.messages
+    assert line.startswith("Features are not kept, and computed again the next time: Cannot write: No space left")
+    with pytest.raises(WorkspaceError):
+        add_features(some, embedding, 0, Workspace(tmp_path), silent)
 
 
 def test_equal_photos_and_a_damaged_cache_cost_nothing_but_time(embedding: Embedding, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +169,11 @@ def test_photos_must_have_been_shrunk_to_no_less_than_the_model_sees(work: Path,
         train(dataset, work=work, report=silent, backbone="efficientnet_lite0")
 
 
+def test_a_network_of_one_size_is_given_no_other(work: Path, dataset: Dataset) -> None:
+    with pytest.raises(ConfigError, match=r"`train\.input\.size_px` is 64; timm:test_vit takes 160 alone"):
+        train(dataset, work=work, mode="scratch", backbone="timm:test_vit", input={"size_px": 64})
+
+
 def test_a_class_of_one_photo_in_a_batch_and_a_last_batch_of_one_are_no_trouble(
     own_work: Path, dataset: Dataset
 ) -> None:
@@ -217,6 +224,32 @@ def test_the_last_blocks_go_on_after_ctrl_c_to_the_same_bytes(own_work: Path, da
     stopped = train(dataset, work=own_work, report=stop_after(1), **settings)
     assert stopped.interrupted
     assert weights_of(train(work=own_work, report=silent, resume=True)) == whole
+
+
+@pytest.fixture
+def own_work_on_a_full_disk(own_work: Path) -> Iterator[Path]:
+    """The working folder without its runs, whose cache is empty and has no room."""
+    shutil.rmtree(own_work / "runs")
+    shutil.rmtree(own_work / "cache")
+    (own_work / "cache").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(own_work / "cache")]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        yield own_work
+    finally:
+        subprocess.run(["umount", own_work / "cache"], check=True)
+
+
+def test_a_cache_without_room_costs_time_alone(
+    own_work_on_a_full_disk: Path, run: Run, dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    again = train(dataset, work=own_work_on_a_full_disk, report=silent, **SMALL)
+    assert weights_of(again) == weights_of(run)
+    assert "The graph of the frozen part is not kept" in caplog.text
+    assert "Features are not kept, and computed again the next time: Cannot write: No space left" in caplog.text
+    train(dataset, work=own_work_on_a_full_disk, report=silent, **{**SMALL, "unfreeze": 2, "epochs": 1})
+    assert "Activations are not kept, but computed in each epoch: the disk has no room" in caplog.text
 
 
 def test_a_run_begins_with_the_weights_of_another(own_work: Path, run: Run, dataset: Dataset) -> None:

@@ -6,6 +6,7 @@ the versions, so that asking again is the same answer, and measures nothing.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import logging
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fledged.augmenting import views
-from fledged.errors import ConfigError, MissingExtra
+from fledged.errors import ConfigError, MissingExtra, WorkspaceError
 from fledged.products import Preprocess
 from fledged.records import Record
 from fledged.training import engines
@@ -150,7 +151,8 @@ def _known(embedding: Embedding, other: Name, inputs: Callable[[], Inputs], work
         return None
     asks = [engines.opened(name, embedding.onnx) for name in (SERVES, other)]
     found = measured(asks[0], asks[1], given)
-    write_bytes(path, found.model_dump_json().encode())
+    with contextlib.suppress(WorkspaceError):  # on a full disk it is found anew the next time
+        write_bytes(path, found.model_dump_json().encode())
     return found
 
 

@@ -8,6 +8,8 @@ numbers that it will be given.
 from __future__ import annotations
 
 import hashlib
+import itertools
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +21,7 @@ import polars as pl
 from fledged import engine
 from fledged.augmenting import views
 from fledged.engine import LOCAL, Engine
-from fledged.errors import EngineError
+from fledged.errors import EngineError, WorkspaceError
 from fledged.parts import Parts
 from fledged.products import Preprocess
 from fledged.progress import Report
@@ -27,6 +29,8 @@ from fledged.recipes import Recipe
 from fledged.training import engines
 from fledged.training.engines import SERVES, Ask, Float32Array
 from fledged.workspace import Workspace
+
+_LOG = logging.getLogger("fledged")
 
 _CHUNK = 16  # photos that a thread takes at once
 _PART = 4096  # photos between two writes: what a crash can cost
@@ -61,9 +65,13 @@ def features_of(
     report: Report,
     recipe: Recipe = (),
 ) -> Float32Array:
-    """Features (N, F) of view `number` of each photo (columns sha256 and jpeg), from the cache or computed now."""
-    keys = add_features(photos, embedding, number, workspace, report, recipe)
-    return read_features(keys, embedding, number, workspace, recipe)
+    """Features (N, F) of view `number` of each photo (columns sha256 and jpeg), from the cache or computed now.
+
+    Where the disk is full, they are held in memory instead.
+    """
+    refused: list[pl.DataFrame] = []
+    keys = add_features(photos, embedding, number, workspace, report, recipe, refused=refused)
+    return read_features(keys, embedding, number, workspace, recipe, refused)
 
 
 def add_features(
@@ -74,10 +82,12 @@ def add_features(
     report: Report,
     recipe: Recipe = (),
     known: pl.DataFrame | None = None,
+    refused: list[pl.DataFrame] | None = None,
 ) -> pl.Series:
     """The keys of the photos (columns sha256 and jpeg) in the cache; what it does not know yet is computed and kept.
 
     `known` is what `known_features` told, where the caller asks again and again: it opens every part of the cache.
+    What the disk does not take is added to `refused`; without that it raises WorkspaceError.
     """
     keys = copy_keys(photos["jpeg"])
     missing = photos.with_columns(copy=keys).unique("copy", keep="first", maintain_order=True)
@@ -86,8 +96,16 @@ def add_features(
     if not missing.is_empty():
         parts, done = feature_parts(embedding, number, workspace, recipe), 0
         for fresh in _compute(missing, embedding, number, recipe, report):
-            parts.add(pl.DataFrame({"copy": missing["copy"][done : done + len(fresh)], "features": fresh}))
+            rows = pl.DataFrame({"copy": missing["copy"][done : done + len(fresh)], "features": fresh})
             done += len(fresh)
+            try:
+                parts.add(rows)
+            except WorkspaceError as reason:
+                if refused is None:
+                    raise
+                if not refused:
+                    _LOG.warning("Features are not kept, and computed again the next time: %s", reason)
+                refused.append(rows)
     return keys
 
 
@@ -102,11 +120,18 @@ def known_features(embedding: Embedding, number: int, workspace: Workspace, reci
 
 
 def read_features(
-    keys: pl.Series, embedding: Embedding, number: int, workspace: Workspace, recipe: Recipe = ()
+    keys: pl.Series,
+    embedding: Embedding,
+    number: int,
+    workspace: Workspace,
+    recipe: Recipe = (),
+    refused: Sequence[pl.DataFrame] = (),
 ) -> Float32Array:
-    """Features (N, F) of photos that are in the cache, in the order of `keys`."""
+    """Features (N, F) of photos that are in the cache, or in what it refused to take, in the order of `keys`."""
     features: Float32Array | None = None
-    for found in feature_parts(embedding, number, workspace, recipe).rows_of(keys, "features"):
+    wanted = pl.DataFrame({"copy": keys, "row": np.arange(len(keys), dtype=np.int64)})
+    kept = feature_parts(embedding, number, workspace, recipe).rows_of(keys, "features")
+    for found in itertools.chain(kept, (wanted.join(rows, on="copy") for rows in refused)):
         values = found["features"].to_numpy()
         if features is None:
             features = np.empty((len(keys), values.shape[1]), np.float32)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import replace
 
 import torch
 from torch import nn
 
 from fledged.engine import LOCAL, Engine
+from fledged.errors import WorkspaceError
 from fledged.networks import graph
 from fledged.networks.model import Embedder
 from fledged.products import Dataset, Preprocess, Run
@@ -20,6 +22,8 @@ from fledged.training.features import Embedding, features_of
 from fledged.training.loop import Plan
 from fledged.workspace import Workspace
 from fledged.writing import bytes_of_file, write_bytes
+
+_LOG = logging.getLogger("fledged")
 
 _VAL_BATCH = 4096
 
@@ -58,9 +62,14 @@ def _key(head: str, module: nn.Module) -> str:
 
 def _onnx(key: str, module: nn.Module, inputs: torch.Tensor, workspace: Workspace) -> bytes:
     path = workspace.cache(f"onnx/{key}.onnx")
-    if not path.exists():
-        write_bytes(path, graph.to_onnx(module, inputs, "features"))
-    return bytes_of_file(path)
+    if path.exists():
+        return bytes_of_file(path)
+    onnx = graph.to_onnx(module, inputs, "features")
+    try:
+        write_bytes(path, onnx)
+    except WorkspaceError as reason:
+        _LOG.warning("The graph of the frozen part is not kept, and made again the next time: %s", reason)
+    return onnx
 
 
 def feature_batches(
