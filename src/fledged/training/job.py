@@ -137,7 +137,7 @@ def pupil_of(job: Job, plan: Plan, backbone: Backbone, model: Classifier, *, has
             with group.first_first():
                 embedding = frozen_part(job, frozen, backbone.name, how)
             of_tail = tail_batches(dataset, embedding, plan, job.config, store, group)
-            tail = Tail(trained, model.head).to(memory_format=torch.channels_last)
+            tail = Tail(trained, model.head)
             return Pupil(tail, of_tail, precision.accelerator(plan.optimize.precision))
     balanced = plan.balance == "sampling"
     photos, recipe = read_split(dataset, "train"), job.config.augment.recipe
