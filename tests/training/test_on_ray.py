@@ -31,6 +31,7 @@ SETTINGS: dict[str, Any] = {
     "views": 2,
     "backbone": "efficientnet_lite0",
     "input": {"size_px": 64},
+    "optimize": {"precision": "fp32"},  # in bf16, which `auto` takes where the CPU has it, sums of parts differ by more
 }
 
 
