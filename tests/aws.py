@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -37,6 +38,27 @@ def local_aws() -> Iterator[str]:
         patch.setattr(boto3, "DEFAULT_SESSION", None)
         yield f"http://{host}:{port}"
     server.stop()
+
+
+def function_of_the_templates(name: str) -> Any:
+    """A client of Lambda with a function as the templates make it: version 1 behind `live`."""
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    role = boto3.client("iam").create_role(
+        RoleName="r", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    )
+    client = boto3.client("lambda")
+    client.create_function(
+        FunctionName=name,
+        Runtime="python3.13",
+        Role=role["Role"]["Arn"],
+        Handler="fledged.serving.function.handler",
+        Code={"ZipFile": b"the first one"},
+        MemorySize=1769,
+        Timeout=29,
+        Publish=True,
+    )
+    client.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    return client
 
 
 @contextlib.contextmanager

@@ -31,6 +31,15 @@ def test_a_saved_product_is_found_by_id_by_its_beginning_and_as_the_newest(tmp_p
         assert workspace.load(Review, asked) == saved
 
 
+def test_the_newest_can_be_asked_for_by_that_word(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    with pytest.raises(ProductError, match=r"There is no review yet.*Run: fledged review"):
+        workspace.load(Review, "review:newest")
+    for number in (2, 1):
+        a_review(workspace, f"0123456789a{number}")
+    assert workspace.load(Review, "review:newest").id == workspace.load(Review).id == "0123456789a1"
+
+
 def test_the_newest_is_what_was_last_made_or_found(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     first = a_review(workspace, "aaaa")

@@ -39,6 +39,7 @@ from fledged.products import Product
 from fledged.writing import bytes_of_file, disk_errors, sha256_of_file, write_bytes
 
 DEFAULT = DEFAULT_WORK
+NEWEST = "newest"
 LOCK_TIMEOUT_S = 3600.0
 
 
@@ -140,18 +141,20 @@ class Workspace:
         return product
 
     def load(self, kind: type[AnyProduct], product_id: str | None = None) -> AnyProduct:
-        """A product by its id (a unique beginning is enough, `run:3f9a` too), or the newest.
+        """A product by its id (a unique beginning is enough, `run:3f9a` too), or the newest (`run:newest` too).
 
         Raises ProductError if there is none, or if its files are not what they were.
         """
-        wanted = (product_id or self._latest().get(kind.kind, "")).removeprefix(f"{kind.kind}:")
+        wanted = (product_id or NEWEST).removeprefix(f"{kind.kind}:")
+        if is_newest := wanted == NEWEST:
+            wanted = self._latest().get(kind.kind, "")
         known = self._ids(kind)
         matches = [name for name in known if wanted and name.startswith(wanted)]
         if len(matches) == 1 or wanted in matches:
             chosen = wanted if wanted in matches else matches[0]
             self._pulled(kind, chosen)
             return self._opened(kind, chosen)
-        if product_id is None:
+        if is_newest:
             elsewhere = "" if self.root == DEFAULT else f" --work {shlex.quote(self.place)}"
             remedy = f"Run: {MAKERS[kind.kind]}{elsewhere}"
             raise ProductError(f"There is no {kind.kind} yet", where=self.place, remedy=remedy)

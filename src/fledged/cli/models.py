@@ -173,7 +173,8 @@ def evaluate(
     subjects: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN|BUNDLE] [FOLDER]", help="run:ID, bundle:ID or a bundle's folder; a folder of labelled photos."
+            metavar="[RUN|BUNDLE] [FOLDER]",
+            help="run:ID, bundle:ID (or bundle:newest) or a bundle's folder; a folder of labelled photos.",
         ),
     ] = None,
     work: Work = DEFAULT,
