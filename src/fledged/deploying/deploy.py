@@ -11,7 +11,7 @@ from typing import Literal
 import fledged
 from fledged import progress
 from fledged.config import resolve
-from fledged.deploying import distributions, package
+from fledged.deploying import distributions, package, wheel
 from fledged.deploying.archive import write_zip
 from fledged.deploying.templates import rendered, templates_for
 from fledged.errors import ProductError
@@ -49,7 +49,7 @@ def deploy(
         chosen = _bundle(bundle, workspace)
         libraries = distributions.installed()
         interpreter = package.find_interpreter(config.python)
-        made_from = (chosen.id, config, libraries, interpreter is not None, fledged.__version__, package.of_code())
+        made_from = (chosen.id, config, libraries, interpreter is not None, fledged.__version__, wheel.of_code())
         package_id = product_id(Package, *made_from)
         if (earlier := workspace.find(Package, package_id)) is not None:
             return earlier
@@ -80,6 +80,8 @@ def deploy(
             bundle_sha256=sha256_of_file(apart) if config.model.bucket else "",
         )
         _check_size(made, archive)
+        write(folder / wheel.NAME, lambda file: write_zip(file, wheel.contents()))
+        write_bytes(folder / wheel.CONSTRAINTS, wheel.constraints().encode())
         for name in templates_for(made):
             write_bytes(folder / name, rendered(name, made, chosen).encode())
         told(_STEPS, 3, 3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import tempfile
 from importlib.metadata import metadata
@@ -13,7 +12,7 @@ from fledged.deploying.distributions import is_needed
 from fledged.interpreters import find_interpreter
 from fledged.products import Bundle
 
-__all__ = ["contents", "find_interpreter", "of_bundle", "of_code"]
+__all__ = ["contents", "find_interpreter", "of_bundle"]
 
 # The rooms that answer; all else is left at home.
 _ROOMS = ("predicting", "serving", "settings", "spreading")
@@ -43,14 +42,6 @@ def contents(libraries: Path, interpreter: str | None) -> dict[str, Path | bytes
 def of_bundle(bundle: Bundle, within: str = "") -> dict[str, Path | bytes]:
     """The files of a bundle by their names in a zip file, below a folder there (such as `bundle/`)."""
     return {f"{within}{name}": bundle.folder / name for name in ("bundle.json", *bundle.files)}
-
-
-def of_code() -> str:
-    """A hash of the serving part of fledged: another one makes another package."""
-    digest = hashlib.sha256()
-    for name, content in sorted(_of_fledged().items()):
-        digest.update(name.encode() + (content if isinstance(content, bytes) else content.read_bytes()))
-    return digest.hexdigest()[:16]
 
 
 def _of_fledged() -> dict[str, Path | bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import fledged
+from fledged.deploying import wheel
 from fledged.products import Bundle, Package
 from fledged.settings.deploying import PHOTO_MEGABYTES
 
@@ -44,7 +44,11 @@ def rendered(name: str, package: Package, bundle: Bundle) -> str:
         max_megabytes=PHOTO_MEGABYTES,
         handler=_HANDLER,
         routes=_ROUTES,
-        version=fledged.__version__,
+        wheel=wheel.NAME,
+        constraints=wheel.CONSTRAINTS,
+        # REST APIs have keys of their own; elsewhere the server asks for them.
+        asks_for_keys=config.auth == "api_key" and config.endpoint != "rest_api",
+        platform={"x86_64": "linux/amd64", "arm64": "linux/arm64"}[config.architecture],
         # Any error, any refusal for want of room, and answers that take half of the time there is.
         alarms=(("Errors", "Sum", 0), ("Throttles", "Sum", 0), ("Duration", "p99", 500 * config.timeout_s)),
     )
