@@ -27,7 +27,6 @@ from tests.serving.photos import encoded, picture
 WAYS = [
     (endpoint, auth)
     for endpoint, auth in itertools.product(("url", "http_api", "rest_api"), ("iam", "none", "api_key"))
-    if auth != "api_key" or endpoint == "rest_api"
 ]
 
 
@@ -146,9 +145,14 @@ def test_a_version_of_python_may_be_given_as_a_number() -> None:
         resolve(DeployConfig, parse_assignments(["deploy.python=3.9"])["deploy"])
 
 
-def test_keys_go_with_rest_apis_alone() -> None:
-    with pytest.raises(ConfigError, match=r"Only REST APIs know API keys"):
-        DeployConfig(auth="api_key")
+def test_no_address_is_open_unless_asked_for(packed: Package, bundle: Bundle) -> None:
+    assert DeployConfig().auth == "iam"
+    for endpoint, auth in WAYS:
+        text = template(packed, bundle, "template.yaml", endpoint=endpoint, auth=auth)
+        stated = [
+            word for word in ("AWS_IAM", "ApiKeyRequired: true", "FLEDGED_API_KEYS: !Ref ApiKeys") if word in text
+        ]
+        assert len(stated) == (auth != "none"), (endpoint, auth)
 
 
 def template(packed: Package, bundle: Bundle, name: str, **settings: Any) -> str:
@@ -168,7 +172,8 @@ def test_the_template_passes_the_linter_and_grants_little(
     path.write_text(text)
     assert lint_file(path, config=ManualArgs(regions=["eu-central-1"])) == []
     # As AWS reads it; `!Ref X` and the like become their words.
-    made = yaml.load(text, _Loader)["Resources"]
+    read = yaml.load(text, _Loader)
+    made = read["Resources"]
     function = made["Function"]["Properties"]
     assert function["Timeout"] <= 29
     assert function["SnapStart"] == {"ApplyOn": "PublishedVersions"}
@@ -178,9 +183,29 @@ def test_the_template_passes_the_linter_and_grants_little(
     assert statement["Resource"] == "Logs.Arn"
     assert "*" not in json.dumps(statement)
     if endpoint == "url":
-        assert function["FunctionUrlConfig"]["AuthType"] == {"iam": "AWS_IAM", "none": "NONE"}[auth]
+        assert function["FunctionUrlConfig"]["AuthType"] == ("AWS_IAM" if auth == "iam" else "NONE")
+    if auth == "api_key" and endpoint != "rest_api":
+        assert function["Environment"]["Variables"] == {"FLEDGED_API_KEYS": "ApiKeys"}
+        assert read["Parameters"]["ApiKeys"]["NoEcho"]
+    else:
+        assert "Environment" not in function
+        assert "Parameters" not in read
     if endpoint == "rest_api":
         assert made["Api"]["Properties"]["BinaryMediaTypes"] == ["*~1*"]
+
+
+@pytest.mark.parametrize("topic", ["", "arn:aws:sns:eu-central-1:123456789012:owls"])
+def test_alarms_tell_a_topic_where_there_is_one(packed: Package, bundle: Bundle, topic: str, tmp_path: Path) -> None:
+    from cfnlint.api import ManualArgs, lint_file
+
+    (tmp_path / "function.zip").write_bytes(b"")
+    path = tmp_path / "template.yaml"
+    path.write_text(template(packed, bundle, "template.yaml", alarms={"topic": topic}))
+    assert lint_file(path, config=ManualArgs(regions=["eu-central-1"])) == []
+    serverless = template(packed, bundle, "serverless.yml", alarms={"topic": topic})
+    for made in (yaml.load(path.read_text(), _Loader), yaml.safe_load(serverless)["resources"]):
+        alarms = [each["Properties"] for each in made["Resources"].values() if each["Type"] == "AWS::CloudWatch::Alarm"]
+        assert [alarm.get("AlarmActions") for alarm in alarms] == [[topic] if topic else None] * 3
 
 
 @pytest.mark.parametrize(("endpoint", "auth"), WAYS)
@@ -189,6 +214,9 @@ def test_the_serverless_file_says_the_same(packed: Package, bundle: Bundle, endp
     function = made["functions"]["classify"]
     assert (function["snapStart"], function["timeout"]) == (True, 29)
     assert made["provider"]["runtime"] == "python3.13"
+    own_keys = {"FLEDGED_API_KEYS": "${env:FLEDGED_API_KEYS}"}
+    asks_for_keys = auth == "api_key" and endpoint != "rest_api"
+    assert made["provider"].get("environment") == (own_keys if asks_for_keys else None)
     if endpoint == "url":
         assert function["url"] == ({"authorizer": "aws_iam"} if auth == "iam" else {"cors": False})
     if endpoint == "rest_api":

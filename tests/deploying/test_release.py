@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from fledged.deploying.release import changes, release, roll_back
 from fledged.errors import DeployError
 from fledged.products import Bundle, Package
 from fledged.progress import silent
-from tests.aws import local_aws
+from tests.aws import function_of_the_templates, local_aws
 from tests.bundles import make_tiny_bundle
 
 NAME = "fledged"
@@ -35,23 +35,7 @@ def aws() -> Iterator[str]:
 def functions(aws: str) -> Any:
     """A function as the templates make it, with version 1 behind `live`."""
     boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    role = boto3.client("iam").create_role(
-        RoleName="r", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    )
-    client = boto3.client("lambda")
-    client.create_function(
-        FunctionName=NAME,
-        Runtime="python3.13",
-        Role=role["Role"]["Arn"],
-        Handler="fledged.serving.function.handler",
-        Code={"ZipFile": b"the first one"},
-        MemorySize=1769,
-        Timeout=29,
-        Publish=True,
-    )
-    client.create_alias(FunctionName=NAME, Name="live", FunctionVersion="1")
-    yield client
+    yield function_of_the_templates(NAME)
     import httpx
 
     httpx.post(f"{aws}/moto-api/reset")
@@ -253,6 +237,28 @@ def test_without_credentials_nothing_is_tried(
     with pytest.raises(DeployError, match=r"AWS cannot be asked: .*aws configure"):
         release(packages[0], NAME)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+
+
+@pytest.mark.parametrize("page", ["deploy.md", "examples/retrain.yml"])
+def test_what_the_sender_must_be_allowed_is_told(
+    functions: Any, packages: list[Package], monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    asked: set[str] = set()
+    call = type(functions)._make_api_call
+
+    def watched(self: Any, name: str, given: dict[str, Any]) -> Any:
+        asked.add(name)
+        return call(self, name, given)
+
+    monkeypatch.setattr("botocore.client.BaseClient._make_api_call", watched)
+    changes(packages[0], NAME)
+    for package in packages:
+        release(package, NAME)
+    roll_back(NAME)
+    # What is sent to configure it is sent only where a bundle comes from a bucket.
+    asked |= {"UpdateFunctionConfiguration"}
+    told = (Path(__file__).parents[2] / "docs" / page).read_text()
+    assert asked <= set(re.findall(r"\w+", told))
 
 
 def test_a_package_that_was_changed_is_not_sent(functions: Any, packages: list[Package]) -> None:

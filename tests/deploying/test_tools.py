@@ -41,6 +41,7 @@ ENVIRONMENT = {
     "AWS_SECRET_ACCESS_KEY": "none",
     "AWS_REGION": "eu-central-1",
     "AWS_DEFAULT_REGION": "eu-central-1",
+    "FLEDGED_API_KEYS": "kestrel-kestrel-kestrel",
     "SAM_CLI_TELEMETRY": "0",
     "SLS_TELEMETRY_DISABLED": "1",
     "SLS_NOTIFICATIONS_MODE": "off",
@@ -71,6 +72,9 @@ def test_both_tools_take_the_templates(
     made = json.loads((tmp_path / ".serverless" / "cloudformation-template-update-stack.json").read_text())["Resources"]
     (alias,) = (each["Properties"] for each in made.values() if each["Type"] == "AWS::Lambda::Alias")
     assert alias["Name"] == "snapstart"  # what `fledged deploy --function` looks for, besides `live`
+    if endpoint == "http_api":
+        (stage,) = (each["Properties"] for each in made.values() if each["Type"] == "AWS::ApiGatewayV2::Stage")
+        assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] == 20
     if bucket:
         granted = json.dumps([each for each in made.values() if each["Type"] == "AWS::IAM::Role"])
         assert f"{bucket}/fledged/bundles/*" in granted
@@ -109,5 +113,6 @@ def offline(bundle: Bundle, tmp_path: Path) -> Iterator[str]:
 def test_the_page_and_a_form_go_through_serverless_offline(offline: str, bundle: Bundle) -> None:
     assert "<!doctype html>" in httpx.get(offline, timeout=60).text
     told = httpx.post(f"{offline}/classify", files={"photo": jpeg("green")}, timeout=60).json()
+    assert "top_k" in told, told
     here = load(bundle).predict(jpeg("green"))
     assert [entry["score"] for entry in told["top_k"]] == [entry.score for entry in here.top_k]

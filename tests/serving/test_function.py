@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fledged.errors import ConfigError
 from fledged.predicting.predictor import Predictor
 from fledged.products import Bundle
 from tests.events import KINDS, event
@@ -130,3 +131,24 @@ def test_a_line_of_the_log_tells_of_the_request_but_not_what_was_sent(
     assert (told["method"], told["path"], told["status"]) == ("POST", "/classify", 200)
     assert "secret" not in line
     assert "203.0.113" not in line
+
+
+def test_it_asks_for_keys_where_it_has_some_and_never_starts_with_an_empty_one(
+    handler: Handler, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEDGED_BUNDLE", str(bundle.folder))
+    module = importlib.import_module("fledged.serving.function")
+    key = "kestrel-kestrel-kestrel"
+    try:
+        monkeypatch.setenv("FLEDGED_API_KEYS", key)
+        importlib.reload(module)
+        for headers, status in (({}, 401), ({"x-api-key": key}, 200), ({"authorization": f"Bearer {key}"}, 200)):
+            assert module.handler(event("url", "POST", "/classify", jpeg(), headers), None)["statusCode"] == status
+        assert module.handler(event("url", "GET", "/"), None)["statusCode"] == 200  # the page, which asks for the key
+        monkeypatch.setenv("FLEDGED_API_KEYS", "")
+        with pytest.raises(ConfigError, match="There is no API key in it"):
+            importlib.reload(module)
+    finally:
+        monkeypatch.delenv("FLEDGED_API_KEYS")
+        importlib.reload(module)  # `handler` is of this module
+    assert handler(event("url", "POST", "/classify", jpeg()), None)["statusCode"] == 200

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, field_validator
 
-from fledged.errors import ConfigError
 from fledged.records import Record
 
 # Lambda takes 6 MB of JSON, in which a photo is base64: a third longer.
@@ -23,6 +22,16 @@ class ModelPlace(Record):
     )
 
 
+class AlarmConfig(Record):
+    """Who is told where something is wrong."""
+
+    topic: str = Field(
+        "",
+        pattern=r"^(arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256})?$",
+        description="An SNS topic's ARN that alarms are sent to, such as by mail; empty: they are in the console only.",
+    )
+
+
 class DeployConfig(Record):
     """What runs where, and who may ask it."""
 
@@ -36,24 +45,16 @@ class DeployConfig(Record):
         "url", description="A function URL, or an API Gateway in front."
     )
     auth: Literal["iam", "api_key", "none"] = Field(
-        "iam", description="iam: signed requests; api_key: only with rest_api; none: open to everybody."
+        "iam",
+        description="iam: signed requests; api_key: a key in a header (the gateway's with rest_api, else the server's "
+        "own, for which its page asks); none: open to everybody.",
     )
     requests_per_s: int = Field(20, ge=1, le=10_000, description="API Gateways refuse more; function URLs cannot.")
     model: ModelPlace = Field(ModelPlace(), description="Where the bundle is kept.")
+    alarms: AlarmConfig = Field(AlarmConfig(), description="Of errors, refusals and slow answers.")
     log_days: Literal[1, 7, 14, 30, 90, 365] = Field(30, description="Days that log lines are kept.")
 
     @field_validator("python", mode="before")
     @classmethod
     def _in_words(cls, given: object) -> object:
         return str(given) if isinstance(given, float) else given  # `--set deploy.python=3.12` is a number to TOML
-
-    @field_validator("auth")
-    @classmethod
-    def _fits_the_endpoint(cls, auth: str, info: ValidationInfo) -> str:
-        if auth == "api_key" and info.data.get("endpoint") != "rest_api":
-            raise ConfigError(
-                "Only REST APIs know API keys",
-                where="deploy.auth",
-                remedy="Add --set deploy.endpoint=rest_api, or take iam or none.",
-            )
-        return auth

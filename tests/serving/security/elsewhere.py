@@ -41,19 +41,19 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "Lambda and its templates": {
         "I01 no right on *": "tests/deploying/test_deploy.py::test_the_template_passes_the_linter_and_grants_little",
         "I02 the function may only write its own log": "tests/deploying/test_deploy.py::test_the_template_passes_the_linter_and_grants_little",
-        "I03 no address without access control unless asked for": "tests/deploying/test_deploy.py::test_keys_go_with_rest_apis_alone",
+        "I03 no address without access control unless asked for": "tests/deploying/test_deploy.py::test_no_address_is_open_unless_asked_for",
         "I04 the same in serverless.yml": "tests/deploying/test_deploy.py::test_the_serverless_file_says_the_same",
         "I05 bytes in the bucket are those that were sent": "tests/deploying/test_release.py::test_other_bytes_in_the_bucket_are_found",
         "I06 a package that was changed is not sent": "tests/deploying/test_release.py::test_a_package_that_was_changed_is_not_sent",
         "I07 nobody else's change is overwritten": "tests/deploying/test_release.py::test_the_alias_is_moved_from_the_revision_that_was_seen",
         "I08 junk events": "tests/serving/test_function.py::test_any_event_is_answered_and_none_raises",
         "I09 the log tells nothing of who asks": "tests/serving/test_function.py::test_a_line_of_the_log_tells_of_the_request_but_not_what_was_sent",
-        "I10 a public bucket": "does not apply: the templates make no bucket; the package goes by way of one of yours",
+        "I10 a bucket that is open to the public": "tests/deploying/test_deploy.py::test_the_bundle_may_be_kept_apart",
     },
     "Not there to be attacked": {
         "N01 an API that manages models": "does not apply: bundles change by signals and files alone",
         "N02 deserialisation by Content-Type": "does not apply: bodies are photos, forms, or JSON of one text",
-        "N03 files written by uploads": "does not apply: nothing of a request is written to the disk",
+        "N03 files written by uploads": "does not apply: nothing of a request is written to the disk, unless feedback is asked for",
         "N04 signed addresses": "does not apply: there are none",
     },
 }
