@@ -103,7 +103,7 @@ def test_its_server_answers_as_the_bundle_does_here(made: Package, root: Path, b
     python = root / "python" / "bin" / "python"
     program, *words = server.command(root)
     # By this Python, and not by the one that pip wrote into the script.
-    command = [python, root / "site" / "bin" / program, *words, "--port", "0"]
+    command = [str(python), str(root / "site" / "bin" / program), *map(str, words), "--port", "0"]
     with subprocess.Popen(
         command, env=environment, cwd="/", user=nobody(python), stdout=-1, stderr=-1, text=True
     ) as process:
