@@ -320,7 +320,7 @@ def test_nothing_is_asked_of_other_hosts_and_nothing_is_blocked(context: Browser
     context.on("request", lambda request: asked.append(request.url))
     context.on("console", lambda message: complaints.append(message.text))
     page = opened(context, url)
-    assert page.url == f"{url}/#"  # the token is out of sight
+    expect(page).to_have_url(f"{url}/#")  # the token is out of sight
     press(page, "ArrowRight")
     expect(page.locator(".sheet img").first).to_be_visible()
     until(page, "[...document.querySelectorAll('.sheet img')].every((image) => image.naturalWidth > 0)")

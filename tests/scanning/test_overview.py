@@ -284,7 +284,7 @@ def test_pointing_at_a_dot_shows_its_photo(browser: Browser, snapshot: Snapshot)
     expect(image).to_have_js_property("complete", True)
     assert image.evaluate("image => image.naturalWidth") > 0
     page.mouse.move(5, 5)
-    assert tip.is_hidden()
+    expect(tip).to_be_hidden()
     assert complaints == []
     page.context.close()
 
@@ -294,15 +294,13 @@ def test_the_keyboard_goes_through_the_photos(browser: Browser, snapshot: Snapsh
     page, _ = open_file(browser, snapshot.folder / "overview.html")
     chart = page.locator(".scatter").filter(has_text="owl")
     chart.locator("canvas").focus()
-    seen = []
-    for _ in range(3):
+    for name in ["owl/really a PNG.jpg", "owl/placed.jpg", "owl/really a PNG.jpg"]:
         page.keyboard.press("ArrowRight")
-        seen.append(chart.locator(".tip b").text_content())
-    assert seen == ["owl/really a PNG.jpg", "owl/placed.jpg", "owl/really a PNG.jpg"]
+        expect(chart.locator(".tip b")).to_have_text(name)
     page.keyboard.press("Escape")
-    assert chart.locator(".tip").is_hidden()
+    expect(chart.locator(".tip")).to_be_hidden()
     page.keyboard.press("ArrowLeft")
-    assert chart.locator(".tip b").text_content() == "owl/placed.jpg"
+    expect(chart.locator(".tip b")).to_have_text("owl/placed.jpg")
     page.context.close()
 
 

@@ -88,7 +88,7 @@ def test_a_heatmap_lies_where_the_network_looked(context: BrowserContext, url: s
     box, photo = page.locator(".heat").bounding_box(), page.locator(".card img").bounding_box()
     assert box == photo
     page.get_by_label("Strength").fill("0.3")
-    assert page.locator(".heat").evaluate("canvas => getComputedStyle(canvas).opacity") == "0.3"
+    expect(page.locator(".heat")).to_have_css("opacity", "0.3")
     look.click()
     expect(page.locator(".heat")).to_be_hidden()
     expect(look).to_have_attribute("aria-pressed", "false")

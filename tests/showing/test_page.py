@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from fledged.config import resolve
 from fledged.evaluating.evaluate import Exam, exam_of, report_on
@@ -378,10 +378,10 @@ def test_the_matrix_turns_into_shares_without_a_script(browser: Browser, report:
     assert count.evaluate(sizes) > share.evaluate(sizes)
     page.get_by_label("Photos", exact=True).focus()
     page.keyboard.press("ArrowRight")
-    assert page.get_by_label("Share of the row").is_checked()
+    expect(page.get_by_label("Share of the row")).to_be_checked()
     assert count.evaluate(sizes) < share.evaluate(sizes)
     page.get_by_role("link", name=re.compile("blue taken for red")).first.click()
-    assert page.url.endswith("#cell-0-2")
+    page.wait_for_url("**#cell-0-2")
     assert page.locator("#cell-0-2 h3").is_visible()
     page.context.close()
 
@@ -392,7 +392,7 @@ def test_the_keyboard_reaches_the_figures(browser: Browser, report: Report) -> N
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the figures by class"
     page.keyboard.press("Enter")
-    assert page.url.endswith("#classes")
+    page.wait_for_url("**#classes")
     page.context.close()
 
 
