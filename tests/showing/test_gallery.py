@@ -59,14 +59,35 @@ def test_of_many_classes_the_right_answers_are_shown_together() -> None:
     assert (paths(group.least), paths(group.most)) == (["0.jpg", "1.jpg"], ["15.jpg", "14.jpg"])
 
 
+def test_every_kind_of_mistake_is_shown_before_any_has_a_second() -> None:
+    sure = [(0, (0.01 * n, 1 - 0.01 * n, 0)) for n in range(9)]  # all of one kind, and surer than any other mistake
+    answers = answers_of([*sure, (2, (0.5, 0.4, 0.1)), (2, (0.6, 0.3, 0.1)), (1, (0.2, 0.3, 0.5))])
+    gallery = gallery_of(answers, 4, 0, 0)
+    assert [(group.label, group.predicted, group.n, paths(group.shown)) for group in gallery.mistakes] == [
+        ("a", "b", 9, ["0.jpg", "1.jpg"]),
+        ("c", "a", 2, ["10.jpg"]),
+        ("b", "c", 1, ["11.jpg"]),
+    ]
+    assert all(gallery.shown(*cell) for cell in ((0, 1), (2, 0), (1, 2)))
+    assert [paths(group.shown) for group in gallery_of(answers, 2, 0, 0).mistakes] == [["0.jpg"], ["10.jpg"]]
+
+
+def test_each_class_of_a_page_shows_a_right_answer_where_there_are_as_many_as_classes() -> None:
+    answers = answers_of([(n % 8, np.eye(8)[n % 8] * 0.5 + n / 100) for n in range(16)])
+    groups = gallery_of(answers, 0, 8, 0).right
+    assert [(group.class_index, paths(group.least), group.most) for group in groups] == [
+        (index, [f"{index}.jpg"], ()) for index in range(8)
+    ]
+
+
 def test_mistakes_are_grouped_by_cell_and_equals_are_in_order() -> None:
     answers = answers_of([(0, (0.2, 0.8)), (1, (0.7, 0.3)), (0, (0.2, 0.8)), (0, (0.1, 0.9)), (1, (0.3, 0.7))])
-    gallery = gallery_of(answers, 3, 2, 1)
+    gallery = gallery_of(answers, 3, 1, 1)
     assert [(group.label, group.predicted, group.n, paths(group.shown)) for group in gallery.mistakes] == [
-        ("a", "b", 3, ["3.jpg", "0.jpg", "2.jpg"])
+        ("a", "b", 3, ["3.jpg", "0.jpg"]),
+        ("b", "a", 1, ["1.jpg"]),
     ]
     assert gallery.shown(0, 1)
-    assert not gallery.shown(1, 0)  # its mistake is not among the three
-    assert not gallery.shown(1, 1)  # two right answers for two classes: none for each side
+    assert not gallery.shown(1, 1)  # one right answer for two classes
     assert (gallery.n_doubts, paths(gallery.doubts)) == (4, ["3.jpg"])
     assert all(photo.thumbnail is None for group in gallery.mistakes for photo in group.shown)

@@ -84,10 +84,11 @@ def gallery_of(answers: Answers, n_mistakes: int, n_right: int, n_doubts: int) -
     doubted = doubted_rows(answers)
     right = _right_rows(answers, n_right)
     of_right = (row for _, _, least, most in right for row in (*least, *most))
-    wanted = {*wrong_rows[:n_mistakes], *doubted[:n_doubts], *of_right}
+    mistaken = _of_every_kind(answers, wrong_rows, n_mistakes)
+    wanted = {*mistaken, *doubted[:n_doubts], *of_right}
     shown = _shown(answers, sorted(wanted))
     return Gallery(
-        mistakes=_mistakes(answers, wrong_rows, [shown[row] for row in wrong_rows[:n_mistakes]]),
+        mistakes=_mistakes(answers, wrong_rows, [shown[row] for row in mistaken]),
         right=tuple(
             Right(
                 index,
@@ -118,6 +119,21 @@ def doubted_rows(answers: Answers) -> list[int]:
     return _by_confidence(answers, rows)[::-1]
 
 
+def _of_every_kind(answers: Answers, rows: Sequence[int], limit: int) -> list[int]:
+    """So many of the rows, in their order: of every kind of mistake its first one, before any kind has its second.
+
+    The most confident ones alone would often be of one kind, and the others' cells would lead nowhere.
+    """
+    true, predicted = answers.true.tolist(), answers.predicted.tolist()
+    n_before: Counter[tuple[int, int]] = Counter()
+    turns: list[tuple[int, int]] = []
+    for place, row in enumerate(rows):
+        kind = (true[row], predicted[row])
+        turns.append((n_before[kind], place))
+        n_before[kind] += 1
+    return [rows[place] for place in sorted(place for _, place in sorted(turns)[:limit])]
+
+
 def _mistakes(answers: Answers, rows: Sequence[int], shown: Sequence[Shown]) -> tuple[Mistaken, ...]:
     """By what was taken for what; the most frequent kind first."""
     true, predicted = answers.true.tolist(), answers.predicted.tolist()
@@ -133,15 +149,15 @@ def _mistakes(answers: Answers, rows: Sequence[int], shown: Sequence[Shown]) -> 
 def _right_rows(answers: Answers, limit: int) -> list[tuple[int, int, list[int], list[int]]]:
     """(class index, right answers, rows of the least and of the most confident ones) of each class, or of all."""
     true, right = answers.true, answers.true == answers.predicted
-    n_each = limit // (2 * len(answers.classes))
+    n_each = limit // len(answers.classes)
     groups = [(index, np.flatnonzero(right & (true == index))) for index in range(len(answers.classes))]
     if not n_each:
-        n_each, groups = limit // 2, [(-1, np.flatnonzero(right))]
+        n_each, groups = limit, [(-1, np.flatnonzero(right))]
     found = []
     for index, rows in groups:
         ranked = _by_confidence(answers, rows)
-        least = ranked[:n_each]
-        found.append((index, len(rows), least, ranked[len(least) :][::-1][:n_each]))
+        least = ranked[: (n_each + 1) // 2]
+        found.append((index, len(rows), least, ranked[len(least) :][::-1][: n_each // 2]))
     return [group for group in found if group[2]]
 
 
