@@ -16,6 +16,7 @@ from PIL import Image
 from fledged.config import resolve
 from fledged.errors import ConfigError, ProductError
 from fledged.predicting.predictor import Predictor
+from fledged.serving import server
 from fledged.serving.app import create_app
 from fledged.serving.server import listen, make_server, serve
 from fledged.settings.results import ServeConfig
@@ -124,6 +125,20 @@ def test_an_address_that_is_not_ours_is_told(work: Path) -> None:
 def test_settings_are_checked_first(work: Path, settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         serve(work=work, **settings)
+
+
+def test_photos_are_answered_together_where_that_is_asked_for(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def load(*_: object, **named: object) -> Predictor:
+        asked.update(named)
+        raise ProductError("seen enough")
+
+    monkeypatch.setattr(server, "load", load)
+    for settings, most in (({}, 1), ({"batch": {"max_photos": 4}}, 4)):
+        with pytest.raises(ProductError, match="seen enough"):
+            serve(work=work, port=0, **settings)
+        assert asked["batch"].max_photos == most
 
 
 def test_without_a_bundle_the_port_is_free_again(tmp_path: Path) -> None:

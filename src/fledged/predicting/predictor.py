@@ -23,6 +23,7 @@ from fledged.errors import ProductError, RequestError
 from fledged.images import UInt8Array
 from fledged.mirror import cache_folder
 from fledged.places import looks_remote, resolved
+from fledged.predicting.batches import Batches
 from fledged.predicting.files import read
 from fledged.predicting.many import Read, answer_many
 from fledged.predicting.objects import fetched
@@ -32,6 +33,7 @@ from fledged.products import Bundle, ClassScore, Failure, Prediction, Preprocess
 from fledged.progress import Report, silent, track
 from fledged.reading import spots
 from fledged.rows import Rows
+from fledged.settings.serving import BatchConfig
 from fledged.spreading.jobs import Job
 from fledged.workspace import DEFAULT, Workspace
 
@@ -41,6 +43,7 @@ Decode = Callable[[bytes, Preprocess], UInt8Array]  # raises BadPhoto
 
 MODEL = "model.onnx"
 TOP_K = 5
+_ONE_BY_ONE = BatchConfig()
 
 _FORMATS = "Send a JPEG, PNG, WebP, GIF, BMP, PPM, TIFF, AVIF or HEIC photo."
 
@@ -197,17 +200,20 @@ def load(
     threads: int = 0,
     decode: Decode = images.model_input,
     in_crowds: bool = False,
+    batch: BatchConfig = _ONE_BY_ONE,
 ) -> Predictor:
     """Opens a bundle, its files verified, and runs it once. None takes the newest of the working folder.
 
     `bundle` may be a bundle, a folder with a `bundle.json`, or an id. `threads` are those of one inference; 0 takes
-    one a core; `decode` is what makes a model input of a photo's bytes, and `in_crowds` is for servers, which answer
-    several at a time. Raises ProductError.
+    one a core; `decode` is what makes a model input of a photo's bytes; `in_crowds` and `batch` are for servers, which
+    answer several at a time. Raises ProductError.
     """
     opened = _open(bundle, work)
     model = model_of(opened)
     session: Session = session_of(opened, model, n_workers(threads))
-    if in_crowds and n_workers(threads) > 1:
+    if batch.max_photos > 1:
+        session = Batches(session, batch.max_photos, batch.max_wait_ms / 1e3)
+    elif in_crowds and n_workers(threads) > 1:
         session = Sessions(session, session_of(opened, model, 1))
     predictor = Predictor(opened, session, decode)
     predictor.warm_up()

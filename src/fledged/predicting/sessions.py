@@ -1,7 +1,7 @@
 """One model, opened twice: with a thread for each core for a photo that is alone, with one for photos in a crowd.
 
 Photos that are answered at the same time fill the cores by themselves; more threads would only take them from each
-other. Batches would be no faster: benchmarks/RESULTS.md.
+other. Batches (`batches`) were no faster: benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations

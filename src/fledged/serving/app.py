@@ -87,8 +87,9 @@ def create_app(
     switch = answering if isinstance(answering, Switch) else Switch(answering)
     metrics = metrics or Metrics()
     # Some photos more at a time than there are cores, since theirs wait for decoders meanwhile; the others wait in line
-    # while the event loop stays free.
-    line = Line(n_workers(0) + AT_THE_DECODERS, config.max_waiting, config.deadline_s)
+    # while the event loop stays free. Those of a batch wait for each other.
+    n_at_once = n_workers(0) + AT_THE_DECODERS + config.batch.max_photos - 1
+    line = Line(n_at_once, config.max_waiting, config.deadline_s)
     max_bytes = int(config.max_megabytes * 2**20)
     routes = [
         *_photo_routes(switch, config, metrics, line),

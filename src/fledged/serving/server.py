@@ -57,7 +57,7 @@ def serve(
         decode = pool.decode if pool else images.model_input
 
         def open_newest() -> Predictor:
-            return load(bundle, work=work, threads=config.threads, decode=decode, in_crowds=True)
+            return load(bundle, work=work, threads=config.threads, decode=decode, in_crowds=True, batch=config.batch)
 
         mark = marker(bundle, work) if config.watch else None
         switch = Switch(open_newest())

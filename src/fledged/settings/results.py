@@ -8,14 +8,14 @@ from pydantic import Field, field_validator
 
 from fledged.records import Record
 from fledged.settings.feedback import FeedbackConfig
-from fledged.settings.serving import AccessConfig, ByUrlConfig, DecodeConfig
+from fledged.settings.serving import AccessConfig, BatchConfig, ByUrlConfig, DecodeConfig
 
 
 class PageConfig(Record):
     """What the report shows of photos, beside the mistakes."""
 
     right: int = Field(
-        24, ge=0, le=5000, description="Right answers at most: of each class, the least and the most confident ones."
+        30, ge=0, le=5000, description="Right answers at most: of each class, the least and the most confident ones."
     )
     doubts: int = Field(24, ge=0, le=5000, description="Photos at most whose label the model doubts.")
     neighbours: int = Field(
@@ -30,7 +30,12 @@ class PageConfig(Record):
 class EvaluateConfig(Record):
     """How a model is judged."""
 
-    gallery: int = Field(60, ge=0, le=5000, description="Misclassified photos shown on the page at most.")
+    gallery: int = Field(
+        60,
+        ge=0,
+        le=5000,
+        description="Misclassified photos on the page at most: of each kind, the most confident ones.",
+    )
     batch_size: int = Field(
         4, ge=1, le=512, description="Photos that go through the model together; more than the caches hold is slower."
     )
@@ -128,4 +133,5 @@ class ServeConfig(Record):
     log: bool = Field(True, description="A line of JSON for each request, to standard error.")
     access: AccessConfig = Field(default_factory=AccessConfig, description="Who may ask.")
     decode: DecodeConfig = Field(default_factory=DecodeConfig, description="How photos are decoded.")
+    batch: BatchConfig = Field(default_factory=BatchConfig, description="Photos that are answered together.")
     by_url: ByUrlConfig = Field(default_factory=ByUrlConfig, description="Photos that the server fetches.")

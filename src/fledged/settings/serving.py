@@ -49,6 +49,15 @@ class DecodeConfig(Record):
     )
 
 
+class BatchConfig(Record):
+    """Photos that go through the model together. Measure it: where cores are few, it is no faster than one by one."""
+
+    max_photos: int = Field(1, ge=1, le=256, description="Of one batch at most; 1 answers each photo by itself.")
+    max_wait_ms: float = Field(
+        10, ge=0, le=1000, description="A photo waits no longer for others; and not at all where the model is idle."
+    )
+
+
 class ByUrlConfig(Record):
     """POST /classify/url: photos that the server fetches itself, from the open internet alone."""
 
