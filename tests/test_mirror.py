@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from fledged import mirror as mirroring
+from fledged import product_files
 from fledged.buckets import Bucket, Conflict
 from fledged.errors import ProductError, WorkspaceError
 from fledged.mirror import Mirror, evict
@@ -292,6 +294,38 @@ def test_a_product_by_its_address(machine: Machine, work: str, tmp_path: Path) -
         open_place(Snapshot, work)
     with pytest.raises(ProductError, match="There is no snapshot here"):
         open_place(Snapshot, f"file://{tmp_path}")
+
+
+def test_a_product_behind_any_address_of_fsspec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    monkeypatch.setattr(product_files, "cache_folder", lambda: tmp_path / "cache")
+    there = fsspec.filesystem("memory")
+
+    def put(content: bytes) -> Snapshot:
+        saved = save(Workspace(tmp_path / hashlib.sha256(content).hexdigest()[:4]), content)
+        for path in saved.folder.iterdir():
+            there.pipe(f"/store/abc/{path.name}", path.read_bytes())
+        return saved
+
+    address = "memory://store/abc"
+    assert not is_product(Snapshot, address)
+    with pytest.raises(ProductError, match="There is no snapshot at this address"):
+        open_place(Snapshot, address)
+    saved = put(b"some rows")
+    assert is_product(Snapshot, address)
+    opened = open_place(Snapshot, address)
+    assert opened.files == saved.files
+    assert (opened.folder / "photos.parquet").read_bytes() == b"some rows"
+    before = stamp_of(Snapshot, address)
+    put(b"other rows")
+    assert stamp_of(Snapshot, address) != before
+    assert (open_place(Snapshot, address).folder / "photos.parquet").read_bytes() == b"other rows"
+    assert (opened.folder / "photos.parquet").read_bytes() == b"some rows"  # who has opened it keeps it
+    put(b"new rows")
+    there.pipe("/store/abc/photos.parquet", b"damaged")
+    with pytest.raises(ProductError, match=r"not what was written \(sha256 differs\).*memory://store/abc/photos"):
+        open_place(Snapshot, address)
+    there.rm("/store", recursive=True)
 
 
 def test_the_folder_of_a_bucket_is_laid_out_as_on_a_disk(machine: Machine, client: Any, work: str) -> None:

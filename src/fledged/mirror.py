@@ -71,7 +71,7 @@ class Mirror:
             held = self.bucket.get(name)
             if held is None:
                 return False
-            files = _files_of(held.data, f"{self.url}/{name}")
+            files = files_of(held.data, f"{self.url}/{name}")
             is_same = not check and _bytes_of(self.root / name) == held.data and (self.root / folder / _MARK).exists()
             if is_same or self._pull_files(folder, files):
                 if _bytes_of(self.root / name) != held.data:
@@ -102,11 +102,11 @@ class Mirror:
         """
         name = f"{folder}/{record}"
         ours = bytes_of_file(self.root / name)
-        files = _files_of(ours, name)
+        files = files_of(ours, name)
         for _ in range(_TRIES):
             held = self.bucket.get(name)
             if held is not None and held.data not in (ours, before):
-                theirs = _files_of(held.data, f"{self.url}/{name}")
+                theirs = files_of(held.data, f"{self.url}/{name}")
                 if self._is_whole(folder, theirs):
                     with contextlib.suppress(ProductError):  # somebody else came between: who did mends it, or we do
                         self.pull(folder, record)
@@ -279,7 +279,7 @@ def _names_in(data: bytes) -> dict[str, str]:
     return {str(kind): name for kind, name in known.items() if isinstance(name, str)}
 
 
-def _files_of(record: bytes, where: str) -> dict[str, str]:
+def files_of(record: bytes, where: str) -> dict[str, str]:
     """The files that a record names, with their sha256. Raises ProductError where it names what it must not."""
     try:
         files = json.loads(record)["files"]

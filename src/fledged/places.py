@@ -34,7 +34,7 @@ _REASONS = (
     (r"MISSING_AUTHENTICATION|DefaultAzureCredential|o credentials|default credentials", "There are no credentials"),
     (r"HTTP status 301|PermanentRedirect", "The bucket is in another region: set AWS_REGION"),
 )  # fmt: skip
-_REMEDY = "Check the address, the region and the credentials; docs/remote.md says where they are looked for."
+REMEDY = "Check the address, the region and the credentials; docs/remote.md says where they are looked for."
 
 
 class TooLarge(OSError):
@@ -193,8 +193,8 @@ def translated(error: Exception, place: str) -> Exception:
         return OSError(errno.EIO, "it is archived", place)
     if reason is None:
         last = re.sub(r"\(Request ID[^)]*\)", "", words).rpartition("operation: ")[2]
-        return LakeError(f"The bucket does not answer: {last[:200].strip(' .')}", where=place, remedy=_REMEDY)
-    return LakeError(reason, where=place, remedy=_REMEDY)
+        return LakeError(f"The bucket does not answer: {last[:200].strip(' .')}", where=place, remedy=REMEDY)
+    return LakeError(reason, where=place, remedy=REMEDY)
 
 
 def _s3_settings() -> tuple[str | None, ...]:

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from fledged import places
 from fledged.buckets import Bucket
-from fledged.errors import ProductError, WorkspaceError
-from fledged.mirror import Mirror
+from fledged.errors import LakeError, ProductError, WorkspaceError
+from fledged.mirror import Mirror, cache_folder, files_of
 from fledged.products import Product
 from fledged.writing import sha256_of_file, write_bytes
 
@@ -48,12 +48,18 @@ def is_product(kind: type[Product], place: str | os.PathLike[str]) -> bool:
     if not places.looks_remote(place):
         return (Path(place) / f"{kind.kind}.json").exists()
     url = places.resolved(place)
-    return url.startswith("s3://") and Bucket(url, ProductError).seen(f"{kind.kind}.json") is not None
+    if not url.startswith("s3://"):
+        return _record_behind(kind, url) is not None
+    return Bucket(url, ProductError).seen(f"{kind.kind}.json") is not None
 
 
 def stamp_of(kind: type[Product], place: str | os.PathLike[str]) -> str:
     """What changes with the product behind an address; "" if there is none."""
-    seen = Bucket(places.resolved(place), ProductError).seen(f"{kind.kind}.json")
+    url = places.resolved(place)
+    if not url.startswith("s3://"):
+        record = _record_behind(kind, url)
+        return hashlib.sha256(record).hexdigest() if record else ""
+    seen = Bucket(url, ProductError).seen(f"{kind.kind}.json")
     return seen.etag if seen else ""
 
 
@@ -64,13 +70,61 @@ def open_place(kind: type[AnyProduct], place: str | os.PathLike[str]) -> AnyProd
     url = places.resolved(place)
     if not places.is_remote(url):
         return open_product(kind, Path(url))
+    remedy = f"It is the folder with a {kind.kind}.json."
+    if not url.startswith("s3://"):
+        folder = _fetched(kind, url)
+        if folder is None:
+            raise ProductError(f"There is no {kind.kind} at this address", where=url, remedy=remedy)
+        return open_product(kind, folder)
     above, _, name = url.rpartition("/")
     mirror = Mirror(above, ProductError)
     if above.endswith("/") or not mirror.pull(name, f"{kind.kind}.json"):
-        raise ProductError(
-            f"There is no {kind.kind} at this address", where=url, remedy=f"It is the folder with a {kind.kind}.json."
-        )
+        raise ProductError(f"There is no {kind.kind} at this address", where=url, remedy=remedy)
     return open_product(kind, mirror.root / name)
+
+
+def _fetched(kind: type[Product], url: str) -> Path | None:
+    """A copy of the product behind an address of another service than S3, by fsspec; None if there is none.
+
+    Products there are read only. The record is the last file of a copy, which is named by it.
+    """
+    record = _record_behind(kind, url)
+    if record is None:
+        return None
+    folder = cache_folder() / "products" / hashlib.sha256(record).hexdigest()[:16]
+    for name, sha256 in files_of(record, url).items():
+        path = folder / name
+        if path.is_file() and sha256_of_file(path) == sha256:
+            continue
+        data = _behind(places.join(url, name))
+        if data is None:
+            raise ProductError(f"A file of this {kind.kind} is missing", where=places.join(url, name))
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise ProductError(
+                f"A file of this {kind.kind} is not what was written (sha256 differs)",
+                where=places.join(url, name),
+                remedy="Put it there again from a copy.",
+            )
+        write_bytes(path, data)
+    write_bytes(folder / f"{kind.kind}.json", record)
+    return folder
+
+
+def _record_behind(kind: type[Product], url: str) -> bytes | None:
+    return _behind(places.join(url, f"{kind.kind}.json"))
+
+
+def _behind(url: str) -> bytes | None:
+    """What lies there; None if there is nothing."""
+    try:
+        return places.download(url, -1, None)
+    except FileNotFoundError:
+        return None
+    except PermissionError as error:
+        raise ProductError("You may not read this", where=url, remedy=places.REMEDY) from error
+    except (LakeError, OSError) as error:
+        what, remedy = (error.what, error.remedy) if isinstance(error, LakeError) else (str(error), places.REMEDY)
+        raise ProductError(what, where=url, remedy=remedy) from error
 
 
 def open_product(kind: type[AnyProduct], folder: Path) -> AnyProduct:
