@@ -7,10 +7,12 @@ import http.server
 import io
 import json
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -18,8 +20,9 @@ from typer.testing import CliRunner, Result
 
 from fledged.cli import app
 from fledged.errors import ConfigError, FledgedError, MissingExtra, RequestError
+from fledged.predicting.predictor import Predictor
 from tests.bundles import make_tiny_bundle
-from tests.serving.photos import GREY, jpeg
+from tests.serving.photos import COLOURS, GREY, jpeg
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +164,51 @@ def test_an_interrupted_run_leaves_the_earlier_file(work: Path, folder: Path, mo
     assert predict(work, "in", "--to", "a.csv", code=130)
     assert Path("a.csv").read_text() == "earlier"
     assert not list(folder.glob(".*.part"))
+
+
+KILLED = """
+import os, sys
+from fledged.cli import app
+from fledged.predicting import journal
+from fledged.predicting.predictor import Predictor
+journal._FLUSH_EVERY, answer, begun = 1, Predictor.predict_batch, []
+def dying(*arguments):
+    begun.append(1)
+    if len(begun) == 7:  # when three are answered
+        os.kill(os.getpid(), 9)
+    return answer(*arguments)
+Predictor.predict_batch = dying
+app(["predict", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_killed_run_goes_on(work: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    (folder / "many").mkdir()
+    for n in range(30):
+        (folder / f"many/{n:02}.jpg").write_bytes(jpeg(list(COLOURS)[n % len(COLOURS)]) if n % 7 else b"no photo")
+    to, kept = Path(f"a{suffix}"), Path(f"a{suffix}.unfinished")
+    flags = ["many", "--to", str(to), "--work", str(work), "--top-k", "2", "--resume"]
+    assert subprocess.run([sys.executable, "-c", KILLED, *flags], check=False).returncode == -9
+    assert not to.exists()
+    n_kept = len(kept.read_bytes().splitlines()) - 1
+    assert 12 <= n_kept < 30
+    asked: list[int] = []
+    answer = Predictor.predict_batch
+
+    def counting(self: Predictor, photos: list[Any], top_k: int) -> Any:
+        asked.append(len(photos))
+        return answer(self, photos, top_k)
+
+    monkeypatch.setattr(Predictor, "predict_batch", counting)
+    predict(work, *flags)
+    assert sum(asked) == 30 - n_kept // 4 * 4
+    assert not kept.exists()
+    predict(work, "many", "--to", f"whole{suffix}", "--top-k", 2)
+    read = pl.read_csv if suffix == ".csv" else pl.read_parquet
+    assert read(to).drop("seconds").equals(read(f"whole{suffix}").drop("seconds"))
+    with pytest.raises(ConfigError, match="There is no file to go on with"):
+        predict(work, "many", "--resume")
 
 
 def test_what_cannot_be_written_is_told_before_any_work(

@@ -50,7 +50,7 @@ FLAGS = {
     "find-lr": "--backbone --batch-size --high --json --low --mode --seed --set --steps --unfreeze --views --weights "
     "--work",
     "invoke": "--json --sign --times",
-    "predict": "--address --bundle --column --engine --from --json --set --strict --to --top-k --work",
+    "predict": "--address --bundle --column --engine --from --json --resume --set --strict --to --top-k --work",
     "prepare": "--address --drop-classes --engine --fold --group-by --json --keep-splits --measure-leak --seed --set "
     "--split --work",
     "reproduce": "--json --work",

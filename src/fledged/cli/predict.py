@@ -8,6 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +23,7 @@ from fledged.errors import ConfigError, RequestError
 if TYPE_CHECKING:
     from fledged.engine import Engine as On
     from fledged.predicting.answers import Answer
-    from fledged.predicting.asked import Asking
+    from fledged.predicting.asked import Asked, Asking
 
 _REFUSED = 1  # with --strict
 _NOTHING = 2
@@ -46,6 +47,9 @@ def predict(
     work: Work = DEFAULT,
     as_json: AsJson = False,
     top_k: Annotated[int, typer.Option(min=1, help="Classes to name for each photo.")] = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="With --to: keep answers as they come, and go on where a run was killed.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where any photo could not be read.")] = False,
     assign: Assign = None,
     engine: Engine = None,
@@ -61,6 +65,9 @@ def predict(
         answers.check_suffix(to)
         if listed is not None and to.resolve() == Path(listed).resolve():
             raise ConfigError("This file is read and cannot be written as well", where=to, remedy="Take another.")
+    if resume and (to is None or "-" in (photos or [])):
+        remedy = "Name one with --to." if to is None else "Give the photo as a file."
+        raise ConfigError("There is no file to go on with", where="--resume", remedy=remedy)
     on = find_engine(engine_of(engine, address))
     asked = _asked(photos or [], listed, column, settings_of("collect", assign))
     if not asked:
@@ -73,11 +80,15 @@ def predict(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")  # what is odd about a photo that can be read
         report("Predicting", 0, len(asked))
-        said = progress.track(
-            answer_many(predictor, asked, top_k, _seeing(on, asked)), "Predicting", len(asked), report
+        answer = partial(answer_many, predictor, top_k=top_k, on=_seeing(on, asked))
+        kept = (
+            _kept(to, f"bundle {predictor.bundle.id}, top {top_k}", asked, answer) if to and resume else answer(asked)
         )
+        said = progress.track(kept, "Predicting", len(asked), report)
         if to is not None:
             _write(to, _counted(said, counts), top_k)
+            if resume:
+                _journal_of(to).unlink(missing_ok=True)
         else:
             for answer in _counted(said, counts):
                 line = answers.json_line(answer) if as_json else answers.text_line(answer, aligned=aligned) + "\n"
@@ -139,6 +150,20 @@ def _fetcher(settings: dict[str, object]) -> Callable[[str], bytes]:
 
 def _no_fetch(address: str) -> bytes:
     raise AssertionError(address)
+
+
+def _kept(
+    to: Path, identity: str, asked: Asking, answer: Callable[[Iterable[Asked]], Iterator[Answer]]
+) -> Iterator[Answer]:
+    from fledged.predicting import journal
+
+    return journal.answered(_journal_of(to), identity, asked, answer)
+
+
+def _journal_of(to: Path) -> Path:
+    from fledged.predicting import journal
+
+    return journal.journal_of(to)
 
 
 def _write(to: Path, said: Iterable[Answer], top_k: int) -> None:

@@ -18,7 +18,7 @@ Name = TypeVar("Name")
 Read = Callable[[], bytes]  # the bytes of a photo, when they are needed; raises RequestError
 
 # Photos that go through the model together: 16 take no less of a core's time than 4, and twice the memory.
-_BATCH = 4
+BATCH = 4
 
 
 def answer_many(
@@ -72,5 +72,5 @@ def _answers(
 
 
 def _batches(asked: Iterator[tuple[Name, Read]]) -> Iterator[list[tuple[Name, Read]]]:
-    while batch := list(itertools.islice(asked, _BATCH)):
+    while batch := list(itertools.islice(asked, BATCH)):
         yield batch
