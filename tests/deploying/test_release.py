@@ -11,7 +11,9 @@ from typing import Any
 
 import boto3
 import pytest
+from typer.testing import CliRunner
 
+from fledged.cli import app
 from fledged.deploying import release as releasing
 from fledged.deploying.deploy import deploy
 from fledged.deploying.release import changes, release, roll_back
@@ -74,6 +76,18 @@ def test_it_becomes_the_version_that_answers_and_goes_back(
     assert roll_back(NAME).version == "1"
     with pytest.raises(DeployError, match="Version 1 is the first"):
         roll_back(NAME)
+
+
+def test_a_dry_run_of_going_back_goes_nowhere(functions: Any, packages: list[Package]) -> None:
+    for package in packages:
+        release(package, NAME)
+    noted = functions.get_alias(FunctionName=NAME, Name="live")
+    done = CliRunner().invoke(app, ["deploy", "--function", NAME, "--rollback", "--dry-run"])
+    assert done.exit_code == 0, done.output
+    assert f"`live`: version 3 -> 2 (fledged bundle {packages[0].bundle_id}" in done.stdout
+    assert functions.get_alias(FunctionName=NAME, Name="live")["RevisionId"] == noted["RevisionId"]
+    assert live(functions) == "3"
+    assert roll_back(NAME).version == "2"
 
 
 def test_going_back_passes_over_what_was_gone_back_from_before(functions: Any, packages: list[Package]) -> None:

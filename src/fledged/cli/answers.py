@@ -113,7 +113,7 @@ def deploy(
     if function is None and (bucket or rollback):
         raise ConfigError("Name the function with --function", where="--bucket" if bucket else "--rollback")
     if rollback and function:
-        _say(release.roll_back(function).lines())
+        _say(release.rollback_changes(function) if dry_run else release.roll_back(function).lines())
         return
     package = fledged.deploy(bundle, to=to, work=work, **settings_of("deploy", assign))
     tell(package, work, as_json)

@@ -115,15 +115,33 @@ def roll_back(function: str) -> Release:
     with _refusals(function):
         functions = _client("lambda")
         before = alias_of(functions, function)
-        versions = descriptions(functions, function)
-        noted = [version for version in noted_before(before) if version in versions]
-        lower = [version for version in versions if int(version) < int(before["FunctionVersion"])]
-        earlier = noted or sorted(lower, key=int, reverse=True)
-        if not earlier:
-            raise DeployError(
-                f"Version {before['FunctionVersion']} is the first: there is none to go back to", where=function
-            )
-        return _point(functions, function, before, earlier[0], versions[earlier[0]], noted[1:])
+        earlier, description, noted = _before(functions, function, before)
+        return _point(functions, function, before, earlier, description, noted)
+
+
+def rollback_changes(function: str) -> list[str]:
+    """What `roll_back` would do, in words; nothing is sent. Raises DeployError."""
+    with _refusals(function):
+        functions = _client("lambda")
+        before = alias_of(functions, function)
+        earlier, description, _ = _before(functions, function, before)
+    return [
+        f"Would send nothing but this to {function}",
+        f"  `{before['Name']}`: version {before['FunctionVersion']} -> {earlier} ({description})",
+    ]
+
+
+def _before(functions: Any, function: str, alias: dict[str, Any]) -> tuple[str, str, list[str]]:
+    """The version that answered before, its description, and those noted to have answered before that."""
+    versions = descriptions(functions, function)
+    noted = [version for version in noted_before(alias) if version in versions]
+    lower = [version for version in versions if int(version) < int(alias["FunctionVersion"])]
+    earlier = noted or sorted(lower, key=int, reverse=True)
+    if not earlier:
+        raise DeployError(
+            f"Version {alias['FunctionVersion']} is the first: there is none to go back to", where=function
+        )
+    return earlier[0], versions[earlier[0]], noted[1:]
 
 
 def _point(
