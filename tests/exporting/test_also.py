@@ -22,6 +22,7 @@ from fledged.images import UInt8Array
 from fledged.products import Bundle, Report, Run
 from fledged.progress import silent
 from fledged.writing import sha256_of_file
+from tests.exporting.test_int8 import LOOSE
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +54,12 @@ def test_torchscript_lies_beside_the_bundle_and_answers_as_the_run(bundle: Bundl
 
 def test_the_table_has_a_line_for_each_format(bundle: Bundle, run: Run, work: Path) -> None:
     export(run, work=work, report=silent, also=["torchscript"])
-    first, head, of_bundle, of_script, place = export_lines(bundle, work)
+    int8 = export(run, work=work, report=silent, precision="int8", int8=LOOSE)
+    first, head, of_bundle, *others, of_script, place = export_lines(bundle, work)
     assert first.startswith(f"On {bundle.parity.n_photos} test photos")
     assert head.split()[:2] == ["format", "MB"]
     assert of_bundle.startswith("onnx fp32")
+    assert any(line.startswith(f"onnx int8, {int8.id}") for line in others)  # of the same run
     assert of_script.startswith("torchscript")
     assert "100.0%" in of_script
     assert place.endswith(bundle.id)

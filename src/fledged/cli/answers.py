@@ -37,7 +37,7 @@ def export(
     """Write the run as ONNX with all that serving needs, checked on real photos: a Bundle."""
     made = fledged.export(run, work=work, also=also or (), **settings_of("export", assign, precision=precision))
     tell(made, work, as_json)
-    if also and not as_json:
+    if not as_json:
         from fledged.exporting.also import export_lines
 
         _say(export_lines(made, work))

@@ -109,17 +109,23 @@ def export_also(
 
 
 def export_lines(bundle: Bundle, work: Path) -> list[str]:
-    """A table: the bundle, and what lies beside it."""
+    """A table: the bundle, other bundles of its run, and what lies beside it; nothing where it is alone."""
     workspace = Workspace(work)
     rows: list[tuple[str, ...]] = [
         ("format", "MB", "ms, 1 photo", "ms, 32", "accuracy", "less the run's", "same label", "largest difference")
     ]
     rows.append(_row(f"onnx {bundle.precision}", bundle.parity.n_bytes or 0, bundle.parity))
+    # Of a bucket each would be fetched for this.
+    known = workspace.all(Bundle) if workspace.mirror is None else ()
+    others = [other for other in known if other.run_id == bundle.run_id and other.id != bundle.id]
+    rows += [_row(f"onnx {other.precision}, {other.id}", other.parity.n_bytes or 0, other.parity) for other in others]
     rows += [_row(written.format, written.n_bytes, written.parity) for written in _open(bundle, workspace)]
+    if len(rows) == 2:
+        return []
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     n = f"On {bundle.parity.n_photos:,} test photos, each format in its own runtime, beside the run's own answers"
     told = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [n, *told, f"Saved {_folder(bundle, workspace)}"]
+    return [n, *told, *([f"Saved {place}"] if (place := _folder(bundle, workspace)).exists() else [])]
 
 
 def _row(name: str, n_bytes: int, parity: Parity | None) -> tuple[str, ...]:
