@@ -86,6 +86,21 @@ def test_a_lake_becomes_the_same_files(ray_engine: Engine, clean_lake: Path, tmp
     assert here == there
 
 
+def test_any_number_of_workers_makes_the_same_files(
+    ray_engine: Engine, clean_lake: Path, work: Path, tmp_path: Path
+) -> None:
+    made = []
+    for name, workers in (("local", 1), ("ray", 1), ("ray", 2), ("ray", 4)):
+        own, on = tmp_path / f"{name}{workers}", {"name": name}
+        shutil.copytree(work, own, ignore=shutil.ignore_patterns("copies", "datasets"))
+        snapshot = scan(clean_lake, work=own / "fresh", report=silent, engine=on, workers=workers)
+        dataset = prepare(work=own, report=silent, engine=on, workers=workers, shorter_side_px=80)
+        files = [content(product.folder) for product in (snapshot, dataset)]
+        made.append((snapshot.id, dataset.id, files))
+    assert len(made[0][2][1]) > 3
+    assert all(each == made[0] for each in made[1:])
+
+
 @needs_minutes
 def test_photos_in_a_bucket_become_the_same_files(clean_lake: Path, tmp_path: Path) -> None:
     settings = "".join(f"{name} = '{value}'\n" for name, value in TINY.items())

@@ -118,6 +118,29 @@ def test_torchrun_makes_one_run_that_says_how_it_was_made(killed: Killed, work: 
 
 
 @needs_minutes
+def test_accelerate_launches_a_training_too(work: Path, dataset: Dataset, tmp_path: Path) -> None:
+    """On CPUs it starts one process, so that what it is for is not tried: several GPUs."""
+    shutil.copytree(work, tmp_path / "own", ignore=shutil.ignore_patterns("runs", "checkpoints"))
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "-m", "fledged"]
+    source = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+    done = subprocess.run(
+        [*launcher, "train", "--work", str(tmp_path / "own"), *FLAGS],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+        env=os.environ | {"PYTHONPATH": source},
+    )
+    assert done.returncode == 0, done.stderr
+    launched, alone = Workspace(tmp_path / "own").load(Run), train(work=work, report=silent, **SETTINGS)
+    assert (launched.id, launched.n_epochs) == (alone.id, alone.n_epochs)
+    for ours, theirs in zip(
+        launched.history().iter_rows(named=True), alone.history().iter_rows(named=True), strict=True
+    ):
+        assert ours["train_loss"] == pytest.approx(theirs["train_loss"], abs=1e-3)
+
+
+@needs_minutes
 def test_a_killed_process_ends_the_others_with_one_line(killed: Killed) -> None:
     assert killed.first.returncode != 0
     lines = [line for line in killed.first.stderr.splitlines() if line.startswith("error: ")]
