@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from benchmarks import results
 from benchmarks.build import DATA
 from benchmarks.measuring import MEMORY_METHOD, fledged, no_page, run, weights_flags
+from benchmarks.mosaics import mosaic
 from benchmarks.planting.sources import Source, drawn_sources, real_sources
 from fledged.products import Review, Snapshot
 from fledged.workspace import Workspace
@@ -126,30 +126,12 @@ def _make_block(block: _Block) -> None:
     images = [source.image() for source in block.sources]
     for number in range(block.first, block.first + block.n):
         rng = np.random.default_rng([_SEED, number])
-        mosaic = _mosaic(images, block.size_px, rng)
+        picture = mosaic(images, (block.size_px, block.size_px * 3 // 4), rng)
         folder = block.lake / f"class_{number % 4}"
         folder.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
-        mosaic.save(buffer, "JPEG", quality=int(rng.integers(75, 93)))
+        picture.save(buffer, "JPEG", quality=int(rng.integers(75, 93)))
         (folder / f"{number:06d}.jpg").write_bytes(buffer.getvalue())
-
-
-def _mosaic(images: list[Image.Image], size_px: int, rng: np.random.Generator) -> Image.Image:
-    """Crops of four photos, side by side at a random point: a picture that no other file shows."""
-    width, height = size_px, size_px * 3 // 4
-    x, y = int(width * rng.uniform(0.3, 0.7)), int(height * rng.uniform(0.3, 0.7))
-    mosaic = Image.new("RGB", (width, height))
-    for box in ((0, 0, x, y), (x, 0, width, y), (0, y, x, height), (x, y, width, height)):
-        photo = images[int(rng.integers(len(images)))]
-        share = rng.uniform(0.4, 0.9)
-        wide, high = photo.width * share, photo.height * share
-        left, top = rng.uniform(0, photo.width - wide), rng.uniform(0, photo.height - high)
-        size = (box[2] - box[0], box[3] - box[1])
-        part = photo.resize(size, Image.Resampling.BILINEAR, box=(left, top, left + wide, top + high))
-        if rng.random() < 0.5:
-            part = part.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        mosaic.paste(part, box)
-    return mosaic
 
 
 if __name__ == "__main__":
