@@ -1,8 +1,8 @@
 """`python -m benchmarks [NAME …]`: the usual ones, or those that are named.
 
 Heavy ones run only when named: augmentation, engines, evaluate, finetuning, integers, mislabels, pooling, predict, ray,
-report, soak and unknown (minutes), learning and peers (an environment of their own, see the modules), million, rows and
-throughput (many photos).
+report, soak and unknown (minutes), learning and peers (an environment of their own, see the modules), build_scraped,
+million, rows and throughput (many photos).
 `python -m benchmarks.planted --help` and the like tell of more.
 """
 
@@ -14,6 +14,7 @@ import sys
 NAMES = ("start_up", "rescan", "http_latency", "build", "planted")
 HEAVY = (
     "augmentation",
+    "build_scraped",
     "engines",
     "evaluate",
     "finetuning",
