@@ -86,7 +86,8 @@ def _facts(product: Product) -> str:
         case Run():
             stopped = ", interrupted" if product.interrupted else ""
             return (
-                f"{product.backbone.name}, {product.mode}, {product.n_epochs} epochs{stopped}; validation accuracy "
+                f"{product.backbone.name}, {product.mode}, {product.n_epochs} "
+                f"epoch{'' if product.n_epochs == 1 else 's'}{stopped}; validation accuracy "
                 f"{product.val_accuracy:.1%} in epoch {product.best_epoch}"
             )
         case Report():

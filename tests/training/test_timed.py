@@ -124,8 +124,11 @@ def test_photos_are_smaller_only_where_nothing_else_fits(monkeypatch: pytest.Mon
     def costs(job_with: Callable[..., Any], *_: object) -> list[Cost]:
         return [Cost(0, px := job_with().size_px, 0, 0, 0, (px,), 0.1, (20, 60))]
 
+    fixed_px: int | None = None
+
     def job_with(**settings: Any) -> Any:
-        return SimpleNamespace(size_px=settings["input"].size_px if settings else 224)
+        size_px = settings["input"].size_px if settings else 224
+        return SimpleNamespace(size_px=size_px, backbone=SimpleNamespace(fixed_px=fixed_px))
 
     monkeypatch.setattr(timed, "_costs", costs)
     monkeypatch.setattr(timed, "_cuts", lambda *_: (0,))
@@ -138,6 +141,9 @@ def test_photos_are_smaller_only_where_nothing_else_fits(monkeypatch: pytest.Mon
     assert [size_in(time_s) for time_s in (300, 200, 150, 120)] == [224, 160, 128, 96]
     with pytest.raises(ConfigError, match="--time 120s"):
         size_in(100)
+    fixed_px = 224  # a backbone that takes no others
+    with pytest.raises(ConfigError, match="In 120 s nothing"):
+        size_in(120)
     with pytest.raises(ConfigError, match="--time 270s"):
         size_in(200, input={"size_px": 224})
 

@@ -41,6 +41,12 @@ class OptimizeConfig(Record):
     weight_decay: float = Field(
         -1.0, ge=-1, le=10, description="Of weights, not of biases and norms; -1 takes the mode's own."
     )
+    backbone_rate: float = Field(
+        -1.0,
+        ge=-1,
+        le=10,
+        description="Learning rate of the layers before the head, in head's; -1 takes 0.1, and 1 from scratch.",
+    )
     l1: float = Field(0.0, ge=0, description="Times the sum of the absolute weights, added to the loss.")
     schedule: Literal["one_cycle", "cosine", "step", "cyclic", "plateau", "constant"] = Field(
         "one_cycle", description="How the learning rate goes up to its peak and down, or stays there."

@@ -24,6 +24,8 @@ NO_PART = {"weights", "track", "processes"}
 # What 0 in the settings stands for.
 _EPOCHS = {"transfer": 60, "finetune": 10, "scratch": 50}
 _BATCH_SIZE = {"transfer": 256, "finetune": 32, "scratch": 32}
+# And -1 for the layers before the head.
+_BACKBONE_RATE = {"transfer": 0.1, "finetune": 0.1, "scratch": 1.0}
 
 
 def identity(config: TrainConfig) -> dict[str, Any]:
@@ -31,6 +33,8 @@ def identity(config: TrainConfig) -> dict[str, Any]:
     settings = config.model_dump(mode="json", exclude=NO_PART)
     if config.cache.engine == SERVES:
         del settings["cache"]["engine"]
+    if config.optimize.backbone_rate in (-1, _BACKBONE_RATE.get(config.mode)):
+        del settings["optimize"]["backbone_rate"]
     return settings
 
 
@@ -40,7 +44,8 @@ def plan_of(config: TrainConfig, dataset: Dataset) -> Plan:
     usual = optimizers.usual(config.mode, config.optimize.optimizer)
     batch_size = _BATCH_SIZE[config.mode]
     in_fp32 = config.mode == "transfer" and config.optimize.precision == "auto"  # a head gains nothing by less
-    decay = config.optimize.weight_decay
+    decay, backbone_rate = config.optimize.weight_decay, config.optimize.backbone_rate
+    backbone_rate = _BACKBONE_RATE[config.mode] if backbone_rate < 0 else backbone_rate
     if config.mode == "transfer":
         # About 500 steps in all, however small the dataset is: enough to converge, and over in a second.
         batch_size = max(8, min(batch_size, dataset.n_in("train") // 8))
@@ -49,12 +54,13 @@ def plan_of(config: TrainConfig, dataset: Dataset) -> Plan:
         batch_size=config.batch_size or batch_size,
         learning_rate=config.learning_rate or usual.learning_rate,
         seed=config.seed,
-        backbone_rate=1.0 if config.mode == "scratch" else 0.1,
+        backbone_rate=backbone_rate,
         balance=config.balance,
         class_weights=class_weights([of_class.get(label, 0) for label in dataset.classes]),
         optimize=config.optimize.model_copy(
             update={
                 "weight_decay": usual.weight_decay if decay < 0 else decay,
+                "backbone_rate": backbone_rate,
                 "precision": "fp32" if in_fp32 else precision.resolved(config.optimize.precision),
             }
         ),

@@ -96,7 +96,8 @@ def _chosen(
     cuts = _cuts(asked, what)
     rungs = ladder(_costs(job_with, asked, cuts, what, clock), views)
     plan = planned(rungs, clock.left_s(PLANNED_SHARE))
-    may_shrink = "size_px" not in asked.input.model_fields_set and not asked.start
+    is_fixed = what.backbone.fixed_px is not None
+    may_shrink = "size_px" not in asked.input.model_fields_set and not asked.start and not is_fixed
     for size_px in _SMALLER_PX if plan is None and may_shrink else ():
         smaller = asked.input.model_copy(update={"size_px": size_px})
         if size_px >= asked.input.size_px:

@@ -1,0 +1,29 @@
+"""Settings with nothing left to be decided, and which of them make one run another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fledged.products import Dataset
+from fledged.settings.training import TrainConfig
+from fledged.training.concrete import concrete, identity, plan_of
+
+
+def of(dataset: Dataset, mode: str, **optimize: Any) -> TrainConfig:
+    return concrete(TrainConfig.model_validate({"mode": mode, "optimize": optimize}), "mobilenet_v2", dataset)
+
+
+@pytest.mark.parametrize(("mode", "usual"), [("transfer", 0.1), ("finetune", 0.1), ("scratch", 1.0)])
+def test_the_backbone_learns_at_its_share_of_the_heads_rate(dataset: Dataset, mode: str, usual: float) -> None:
+    assert plan_of(of(dataset, mode), dataset).backbone_rate == usual
+    assert of(dataset, mode).optimize.backbone_rate == usual
+    assert plan_of(of(dataset, mode, backbone_rate=0.3), dataset).backbone_rate == 0.3
+
+
+def test_a_setting_that_came_later_makes_no_run_another_where_it_is_as_it_was(dataset: Dataset) -> None:
+    usual = identity(of(dataset, "finetune"))
+    assert "backbone_rate" not in usual["optimize"]
+    assert identity(of(dataset, "finetune", backbone_rate=0.1)) == usual
+    assert identity(of(dataset, "finetune", backbone_rate=1.0))["optimize"]["backbone_rate"] == 1.0
