@@ -21,7 +21,7 @@ TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 SCHEMATHESIS ?= .schemathesis
 SCHEMATHESIS_STAMP := $(SCHEMATHESIS)/.installed
 
-.PHONY: setup demo ready test templates api cluster check bench docs lock clean browser faults chaos fuzz sbom licences audit
+.PHONY: setup demo ready test templates api cluster compiled check bench docs lock clean browser faults chaos fuzz sbom licences audit
 
 setup: $(STAMP)
 
@@ -85,6 +85,10 @@ api: setup $(SCHEMATHESIS_STAMP)
 # Several processes and machines, some of which are killed: minutes, and not part of `test`.
 cluster: setup
 	FLEDGED_CLUSTER=1 $(BIN)/python -m pytest tests/spreading tests/training/test_on_ray.py tests/training/test_processes.py
+
+# Steps that torch really compiles: half a minute of CPU time, and not part of `test`.
+compiled: setup
+	FLEDGED_COMPILE=1 $(BIN)/python -m pytest tests/training/test_compiling.py
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -61,6 +61,10 @@ class OptimizeConfig(Record):
         "auto",
         description="Of the network's arithmetic; auto takes bf16 where photos go through and the machine has it.",
     )
+    compile: bool = Field(
+        False,
+        description="Let torch compile the steps where blocks are trained; where it cannot, they are taken as usual.",
+    )
 
 
 class LossConfig(Record):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from fledged.errors import ConfigError
 from fledged.products import Dataset
 from fledged.settings.training import AugmentConfig, BatchNormConfig, CacheConfig, TrainConfig
-from fledged.training import optimizers, precision
+from fledged.training import compiling, optimizers, precision
 from fledged.training.engines import SERVES, Name
 from fledged.training.loop import Plan, class_weights
 
@@ -35,6 +35,8 @@ def identity(config: TrainConfig) -> dict[str, Any]:
         del settings["cache"]["engine"]
     if config.optimize.backbone_rate in (-1, _BACKBONE_RATE.get(config.mode)):
         del settings["optimize"]["backbone_rate"]
+    if not config.optimize.compile:
+        del settings["optimize"]["compile"]
     return settings
 
 
@@ -90,6 +92,8 @@ def concrete(config: TrainConfig, backbone: str, dataset: Dataset) -> TrainConfi
     if config.unfreeze == 0 and config.mode == "finetune":
         config = config.model_copy(update={"mode": "transfer"})
     plan = plan_of(config, dataset)
+    # A head's steps are over sooner than they are compiled.
+    compiles = config.optimize.compile and config.mode != "transfer" and compiling.is_possible()
     augment, views = _views_of(config, dataset)
     return config.model_copy(
         update={
@@ -100,7 +104,7 @@ def concrete(config: TrainConfig, backbone: str, dataset: Dataset) -> TrainConfi
             "unfreeze": 0 if config.mode == "transfer" else config.unfreeze,
             "views": views,
             "augment": augment,
-            "optimize": plan.optimize,
+            "optimize": plan.optimize.model_copy(update={"compile": compiles}),
             "batch_norm": BatchNormConfig(statistics=_statistics(config)),
             # From scratch, nothing is frozen.
             "cache": run_by(config.cache, SERVES) if config.mode == "scratch" else config.cache,

@@ -14,6 +14,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from fledged.training.compiling import Compiled
+
 BatchNorm = nn.modules.batchnorm._BatchNorm
 Function = Callable[..., torch.Tensor]
 
@@ -28,10 +30,13 @@ def quick(
 ) -> contextlib.AbstractContextManager[object]:
     """In here the forward pass of a network is laid out for a quick backward one; on a CPU, else nothing.
 
-    `inputs` are a batch, by which it is found once what follows what.
+    `inputs` are a batch, by which it is found once what follows what. Where it is compiled, torch itself merges what
+    follows a convolution, and could not compile what looks for it.
     """
     if accelerator.device.type != "cpu":
         return contextlib.nullcontext()
+    if isinstance(model, Compiled):
+        return _Quick({}, in_bf16=accelerator.mixed_precision == "bf16")
     if model not in _found:
         _found[model] = _norms_after(model, inputs[:1])
     return _Quick(_found[model], in_bf16=accelerator.mixed_precision == "bf16")
@@ -65,12 +70,12 @@ class _Quick(TorchFunctionMode):
         # Layers of torch pass all seven by place; any other call gets what it asks for.
         if func is nn.functional.conv2d and len(args) == 7 and not kwargs:
             photos_NCHW, weight, bias, *how = args
-            norm = self._norms.get(id(weight))
+            norm = self._norms.get(id(weight)) if self._norms else None
             if norm is not None and not norm.training:
                 weight, bias = _folded(weight, bias, norm)
                 self._done.add(id(norm.weight))
             return self._convolved(photos_NCHW, weight, bias, *how)
-        if func is nn.functional.batch_norm and id(_factors_of(args, kwargs)) in self._done:
+        if self._done and func is nn.functional.batch_norm and id(_factors_of(args, kwargs)) in self._done:
             return args[0]  # type: ignore[no-any-return]
         if func in _IN_PLACE and self._in_bf16:  # in place, on the view that a matrix product's answer is, costs a copy
             args, kwargs = (args[:1] if func is not nn.functional.hardtanh else args[:3]), {**kwargs}

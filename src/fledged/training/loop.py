@@ -22,6 +22,7 @@ from fledged.records import Record
 from fledged.settings.training import LossConfig, OptimizeConfig
 from fledged.training import ema, losses, optimizers, schedules
 from fledged.training.batches import Batches
+from fledged.training.compiling import Compiled
 from fledged.training.convolutions import quick
 from fledged.training.losses import Mix, Tally
 from fledged.training.processes import gathered
@@ -101,6 +102,8 @@ def fit(
     # Without DistributedDataParallel where one process has it all, even if others wait for it.
     model = accelerator.prepare_model(model, evaluation_mode=not is_part)
     bare = accelerator.unwrap_model(model)
+    # Validation goes by the network itself. Of several processes none compiles: their parts of a batch differ in size.
+    learner = Compiled(model, plan.batch_size) if settings.compile and not is_part else model
     # Not prepared: accelerate's wrapper scales for fp16, which is not on offer, and costs a tenth of a head's time.
     optimizer = optimizers.make(bare, settings, plan.learning_rate, plan.backbone_rate)
     val_weights_C = torch.tensor(plan.class_weights, device=accelerator.device) if plan.balance != "none" else None
@@ -116,11 +119,11 @@ def fit(
         torch.manual_seed(plan.seed * 100_003 + epoch)  # dropout; so an epoch can be repeated from a checkpoint
         to_training(model, plan.keeps_statistics)
         taken: list[tuple[list[Tally], float]] = []  # of each step, with its rate
-        for index, batches in enumerate(batches_of(train, epoch, model, plan, accelerator)):
+        for index, batches in enumerate(batches_of(train, epoch, learner, plan, accelerator)):
             number = (epoch - 1) * length.per_epoch + index
             rate = plan.learning_rate * schedules.share(settings.schedule, number, length, so_far.val_losses)
             optimizers.set_rate(optimizer, rate)
-            taken.append((step(model, optimizer, batches, plan, accelerator), rate))
+            taken.append((step(learner, optimizer, batches, plan, accelerator), rate))
             if settings.ema_decay:
                 ema.update(average, bare.state_dict(), settings.ema_decay, number)
         taken = _of_all(taken) if is_part else taken

@@ -61,6 +61,10 @@ def timed_job(
     """
     if asked.mode == "gradual":
         raise ConfigError("Gradual unfreezing keeps to no time", where="--time", remedy="Leave --mode or --time out.")
+    if asked.optimize.compile:
+        raise ConfigError(
+            "What compiling takes cannot be foreseen", where="--time", remedy="Leave it or train.optimize.compile out."
+        )
     views = (asked.views,) if asked.views else _VIEWS
     views = views if asked.augment.resolved().recipe else (1,)
     first = job_of(dataset, asked.model_copy(update={"views": views[-1]}), workspace, report)
