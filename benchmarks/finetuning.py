@@ -31,8 +31,8 @@ from benchmarks.mislabels import GROUP_BY
 LAKE = "birds_vs_drones"
 PLAIN = "plain loop, fp32"
 Precision = Literal["fp32", "bf16"]
-_BATCH, _STEPS = 32, 8
-_N_PHOTOS = _BATCH * _STEPS
+BATCH, _STEPS = 32, 8
+N_PHOTOS = BATCH * _STEPS
 
 
 def main() -> None:
@@ -46,14 +46,19 @@ def measure(work: Path, sizes: Sequence[int], n_rounds: int) -> None:
     if not DATA.is_dir() or not WEIGHTS.is_file():
         print(f"skipped: no photos in {DATA} or no weights at {WEIGHTS}")
         return
-    if not (work / "datasets").is_dir():
-        run(fledged("scan", str(DATA / LAKE), "--work", str(work)))
-        run(fledged("review", "--work", str(work), *no_page()))
-        run(fledged("prepare", "--work", str(work), "--group-by", GROUP_BY[LAKE]))
+    make_dataset(work)
     if not (folders := work / "folders").is_dir():
         run(fledged("copy", str(folders), "--work", str(work)))
     for size_px in sizes:
         _write(size_px, _rows(work, size_px, n_rounds), n_rounds)
+
+
+def make_dataset(work: Path) -> None:
+    """Where there is none yet."""
+    if not (work / "datasets").is_dir():
+        run(fledged("scan", str(DATA / LAKE), "--work", str(work)))
+        run(fledged("review", "--work", str(work), *no_page()))
+        run(fledged("prepare", "--work", str(work), "--group-by", GROUP_BY[LAKE]))
 
 
 def _write(size_px: int, rows: list[list[object]], n_rounds: int) -> None:
@@ -62,7 +67,7 @@ def _write(size_px: int, rows: list[list[object]], n_rounds: int) -> None:
         "python -m benchmarks finetuning",
         ["how", "photos a second", "ratio", "CPU ms a photo", "ratio by CPU"],
         rows,
-        f"{_N_PHOTOS} photos of {LAKE} a turn, batches of {_BATCH}, {n_rounds} rounds of turns; medians. Ratios are\n"
+        f"{N_PHOTOS} photos of {LAKE} a turn, batches of {BATCH}, {n_rounds} rounds of turns; medians. Ratios are\n"
         "of one round. Loading and augmentation are included. The plain loop lets BatchNorm take each batch's\n"
         "statistics, fledged keeps those of the weights: each one's usual way.",
     )
@@ -83,7 +88,7 @@ def _rows(work: Path, size_px: int, n_rounds: int) -> list[list[object]]:
             statistics.median(plain[which] / turn[which] for plain, turn in zip(taken[PLAIN], turns, strict=True))
             for which in (0, 1)
         ]
-        per_s, cpu_ms = f"{_N_PHOTOS / wall_s:.1f}", f"{cpu_s / _N_PHOTOS * 1e3:.1f}"
+        per_s, cpu_ms = f"{N_PHOTOS / wall_s:.1f}", f"{cpu_s / N_PHOTOS * 1e3:.1f}"
         rows.append([name, per_s, f"{ratios[0]:.2f}", cpu_ms, f"{ratios[1]:.2f}"])
     return rows
 
@@ -109,7 +114,7 @@ def _plain(folders: Path, size_px: int) -> None:
         ]
     )
     photos = ImageFolder(folders / "train", varied)
-    chosen = Subset(photos, torch.randperm(len(photos))[:_N_PHOTOS].tolist())
+    chosen = Subset(photos, torch.randperm(len(photos))[:N_PHOTOS].tolist())
     model = mobilenet_v2()
     state = load_file(WEIGHTS)
     model.load_state_dict({name: state.get(name, value) for name, value in model.state_dict().items()})
@@ -122,13 +127,13 @@ def _plain(folders: Path, size_px: int) -> None:
         optimizer.step()
 
     model.train()
-    step(torch.rand(_BATCH, 3, size_px, size_px), torch.zeros(_BATCH, dtype=torch.int64))
+    step(torch.rand(BATCH, 3, size_px, size_px), torch.zeros(BATCH, dtype=torch.int64))
     with _told():
-        for x, y in DataLoader(chosen, _BATCH, shuffle=True, num_workers=2):
+        for x, y in DataLoader(chosen, BATCH, shuffle=True, num_workers=2):
             step(x, y)
 
 
-def _ours(work: Path, size_px: int, precision: Precision) -> None:
+def _ours(work: Path, size_px: int, precision: Precision, compiled: bool) -> None:
     import torch
 
     from fledged.networks.model import to_training
@@ -136,35 +141,38 @@ def _ours(work: Path, size_px: int, precision: Precision) -> None:
     from fledged.settings.training import TrainConfig
     from fledged.training import optimizers
     from fledged.training.batches import PhotoBatches
+    from fledged.training.compiling import Compiled
     from fledged.training.job import job_of, pupil_of, untrained
     from fledged.training.loop import batches_of, step
     from fledged.training.losses import Mix
     from fledged.workspace import Workspace
 
-    asked = {"backbone": "mobilenet_v2", "weights": str(WEIGHTS), "mode": "finetune", "batch_size": _BATCH}
+    asked = {"backbone": "mobilenet_v2", "weights": str(WEIGHTS), "mode": "finetune", "batch_size": BATCH}
     optimize = {"optimizer": "sgd", "precision": precision}
     config = TrainConfig.model_validate({**asked, "optimize": optimize, "input": {"size_px": size_px}})
     job = job_of(None, config, Workspace(work), silent)
     pupil = pupil_of(job, job.plan, *untrained(job), has_begun=True)
     train, accelerator = pupil.batches[0], pupil.accelerator
     assert isinstance(train, PhotoBatches)
-    train = replace(train, photos=train.photos.sample(_N_PHOTOS, seed=7))
+    train = replace(train, photos=train.photos.sample(N_PHOTOS, seed=7))
     model = accelerator.prepare_model(pupil.module, evaluation_mode=True)
+    learner = Compiled(model, BATCH) if compiled else model
     optimizer = optimizers.make(pupil.module, job.plan.optimize, job.plan.learning_rate, job.plan.backbone_rate)
     to_training(model, job.plan.keeps_statistics)
-    photos_NHWC = torch.zeros(_BATCH, size_px, size_px, 3, dtype=torch.uint8)
-    step(model, optimizer, [Mix(photos_NHWC, torch.zeros(_BATCH, dtype=torch.int64))], job.plan, accelerator)
-    with _told():
-        for batches in batches_of(train, 1, model, job.plan, accelerator):
-            step(model, optimizer, batches, job.plan, accelerator)
+    photos_NHWC = torch.zeros(BATCH, size_px, size_px, 3, dtype=torch.uint8)
+    start_s, start_cpu_s = time.monotonic(), _cpu_s()
+    step(learner, optimizer, [Mix(photos_NHWC, torch.zeros(BATCH, dtype=torch.int64))], job.plan, accelerator)
+    with _told(first_s=time.monotonic() - start_s, first_cpu_s=_cpu_s() - start_cpu_s):
+        for batches in batches_of(train, 1, learner, job.plan, accelerator):
+            step(learner, optimizer, batches, job.plan, accelerator)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _told(**before: float) -> Iterator[None]:
     """Print what happens in here, as seconds by the clock and of CPU time, workers that have ended included."""
     start_s, start_cpu_s = time.monotonic(), _cpu_s()
     yield
-    print(json.dumps({"wall_s": time.monotonic() - start_s, "cpu_s": _cpu_s() - start_cpu_s}))
+    print(json.dumps({"wall_s": time.monotonic() - start_s, "cpu_s": _cpu_s() - start_cpu_s, **before}))
 
 
 def _cpu_s() -> float:
@@ -178,10 +186,11 @@ if __name__ == "__main__":
     parser.add_argument("--sizes", type=int, nargs="+", default=[160, 224])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--turn", choices=("plain", "fp32", "bf16"), help="one turn, in this process")
+    parser.add_argument("--compiled", action="store_true", help="of a turn: by compiled steps")
     given = parser.parse_args()
     if given.turn is None:
         measure(given.work, given.sizes, given.rounds)
     elif given.turn == "plain":
         _plain(given.work / "folders", given.sizes[0])
     else:
-        _ours(given.work, given.sizes[0], given.turn)
+        _ours(given.work, given.sizes[0], given.turn, given.compiled)
