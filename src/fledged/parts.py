@@ -1,11 +1,12 @@
 """A table that only grows, in parts: what was computed for a photo once, and is asked for again by its key.
 
 Each part is a Parquet file named by the keys in it, so nothing is ever written twice and nobody waits for a writer. A
-part that cannot be read costs time, not correctness: what was in it is computed again.
+part that is damaged, or cannot be read, costs time, not correctness: what was in it is computed again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from fledged.errors import naming
-from fledged.writing import write_table
+from fledged.sealed import is_intact, write_sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,11 @@ class Parts:
     key: str
 
     def known(self, types: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
-        """These columns of all parts, a row a key, and `part`, where it is."""
+        """These columns of all parts, a row a key, and `part`, where it is. Damaged parts are removed."""
+        for path in self.folder.glob("*.parquet"):
+            with contextlib.suppress(OSError):
+                if not is_intact(path):
+                    path.unlink()
         parts = [part.select(*types, part=pl.lit(name)) for name, part in self._scan()]
         empty = pl.DataFrame(schema={**types, "part": pl.String})
         with naming(self.folder):
@@ -35,6 +40,7 @@ class Parts:
     def rows_of(self, keys: pl.Series, *columns: str, among: Iterable[str] | None = None) -> Iterator[pl.DataFrame]:
         """Part by part, these columns of the keys that are in it, and `row`, their places in `keys`.
 
+        Of parts that `known` has just looked through: whether they are damaged is not asked again.
         `among` are the parts that hold them, where the caller knows: to look into all of them for a few keys at a time
         would take time that grows with the square of the photos.
         """
@@ -51,7 +57,7 @@ class Parts:
     def add(self, rows: pl.DataFrame) -> None:
         """Keep these rows (one a key, none of which is known) as a new part."""
         name = hashlib.sha256("".join(rows[self.key]).encode()).hexdigest()[:16]
-        write_table(self.folder / f"{name}.parquet", rows)
+        write_sealed(self.folder / f"{name}.parquet", rows)
 
     def _scan(self, among: Iterable[str] | None = None) -> Iterator[tuple[str, pl.LazyFrame]]:
         names = sorted(path.name for path in self.folder.glob("*.parquet")) if among is None else sorted(among)

@@ -14,6 +14,7 @@ from fledged.reviewing import review as reviewing
 from fledged.reviewing.findings import TYPES
 from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
+from tests.rot import flip_a_bit
 from tests.tiny import TINY
 
 
@@ -59,7 +60,12 @@ def test_findings_have_their_columns_and_come_from_memory_when_decisions_change(
     (tmp_path / "decisions.jsonl").write_text(f'{{"path": "{path}", "action": "drop"}}\n')
     again = review(work=tmp_path, train=TINY)
     assert again.n_decisions == 1
-    assert again.findings().equals(first.findings())
+    assert (found := again.findings()).equals(first.findings())
+    monkeypatch.undo()
+    (memory,) = tmp_path.glob("cache/findings/*.parquet")
+    flip_a_bit(memory)
+    shutil.rmtree(tmp_path / "reviews")
+    assert review(work=tmp_path, train=TINY).findings().equals(found)
 
 
 def test_a_lake_without_a_readable_photo_has_findings_all_the_same(tmp_path: Path) -> None:

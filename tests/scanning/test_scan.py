@@ -21,6 +21,7 @@ from fledged.scanning import probe as probing
 from fledged.scanning import scan as scanning
 from fledged.scanning.provenance import COLUMNS
 from fledged.scanning.scan import scan
+from tests.rot import flip_a_bit
 
 _TOLD = ("path", "label", "lake_split", "sha256", "error", *COLUMNS)
 
@@ -49,6 +50,15 @@ def test_a_second_scan_reads_no_file_again(
 
     monkeypatch.setattr(probing, "probe", never)
     assert scan(lake, work=tmp_path, workers=1) == first
+
+
+def test_a_bit_that_flips_in_what_is_remembered_goes_into_no_snapshot(clean_lake: Path, tmp_path: Path) -> None:
+    first = scan(clean_lake, work=tmp_path, workers=1)
+    (memory,) = tmp_path.glob("cache/probes/*.parquet")
+    whole = memory.read_bytes()
+    flip_a_bit(memory)
+    assert scan(clean_lake, work=tmp_path, workers=1) == first
+    assert memory.read_bytes() == whole
 
 
 def test_only_changed_files_are_read_again(clean_lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

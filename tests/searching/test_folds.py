@@ -18,6 +18,7 @@ from fledged.training import activations, features
 from fledged.training.batches import read_split
 from fledged.training.train import train
 from fledged.workspace import Workspace
+from tests.rot import flip_a_bit
 from tests.tiny import TINY
 
 SMALL: dict[str, Any] = TINY | {"input": {"size_px": 64}, "views": 1, "epochs": 1}
@@ -38,6 +39,16 @@ def test_every_photo_of_train_and_val_judges_once_and_groups_stay_whole(dataset:
         assert not {group_of[sha] for sha in train_photos["sha256"]} & {group_of[sha] for sha in val["sha256"]}
         labels = [dataset.classes[label] for label in val["label"]]
         assert {label: labels.count(label) for label in set(labels)} == fold.photos_by_split["val"]
+
+
+def test_a_bit_that_flips_goes_into_no_fold(dataset: Dataset, work: Path, tmp_path: Path) -> None:
+    expected = read_split(folds_of(dataset, 3, 5, Workspace(work))[0], "val")
+    own = Workspace(tmp_path)
+    (val, *_) = (read_split(fold, "val") for fold in folds_of(dataset, 3, 5, own))
+    assert val.equals(expected)
+    for table in own.cache("folds").glob("*/*.parquet"):
+        flip_a_bit(table)
+    assert read_split(folds_of(dataset, 3, 5, own)[0], "val").equals(expected)
 
 
 def test_more_folds_than_groups(dataset: Dataset, work: Path) -> None:

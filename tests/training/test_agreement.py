@@ -121,6 +121,11 @@ def test_auto_takes_the_faster_one_and_measures_once(
 
     monkeypatch.setattr(agreement, "measured", never)
     assert settled(embedding, "auto", inputs, workspace) == chosen
+    (kept,) = workspace.cache("engines").glob("*.json")
+    *known, last, end = kept.read_bytes()
+    kept.write_bytes(bytes([*known, last ^ 1, end]))  # another figure
+    with pytest.raises(AssertionError, match="measured again"):
+        settled(embedding, "auto", inputs, workspace)
 
 
 def test_without_openvino_auto_says_so_and_its_name_is_an_error(

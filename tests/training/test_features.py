@@ -20,12 +20,13 @@ from fledged.networks.weights import locate
 from fledged.products import Preprocess
 from fledged.progress import silent
 from fledged.recipes import PRESETS
+from fledged.sealed import write_sealed
 from fledged.settings.training import TrainConfig
 from fledged.training import features
-from fledged.training.features import Embedding, add_features, features_of
+from fledged.training.features import Embedding, add_features, features_of, read_features
 from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
-from fledged.writing import write_table
+from tests.rot import flip_a_bit
 
 HOW = Preprocess(size_px=64, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
@@ -85,11 +86,11 @@ def test_what_the_disk_does_not_take_is_held_in_memory(
         writes.append(len(rows))
         if len(writes) > 1:
             raise WorkspaceError("Cannot write: No space left on device", where=path)
-        write_table(path, rows)
+        write_sealed(path, rows)
 
     monkeypatch.setattr(features, "_CHUNK", 2)
     monkeypatch.setattr(features, "_PART", 2)
-    monkeypatch.setattr(parts, "write_table", write_one)
+    monkeypatch.setattr(parts, "write_sealed", write_one)
     found = features_of(some, embedding, 0, Workspace(tmp_path), silent)
     assert writes == [2, 2, 2]
     np.testing.assert_array_equal(found, expected)
@@ -107,6 +108,29 @@ def test_equal_photos_and_a_damaged_cache_cost_nothing_but_time(embedding: Embed
     (cache,) = workspace.cache("features").glob("*/*.parquet")
     cache.write_bytes(b"damaged")
     np.testing.assert_array_equal(features_of(twice, embedding, 0, workspace, silent), first)
+
+
+def test_a_bit_that_flips_goes_into_no_feature(
+    backbone: backbones.Backbone, embedding: Embedding, tmp_path: Path
+) -> None:
+    workspace, some = Workspace(tmp_path), photos(2)
+    first = features_of(some, embedding, 0, workspace, silent)
+    (graph,) = workspace.cache("onnx").glob("*.onnx")
+    (table,) = workspace.cache("features").glob("*/*.parquet")
+    for path in (graph, table):
+        flip_a_bit(path)
+    again = embedding_of(backbone.name, backbone.module, HOW, workspace)
+    assert again == embedding
+    np.testing.assert_array_equal(features_of(some, again, 0, workspace, silent), first)
+
+
+def test_features_that_somebody_removes_meanwhile_are_an_error(embedding: Embedding, tmp_path: Path) -> None:
+    workspace, some = Workspace(tmp_path), photos(2)
+    keys = add_features(some, embedding, 0, workspace, silent)
+    (table,) = workspace.cache("features").glob("*/*.parquet")
+    table.unlink()
+    with pytest.raises(WorkspaceError, match="Cached features are gone"):
+        read_features(keys, embedding, 0, workspace)
 
 
 def test_the_key_tells_weights_and_standardisation_apart(backbone: backbones.Backbone, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from fledged.reviewing.finders import VERSION, find
 from fledged.reviewing.log import DecisionLog
 from fledged.reviewing.looks import Eyes, seeing
 from fledged.scanning.changes import warn_of_changes
+from fledged.sealed import is_intact, write_sealed
 from fledged.settings.lake import PrepareConfig, ReviewConfig
 from fledged.settings.training import TrainConfig
 from fledged.training.concrete import run_by
@@ -115,12 +116,14 @@ def _findings_of(
     """The findings, remembered: decisions make a new review, but they change no finding."""
     memory = workspace.cache(f"findings/{product_id(Review, snapshot.id, *_ways(config, eyes))}.parquet")
     try:
-        with naming(memory):
-            return pl.read_parquet(memory).select(*findings.TYPES)
+        if is_intact(memory):
+            with naming(memory):
+                return pl.read_parquet(memory).select(*findings.TYPES)
     except (FileNotFoundError, pl.exceptions.PolarsError):
-        found = find(snapshot, config, eyes, workspace, report or progress.default())
-        write_table(memory, found)
-        return found
+        pass  # it is found again, as where the memory is damaged
+    found = find(snapshot, config, eyes, workspace, report or progress.default())
+    write_sealed(memory, found)
+    return found
 
 
 def _ways(config: ReviewConfig, eyes: Eyes) -> list[object]:

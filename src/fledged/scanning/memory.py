@@ -11,6 +11,7 @@ import polars as pl
 from fledged import places
 from fledged.scanning import probe as probing
 from fledged.scanning.walk import FOUND_TYPES
+from fledged.sealed import is_intact
 from fledged.settings.lake import ScanConfig
 from fledged.workspace import Workspace
 
@@ -71,6 +72,7 @@ def remembered(files: list[Path]) -> pl.DataFrame:
     tables = [pl.DataFrame(schema=types)]
     for file in files:
         with suppress(OSError, pl.exceptions.PolarsError):
-            # A memory that cannot be read costs time, not correctness.
-            tables.append(pl.read_parquet(file).select(*types))
+            # A memory that is damaged, or cannot be read, costs time, not correctness.
+            if is_intact(file):
+                tables.append(pl.read_parquet(file).select(*types))
     return pl.concat(tables).unique(SAME, keep="last", maintain_order=True) if len(tables) > 2 else tables[-1]

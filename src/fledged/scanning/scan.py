@@ -27,6 +27,7 @@ from fledged.scanning.changes import counted, difference, newest, no_changes
 from fledged.scanning.memory import PROBE_TYPES, SAME, limits, memory_of, remembered, to_remember
 from fledged.scanning.provenance import COLUMNS, with_provenance
 from fledged.scanning.walk import Listing, walk
+from fledged.sealed import write_sealed
 from fledged.settings.lake import ScanConfig
 from fledged.workspace import DEFAULT, Workspace, now, product_id
 from fledged.writing import write_table
@@ -153,13 +154,13 @@ def _probe_all(root: str, listed: pl.DataFrame, config: ScanConfig, house: House
         left -= rows.height
         if left:
             name = hashlib.sha256(repr(rows.select(SAME).rows()).encode()).hexdigest()[:16]
-            write_table(parts / f"{name}.parquet", to_remember(rows, root, start_ns))
+            write_sealed(parts / f"{name}.parquet", to_remember(rows, root, start_ns))
     if not new.is_empty():
         _refuse_if_closed(root, known[1:])
     photos = listed.join(pl.concat(known), on=SAME, how="left", maintain_order="left")
     known.clear()
     if not new.is_empty():
-        write_table(memory, to_remember(photos.select(*SAME, *PROBE_TYPES), root, start_ns))
+        write_sealed(memory, to_remember(photos.select(*SAME, *PROBE_TYPES), root, start_ns))
         house[0].share(memory)
         shutil.rmtree(parts, ignore_errors=True)
     return photos

@@ -10,8 +10,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from fledged.errors import ConfigError, naming
 from fledged.products import Dataset
+from fledged.sealed import is_intact, write_sealed
 from fledged.workspace import Workspace
-from fledged.writing import write_table
 
 
 def folds_of(dataset: Dataset, n_folds: int, seed: int, workspace: Workspace) -> list[Dataset]:
@@ -58,8 +58,9 @@ def _fold(
     folder = workspace.cache(f"folds/{name}")
     split_into = {"train": photos.filter(~is_val), "val": photos.filter(is_val)}
     for split, some in split_into.items():
-        if not (path := folder / f"{split}-00000.parquet").exists():
-            write_table(path, some)
+        path = folder / f"{split}-00000.parquet"
+        if not (path.exists() and is_intact(path)):
+            write_sealed(path, some)
     counts = {
         split: {dataset.classes[label]: n for label, n in some["label"].value_counts(sort=True).iter_rows()}
         for split, some in split_into.items()

@@ -22,12 +22,12 @@ from fledged.augmenting import views
 from fledged.errors import ConfigError, MissingExtra, WorkspaceError
 from fledged.products import Preprocess
 from fledged.records import Record
+from fledged.sealed import bytes_if_intact, write_with_sha256
 from fledged.training import engines
 from fledged.training.engines import SERVES, Ask, Float32Array, Name
 from fledged.training.environment import cpu_name
 from fledged.training.features import Embedding
 from fledged.workspace import Workspace
-from fledged.writing import write_bytes
 
 _LOG = logging.getLogger("fledged")
 
@@ -144,15 +144,15 @@ def _known(embedding: Embedding, other: Name, inputs: Callable[[], Inputs], work
     parts = [embedding.key, other, _version(SERVES), _version(other), cpu_name()]
     path = workspace.cache(f"engines/{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}.json")
     try:
-        return Agreement.model_validate_json(path.read_bytes())
-    except (OSError, ValueError):  # none, or one of what is no number: it is found anew
+        return Agreement.model_validate_json(bytes_if_intact(path) or b"")
+    except (OSError, ValueError):  # none, a damaged one, or one of what is no number: it is found anew
         pass
     if not (given := inputs()):
         return None
     asks = [engines.opened(name, embedding.onnx) for name in (SERVES, other)]
     found = measured(asks[0], asks[1], given)
     with contextlib.suppress(WorkspaceError):  # on a full disk it is found anew the next time
-        write_bytes(path, found.model_dump_json().encode())
+        write_with_sha256(path, found.model_dump_json().encode())
     return found
 
 

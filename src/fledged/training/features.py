@@ -127,15 +127,23 @@ def read_features(
     recipe: Recipe = (),
     refused: Sequence[pl.DataFrame] = (),
 ) -> Float32Array:
-    """Features (N, F) of photos that are in the cache, or in what it refused to take, in the order of `keys`."""
+    """Features (N, F) of photos that are in the cache, or in what it refused to take, in the order of `keys`.
+
+    Raises WorkspaceError where somebody has removed some of them since.
+    """
+    parts = feature_parts(embedding, number, workspace, recipe)
     features: Float32Array | None = None
+    is_there = np.zeros(len(keys), bool)
     wanted = pl.DataFrame({"copy": keys, "row": np.arange(len(keys), dtype=np.int64)})
-    kept = feature_parts(embedding, number, workspace, recipe).rows_of(keys, "features")
-    for found in itertools.chain(kept, (wanted.join(rows, on="copy") for rows in refused)):
-        values = found["features"].to_numpy()
+    kept = parts.rows_of(keys, "features")
+    for found in itertools.chain(kept, (wanted.join(table, on="copy") for table in refused)):
+        values, rows = found["features"].to_numpy(), found["row"].to_numpy()
         if features is None:
             features = np.empty((len(keys), values.shape[1]), np.float32)
-        features[found["row"].to_numpy()] = values
+        features[rows] = values
+        is_there[rows] = True
+    if not is_there.all():
+        raise WorkspaceError("Cached features are gone", where=parts.folder, remedy="Run the same command again.")
     return np.empty((0, 0), np.float32) if features is None else features
 
 

@@ -15,13 +15,13 @@ from fledged.networks import graph
 from fledged.networks.model import Embedder
 from fledged.products import Dataset, Preprocess, Run
 from fledged.progress import Report
+from fledged.sealed import bytes_if_intact, write_with_sha256
 from fledged.settings.training import TrainConfig
 from fledged.training import engines
 from fledged.training.batches import FeatureBatches, read_split
 from fledged.training.features import Embedding, features_of
 from fledged.training.loop import Plan
 from fledged.workspace import Workspace
-from fledged.writing import bytes_of_file, write_bytes
 
 _LOG = logging.getLogger("fledged")
 
@@ -62,11 +62,11 @@ def _key(head: str, module: nn.Module) -> str:
 
 def _onnx(key: str, module: nn.Module, inputs: torch.Tensor, workspace: Workspace) -> bytes:
     path = workspace.cache(f"onnx/{key}.onnx")
-    if path.exists():
-        return bytes_of_file(path)
+    if (kept := bytes_if_intact(path)) is not None:
+        return kept
     onnx = graph.to_onnx(module, inputs, "features")
     try:
-        write_bytes(path, onnx)
+        write_with_sha256(path, onnx)
     except WorkspaceError as reason:
         _LOG.warning("The graph of the frozen part is not kept, and made again the next time: %s", reason)
     return onnx
