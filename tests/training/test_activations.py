@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +24,17 @@ from fledged.progress import silent
 from fledged.recipes import PRESETS, Recipe
 from fledged.settings.training import TrainConfig
 from fledged.training import activations
-from fledged.training.activations import NoRoom, Store, activations_of, anew, n_bytes, open_graphs, shape_of
-from fledged.training.features import Embedding
+from fledged.training.activations import (
+    NoRoom,
+    Store,
+    activations_of,
+    anew,
+    n_bytes,
+    n_lacking,
+    open_graphs,
+    shape_of,
+)
+from fledged.training.features import Embedding, copy_keys
 from fledged.training.transfer import embedding_of, onward
 from fledged.workspace import Workspace
 
@@ -113,6 +124,29 @@ def test_what_a_crash_or_a_bad_disk_left_is_computed_again(
     del first
 
 
+def test_bit_rot_is_computed_again(frozen: Embedding, workspace: Workspace, computed: list[tuple[int, int]]) -> None:
+    store, zero, both = Store(workspace, LIMIT, silent), np.zeros(2, np.int64), np.arange(2)
+    first = np.array(activations_of(photos(1, 2), frozen, 1, LIGHT, store).take(zero, both))
+    (part,) = workspace.cache("activations").glob("*/*.npy")
+    files = {path: path.read_bytes() for path in (part, part.with_suffix(".keys"))}
+    draw = random.Random(8)
+
+    def lay(spoilt: dict[Path, bytes]) -> None:
+        for file in part.parent.iterdir():
+            file.unlink()
+        for path, data in (files | spoilt).items():
+            path.write_bytes(data)
+
+    for path in [*files] * 3:
+        at, data = draw.randrange(len(files[path])), files[path]
+        lay({path: data[:at] + bytes([data[at] ^ 0x40]) + data[at + 1 :]})
+        again = activations_of(photos(1, 2), frozen, 1, LIGHT, store).take(zero, both)
+        np.testing.assert_array_equal(again, first)
+    assert len(computed) == 7
+    lay(dict.fromkeys(files, b""))
+    assert n_lacking(copy_keys(photos(1, 2)["jpeg"]), frozen, 0, LIGHT, workspace) == 2
+
+
 def test_a_later_cut_goes_on_from_an_earlier_one(
     frozen_blocks: torch.nn.Sequential, frozen: Embedding, workspace: Workspace, computed: list[tuple[int, int]]
 ) -> None:
@@ -157,6 +191,57 @@ def test_more_than_the_limit_or_the_disk_can_take_is_refused(
     monkeypatch.setattr(activations, "_SPARE_BYTES", 2**60)
     with pytest.raises(NoRoom, match="the disk has no room for 0 MB, only for 0 MB"):
         activations_of(photos(1), frozen, 1, LIGHT, Store(workspace, LIMIT, silent))
+
+
+def kept_before(workspace: Workspace, *names: str) -> list[Path]:
+    """Folders of 100 bytes each, the first of which was used longest ago."""
+    folders = [workspace.cache("activations") / name for name in names]
+    for number, folder in enumerate(folders):
+        folder.mkdir(parents=True)
+        (folder / "part.npy").write_bytes(bytes(100))
+        os.utime(folder, (number, number))
+    return folders
+
+
+@pytest.mark.parametrize(("wanted", "left"), [(100, "abcd"), (101, "acd"), (250, "ad"), (400, "a")])
+def test_room_is_made_of_the_least_recently_used_and_no_more_than_is_lacking(
+    workspace: Workspace, wanted: int, left: str
+) -> None:
+    needed, *_ = kept_before(workspace, *"abcd")
+    activations._make_room([needed], wanted, 500)
+    assert sorted(folder.name for folder in needed.parent.iterdir()) == list(left)
+
+
+def test_nothing_is_removed_where_that_would_not_make_room_enough(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed, *others = kept_before(workspace, *"abcd")
+    with pytest.raises(NoRoom, match="limit"):
+        activations._make_room([needed], 401, 500)  # 100 bytes are in the needed one
+    usage = shutil.disk_usage(needed)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=activations._SPARE_BYTES + 50))
+    with pytest.raises(NoRoom, match="the disk has no room"):
+        activations._make_room([needed], 351, 10**9)
+    assert all(folder.exists() for folder in others)
+    activations._make_room([needed], 150, 10**9)  # what is kept makes room on a full disk too
+    assert [folder.name for folder in others if folder.exists()] == ["c", "d"]
+
+
+def test_what_other_processes_remove_meanwhile_is_no_error(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed, gone, other = kept_before(workspace, *"abc")
+    listed = Path.iterdir
+
+    def iterdir(folder: Path) -> list[Path]:
+        found = list(listed(folder))
+        if folder == needed.parent:
+            shutil.rmtree(gone)
+        return found
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    activations._make_room([needed], 100, 250)
+    assert not other.exists()
 
 
 def test_half_precision_never_makes_infinite() -> None:

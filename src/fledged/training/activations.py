@@ -8,7 +8,9 @@ leaves behind is computed again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import itertools
 import logging
 import os
@@ -32,7 +34,7 @@ from fledged.training import engines
 from fledged.training.engines import SERVES, Ask, Float32Array
 from fledged.training.features import Embedder, Embedding, copy_keys, embed, killed, open_graph
 from fledged.workspace import Workspace
-from fledged.writing import bytes_of_file, disk_errors, write, write_bytes
+from fledged.writing import bytes_of_file, disk_errors, sha256_of_file, write, write_bytes
 
 _LOG = logging.getLogger("fledged")
 
@@ -101,6 +103,7 @@ def activations_of(photos: pl.DataFrame, frozen: Embedding, n_views: int, recipe
         for folder in folders:
             with disk_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
+            _remove_damaged(folder)
         missing = [distinct.filter(~pl.col("copy").is_in(_known(folder).keys())) for folder in folders]
         if frozen.base is not None and (lacking := pl.concat(missing).unique("copy", maintain_order=True)).height:
             activations_of(lacking, frozen.base, n_views, recipe, store)
@@ -137,15 +140,30 @@ def _folder(frozen: Embedding, number: int, recipe: Recipe, workspace: Workspace
     return workspace.cache(f"activations/{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}")
 
 
+def _remove_damaged(folder: Path) -> None:
+    """Forget the parts that are not what was written, and those whose list does not say what that was."""
+    for listed in folder.glob(f"*{_KEYS}"):
+        # A part that cannot be read just now is not taken for damaged; that it cannot be opened is seen later.
+        with contextlib.suppress(OSError):
+            if sha256_of_file(listed.with_suffix(".npy")) != _listed(listed)[0]:
+                listed.unlink()
+
+
+def _listed(path: Path) -> tuple[str, list[str]]:
+    """The sha256 of a part and the keys in it, as its list has them."""
+    sha256, *keys = bytes_of_file(path).decode("ascii", errors="replace").split() or [""]
+    return sha256, keys
+
+
 def _known(folder: Path) -> dict[str, tuple[Path, int]]:
     """Where the activations of each key lie. A part without its list is one that was never finished."""
     known: dict[str, tuple[Path, int]] = {}
     for listed in sorted(folder.glob(f"*{_KEYS}")):
         path = listed.with_suffix(".npy")
-        keys = bytes_of_file(listed).decode().split()
+        _, keys = _listed(listed)
         try:
             intact = np.load(path, mmap_mode="r", allow_pickle=False).shape[0] == len(keys)
-        except (OSError, ValueError):
+        except (OSError, ValueError, EOFError):
             intact = False  # a cache that cannot be read costs time, not correctness
         if intact:
             known |= {key: (path, row) for row, key in enumerate(keys)}
@@ -153,26 +171,41 @@ def _known(folder: Path) -> dict[str, tuple[Path, int]]:
 
 
 def _make_room(needed: Sequence[Path], wanted: int, limit_bytes: int) -> None:
-    """Remove the folders that were used least recently, but for the needed ones, until the wanted bytes fit."""
+    """Remove the folders that were used least recently, but for the needed ones, until the wanted bytes fit.
+
+    Raises NoRoom where they would not fit then either; nothing is removed for that.
+    """
     root = needed[0].parent
-    sizes = {folder: sum(map(_size_of, folder.iterdir())) for folder in root.iterdir()}
-    oldest_first = sorted((folder for folder in sizes if folder not in needed), key=lambda f: f.stat().st_mtime_ns)
-    room = limit_bytes - sum(sizes.values())
+    sizes = {folder: _size_of(folder) for folder in root.iterdir()}
+    oldest_first = sorted((folder for folder in sizes if folder not in needed), key=_used_ns)
+    removable = sum(sizes[folder] for folder in oldest_first)
+    of_limit, of_disk = limit_bytes - sum(sizes.values()), shutil.disk_usage(root).free - _SPARE_BYTES
+    if wanted > of_limit + removable:
+        raise NoRoom(f"{wanted / 2**20:,.0f} MB are more than the limit of {limit_bytes / 2**20:,.0f} MB allows")
+    if wanted > (most := of_disk + removable):
+        raise NoRoom(f"the disk has no room for {wanted / 2**20:,.0f} MB, only for {max(0, most) / 2**20:,.0f} MB")
+    lacking = wanted - min(of_limit, of_disk)
     for folder in oldest_first:
-        if wanted <= room:
+        if lacking <= 0:
             break
         shutil.rmtree(folder, ignore_errors=True)  # another process may be at it as well
-        room += sizes[folder]
-    if wanted > room:
-        raise NoRoom(f"{wanted / 2**20:,.0f} MB are more than the limit of {limit_bytes / 2**20:,.0f} MB allows")
-    if wanted > (free := shutil.disk_usage(root).free - _SPARE_BYTES):
-        raise NoRoom(f"the disk has no room for {wanted / 2**20:,.0f} MB, only for {max(0, free) / 2**20:,.0f} MB")
+        lacking -= sizes[folder]
 
 
-def _size_of(file: Path) -> int:
-    """Bytes; 0 for one that another process has finished, and renamed, or removed meanwhile."""
+def _size_of(folder: Path) -> int:
+    """Bytes in it, without what another process has finished, and renamed, or removed meanwhile."""
+    n_bytes = 0
+    with contextlib.suppress(FileNotFoundError):
+        for file in folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                n_bytes += file.stat().st_size
+    return n_bytes
+
+
+def _used_ns(folder: Path) -> int:
+    """When it was used last; 0 if another process has removed it meanwhile."""
     try:
-        return file.stat().st_size
+        return folder.stat().st_mtime_ns
     except FileNotFoundError:
         return 0
 
@@ -253,6 +286,9 @@ def half(activations: npt.NDArray[np.float32]) -> Float16Array:
 
 
 def _keep(keys: list[str], activations: Float16Array, folder: Path) -> None:
-    name = hashlib.sha256("".join(keys).encode()).hexdigest()[:16]
-    write(folder / f"{name}.npy", lambda file: np.save(file, activations, allow_pickle=False))
-    write_bytes(folder / f"{name}{_KEYS}", "\n".join(keys).encode())
+    """A part, then its list: the part's sha256 and the keys in it, a line each."""
+    name, part = hashlib.sha256("".join(keys).encode()).hexdigest()[:16], io.BytesIO()
+    np.save(part, activations, allow_pickle=False)
+    write(folder / f"{name}.npy", lambda file: file.write(part.getbuffer()))
+    sha256 = hashlib.sha256(part.getbuffer()).hexdigest()
+    write_bytes(folder / f"{name}{_KEYS}", "\n".join([sha256, *keys]).encode())
