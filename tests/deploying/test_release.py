@@ -130,6 +130,27 @@ def test_the_bundle_may_come_from_a_bucket(functions: Any, packages: list[Packag
     assert kept == {"MINE": "kept"}
 
 
+def test_a_version_with_somebody_elses_bundle_is_not_put_live(
+    functions: Any, packages: list[Package], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code of two packages with their bundles apart is the same, so its hash tells nothing of this."""
+    bundles = [packages[0].bundle_id, packages[1].bundle_id]
+    ours, theirs = [deploy(one, work=tmp_path / "work", report=silent, model={"bucket": BUCKET}) for one in bundles]
+    configure = releasing._configure
+
+    def raced(client: Any, function: str, package: Package) -> None:
+        configure(client, function, package)
+        configure(client, function, theirs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(releasing, "_configure", raced)
+        with pytest.raises(DeployError, match="Somebody else changed the function in the meantime"):
+            release(ours, NAME)
+    assert live(functions) == "1"
+    release(ours, NAME)
+    assert named_bundle(functions) == ours.bundle_url
+
+
 def named_bundle(functions: Any) -> str | None:
     """By the version that answers."""
     config = functions.get_function_configuration(FunctionName=NAME, Qualifier="live")

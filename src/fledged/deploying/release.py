@@ -100,6 +100,13 @@ def release(package: Package, function: str, bucket: str | None = None) -> Relea
             raise DeployError(
                 "AWS holds other bytes than were sent", where=function, remedy="Run the same command again."
             )
+        # Another release at the same time may have named another bundle between the two.
+        if _variables(version).get(_VARIABLE, "") != package.bundle_url:
+            raise DeployError(
+                "Somebody else changed the function in the meantime",
+                where=function,
+                remedy="Run the same command again.",
+            )
         functions.get_waiter("published_version_active").wait(FunctionName=function, Qualifier=version["Version"])
         # What is sent twice is one version to AWS.
         earlier = [each for each in (before["FunctionVersion"], *noted_before(before)) if each != version["Version"]]
