@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,9 @@ from demo.drawing import Planted
 from fledged.errors import ConfigError, WeightsError
 from fledged.products import Bundle, Product
 from fledged.progress import silent
+from tests.faults.promises import TELL_TIMES, broken_listings, digest
 from tests.preloaded import python
+from tests.serving.asking import asking, until
 from tests.tiny import BACKBONE, TINY, TINY_FLAGS
 
 SETTINGS: dict[str, dict[str, object]] = {
@@ -77,7 +81,7 @@ def test_asking_twice_does_the_work_once(
 def test_the_shell_makes_the_same_products(
     built: tuple[Path, Bundle, list[str]], messy_lake: tuple[Path, Planted], tmp_path: Path
 ) -> None:
-    _, bundle, _ = built
+    work, bundle, _ = built
     done = shell("build", messy_lake[0], "--work", tmp_path, *FLAGS)
     # A report's id and a bundle's hang on their parents alone, so equal ids say that every step was equal.
     assert bundle.id in done.stdout
@@ -85,6 +89,12 @@ def test_the_shell_makes_the_same_products(
         *("Snapshot", "Review", "Dataset", "Run", "Report", "Bundle")
     ]
     assert json.loads(shell("build", messy_lake[0], "--work", tmp_path, *FLAGS, "--json").stdout)["id"] == bundle.id
+    # Tables, splits, shards, weights, figures and the model: the same bytes, but for what tells times.
+    ours, theirs = digest(work), digest(tmp_path)
+    lasting = [path for path in ours | theirs if not path.startswith("cache/") and Path(path).name not in TELL_TIMES]
+    assert [path for path in lasting if ours.get(path) != theirs.get(path)] == []
+    kinds = {Path(path).suffix for path in lasting}
+    assert {".parquet", ".csv", ".safetensors", ".json", ".svg", ".png", ".onnx", ".toml"} <= kinds
 
 
 def test_the_lake_is_never_written_to(built: tuple[Path, Bundle, list[str]], messy_lake: tuple[Path, Planted]) -> None:
@@ -197,12 +207,41 @@ def test_a_lake_that_is_too_small_is_a_clear_error(tmp_path: Path, clean_lake: P
     assert said in done.stderr
 
 
-def test_two_builds_at_once_end_in_the_same_bundle(clean_lake: Path, tmp_path: Path) -> None:
-    command = [*python(), "-m", "fledged", "build", str(clean_lake), "--work", str(tmp_path), "--json", *FLAGS]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    outcomes = [process.communicate(timeout=240) for process in both]
-    assert [process.returncode for process in both] == [0, 0], outcomes
-    assert len({json.loads(out)["id"] for out, _ in outcomes}) == 1
+@contextlib.contextmanager
+def stopped_after(server: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """Whatever fails in the block, it does not wait for a server that nobody stops."""
+    try:
+        yield server
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
+
+
+def test_two_builds_at_once_end_in_the_same_bundle_while_a_server_reads_the_one_before(
+    built: tuple[Path, Bundle, list[str]], messy_lake: tuple[Path, Planted], photo: Path, tmp_path: Path
+) -> None:
+    before, work = built[1].id, tmp_path / "work"
+    shutil.copytree(built[0], work)
+    serve = [*python(), "-m", "fledged", "serve", "--work", str(work), "--port", "0", "--set", "serve.watch=true"]
+    build = [*python(), "-m", "fledged", "build", str(messy_lake[0]), "--work", str(work), "--json", *FLAGS]
+    with stopped_after(subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)) as server:
+        assert server.stdout is not None
+        with asking(server.stdout.readline().split()[-1].rstrip("/"), 1, photo.read_bytes()) as answers:
+            until(lambda: bool(answers), seconds=60)
+            both = [
+                subprocess.Popen([*build, "--seed", "8"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                for _ in range(2)
+            ]
+            outcomes = [process.communicate(timeout=240) for process in both]
+            assert [process.returncode for process in both] == [0, 0], outcomes
+            (made,) = {json.loads(out)["id"] for out, _ in outcomes}
+            until(lambda: answers[-1][1] == made, seconds=60)
+    assert server.returncode == 0
+    assert {status for status, _ in answers} == {200}
+    assert {bundle_id for _, bundle_id in answers} == {before, made}
+    assert not broken_listings(work)
+    assert {path.name for path in (work / "bundles").iterdir()} == {before, made}
+    assert not list(work.rglob("*.part"))
 
 
 def test_ctrl_c_in_the_shell_is_no_traceback(clean_lake: Path, tmp_path: Path) -> None:
