@@ -135,7 +135,8 @@ def test_photos_are_answered_together_where_that_is_asked_for(work: Path, monkey
         raise ProductError("seen enough")
 
     monkeypatch.setattr(server, "load", load)
-    for settings, most in (({}, 1), ({"batch": {"max_photos": 4}}, 4)):
+    given: list[tuple[dict[str, Any], int]] = [({}, 1), ({"batch": {"max_photos": 4}}, 4)]
+    for settings, most in given:
         with pytest.raises(ProductError, match="seen enough"):
             serve(work=work, port=0, **settings)
         assert asked["batch"].max_photos == most

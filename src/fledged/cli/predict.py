@@ -90,8 +90,8 @@ def predict(
             if resume:
                 _journal_of(to).unlink(missing_ok=True)
         else:
-            for answer in _counted(said, counts):
-                line = answers.json_line(answer) if as_json else answers.text_line(answer, aligned=aligned) + "\n"
+            for one in _counted(said, counts):
+                line = answers.json_line(one) if as_json else answers.text_line(one, aligned=aligned) + "\n"
                 print(line, end="", flush=True)
     _sum_up(counts, len(asked), to, as_json)
     unread = counts[_UNREAD]
