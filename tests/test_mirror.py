@@ -17,7 +17,7 @@ import pytest
 
 from fledged import mirror as mirroring
 from fledged import product_files
-from fledged.buckets import Bucket, Conflict
+from fledged.buckets import Bucket, Conflict, Held
 from fledged.errors import ProductError, WorkspaceError
 from fledged.mirror import Mirror, evict
 from fledged.product_files import is_product, open_place, stamp_of
@@ -174,6 +174,62 @@ def test_files_that_somebody_else_wrote_in_between_are_mended(machine: Machine, 
         patch.setattr(Bucket, "put", intruded)
         save(first)
     machine("b").load(Snapshot)
+
+
+def test_a_record_that_somebody_else_replaced_meanwhile_is_seen(
+    machine: Machine, client: Any, work: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one's files come over the second one's when that one has gone."""
+    first, second = machine("a"), machine("b")
+    key = f"{work.removeprefix('s3://work/')}/snapshots/abc/photos.parquet"
+    get, put, n_got = Bucket.get, Bucket.put, itertools.count(1)
+
+    def spoilt(self: Bucket, name: str, *rest: Any) -> str:
+        if name.endswith("snapshot.json"):
+            client.put_object(Bucket="work", Key=key, Body=b"a third one's")  # so that the first one tries again
+        return put(self, name, *rest)
+
+    def overtaken(self: Bucket, name: str) -> Held | None:
+        held = get(self, name)
+        if name.endswith("snapshot.json") and next(n_got) == 2:
+            with monkeypatch.context() as plain:
+                plain.setattr(Bucket, "get", get)
+                plain.setattr(Bucket, "put", put)
+                save(second, b"theirs")
+            monkeypatch.setattr(Bucket, "put", put)
+        return held
+
+    monkeypatch.setattr(Bucket, "put", spoilt)
+    monkeypatch.setattr(Bucket, "get", overtaken)
+    save(first, b"ours")
+    monkeypatch.undo()
+    assert next(n_got) > 3
+    found = machine("reader").load(Snapshot)
+    assert (found.folder / "photos.parquet").read_bytes() == b"ours"
+
+
+def test_who_cannot_take_over_what_stands_there_still_has_its_own(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else writes while it is pulled, at every look: then its own files are pushed, and not those."""
+    second = machine("b")
+    save(machine("a"), b"theirs")
+    whole = Bucket.download
+
+    def between_looks(self: Bucket, name: str, path: Path) -> str | None:
+        if name.endswith("skipped.parquet"):
+            write_bytes(path, b"a third one's")
+            return hashlib.sha256(b"a third one's").hexdigest()
+        return whole(self, name, path)
+
+    monkeypatch.setattr(mirroring, "_PAUSE_S", 0)
+    monkeypatch.setattr(Bucket, "download", between_looks)
+    save(second, b"ours")
+    monkeypatch.undo()
+    for each in (second, machine("reader")):
+        found = each.load(Snapshot)
+        assert (found.folder / "photos.parquet").read_bytes() == b"ours"
+    assert not list(second.root.glob(".pulled-*"))
 
 
 def test_what_could_not_be_pushed_is_pushed_when_it_is_found(machine: Machine) -> None:

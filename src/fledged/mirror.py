@@ -17,6 +17,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
@@ -85,13 +86,21 @@ class Mirror:
         )
 
     def _pull_files(self, folder: str, files: Mapping[str, str]) -> bool:
-        for file, sha256 in files.items():
-            path = self.root / folder / file
-            if path.is_file() and sha256_of_file(path) == sha256:
-                continue
-            if self.bucket.download(f"{folder}/{file}", path) != sha256:
-                path.unlink(missing_ok=True)
-                return False
+        """Make the files of the copy these; False, and the copy is as it was, where the bucket holds others."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".pulled-", dir=self.root) as draft:
+            fetched: list[str] = []
+            for file, sha256 in files.items():
+                path = self.root / folder / file
+                if path.is_file() and sha256_of_file(path) == sha256:
+                    continue
+                if self.bucket.download(f"{folder}/{file}", Path(draft) / file) != sha256:
+                    return False
+                fetched.append(file)
+            for file in fetched:
+                path = self.root / folder / file
+                path.parent.mkdir(parents=True, exist_ok=True)
+                (Path(draft) / file).replace(path)
         return True
 
     def push(self, folder: str, record: str, before: bytes | None) -> bool:
@@ -102,7 +111,7 @@ class Mirror:
         """
         name = f"{folder}/{record}"
         ours = bytes_of_file(self.root / name)
-        files = files_of(ours, name)
+        files, digest = files_of(ours, name), hashlib.sha256(ours).hexdigest()
         for _ in range(_TRIES):
             held = self.bucket.get(name)
             if held is not None and held.data not in (ours, before):
@@ -112,15 +121,17 @@ class Mirror:
                         self.pull(folder, record)
                         return False
                 # Our files have come between theirs, and they may be gone: ours make it whole again.
+            is_new = held is None or held.data != ours
             try:
                 for file, sha256 in files.items():
                     self._push_file(f"{folder}/{file}", self.root / folder / file, sha256)
-                if held is None or held.data != ours:
-                    digest = hashlib.sha256(ours).hexdigest()
+                if is_new:
                     self.bucket.put(name, ours, digest, held.etag if held else None)
             except Conflict:
                 continue
-            if self._is_whole(folder, files):
+            # A record that was written in an earlier try may be somebody else's by now, who has gone.
+            is_ours = is_new or self._is_whole(folder, {record: digest})
+            if is_ours and self._is_whole(folder, files):
                 self._shared(folder)
                 return True
         raise self._busy(name)

@@ -124,11 +124,16 @@ def test_its_page_is_accessible_and_fits(
     browser: Browser, compared: Comparison, device: dict[str, Any], scheme: Literal["light", "dark"]
 ) -> None:
     with context_of(browser, **device, color_scheme=scheme) as context:
+        asked: list[str] = []
+        context.on("request", lambda request: asked.append(request.url))
         page = context.new_page()
         page.goto(Path(compared.page).as_uri())
         assert barriers(page) == []
+        assert asked
+        assert all(address.startswith((Path(compared.page).parent.as_uri(), "data:")) for address in asked)
         assert page.evaluate("document.documentElement.scrollWidth") <= device["viewport"]["width"]
-        page.emulate_media(media="print")
+        page.emulate_media(media="print", color_scheme=scheme)
+        assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
         page.set_viewport_size({"width": 690, "height": 1000})  # A4 without its margins
         cut = "[...document.querySelectorAll('table')].filter(t => t.scrollWidth > t.closest('section').clientWidth)"
         assert page.evaluate(f"{cut}.length") == 0
