@@ -123,7 +123,10 @@ def export_lines(bundle: Bundle, work: Path) -> list[str]:
     if len(rows) == 2:
         return []
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    n = f"On {bundle.parity.n_photos:,} test photos, each format in its own runtime, beside the run's own answers"
+    n = (
+        f"On {bundle.parity.n_photos:,} test photos, each format in its own runtime, beside the run's own answers; "
+        "times are those of the moment when each was written"
+    )
     told = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return [n, *told, *([f"Saved {place}"] if (place := _folder(bundle, workspace)).exists() else [])]
 
