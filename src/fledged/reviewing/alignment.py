@@ -10,6 +10,8 @@ Shapes: B pairs, H = W = S pixels (64), P = S * S.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -35,14 +37,14 @@ def similarity(first_BHW: npt.NDArray[np.uint8], second_BHW: npt.NDArray[np.uint
     Pairs that reach `enough` without being aligned are not aligned any more, which saves most of the time.
     """
     first, second = _standardised(first_BHW), _standardised(second_BHW)
-    scores = _edges_in_common(first, second, None)
+    edges, others = _edges(first), _edges(second)
+    scores = _in_common(edges, others)
+    scores = np.where(scores < enough, np.maximum(scores, _in_common(edges, others.mirrored())), scores)
     undecided = np.flatnonzero(scores < enough)
-    mirrored = second[undecided, :, ::-1]
-    scores[undecided] = np.maximum(scores[undecided], _edges_in_common(first[undecided], mirrored, None))
-    mirrored, undecided = mirrored[scores[undecided] < enough], undecided[scores[undecided] < enough]
     if not len(undecided):
         return scores
     first, second = first[undecided], second[undecided]
+    mirrored = second[:, :, ::-1]
     straight, shift_B2 = _best_shift(_half(first), _half(second))
     flipped, shift_of_flipped_B2 = _best_shift(_half(first), _half(mirrored))
     # Only the likelier way round is aligned: that is where the time goes.
@@ -71,7 +73,7 @@ def _aligned(first_BHW: Float32Array, second_BHW: Float32Array, shift_B2: Float3
     warped, inside = _warp(second_BHW, maps)
     area = np.abs(np.linalg.det(maps[:, :, :2]))
     tame = (inside.mean((1, 2)) >= _MIN_OVERLAP) & (area < _MAX_AREA_RATIO) & (area > 1 / _MAX_AREA_RATIO)
-    scores[likely] = np.where(tame, _edges_in_common(first_BHW, warped, inside), np.float32(0))
+    scores[likely] = np.where(tame, _in_common(_edges(first_BHW, inside), _edges(warped, inside)), np.float32(0))
     return scores
 
 
@@ -93,32 +95,47 @@ def _dot(first_BP: Float32Array, second_BP: Float32Array) -> Float32Array:
     return result
 
 
-def _edges_in_common(first_BHW: Float32Array, second_BHW: Float32Array, inside_BHW: BoolArray | None) -> Float32Array:
-    ax, ay = _gradients(_blurred(first_BHW))
-    bx, by = _gradients(_blurred(second_BHW))
-    mask = np.zeros(first_BHW.shape, bool)
-    mask[:, 1:-1, 1:-1] = True
+@dataclass(frozen=True, slots=True)
+class _Edges:
+    """Gradients along x and y (B, H, W), 0 where nothing is to be compared, and the sum of their squares by block."""
+
+    x: Float32Array
+    y: Float32Array
+    strength: Float32Array
+
+    def mirrored(self) -> _Edges:
+        """Of the pictures flipped left to right."""
+        return _Edges(-self.x[:, :, ::-1], self.y[:, :, ::-1], self.strength[:, :, ::-1])
+
+
+def _edges(image_BHW: Float32Array, inside_BHW: BoolArray | None = None) -> _Edges:
+    """Of the blurred images, where a pixel and its neighbours are inside."""
+    x, y = _gradients(_blurred(image_BHW))
+    x[:, (0, -1)] = 0
+    y[:, :, (0, -1)] = 0
     if inside_BHW is not None:
-        core = inside_BHW[:, 1:-1, 1:-1]
-        mask[:, 1:-1, 1:-1] = (
-            core
-            & inside_BHW[:, 2:, 1:-1]
-            & inside_BHW[:, :-2, 1:-1]
-            & inside_BHW[:, 1:-1, 2:]
-            & inside_BHW[:, 1:-1, :-2]
-        )
-    n = OUTLINE_PX // _BLOCK_PX
+        rows, columns = inside_BHW[:, :, 1:-1], inside_BHW[:, 1:-1]
+        core = rows[:, 1:-1] & rows[:, 2:] & rows[:, :-2] & columns[:, :, 2:] & columns[:, :, :-2]
+        x[:, 1:-1, 1:-1] *= core
+        y[:, 1:-1, 1:-1] *= core
+    return _Edges(x, y, _by_block(x * x + y * y))
 
-    def by_block(values: Float32Array) -> Float32Array:
-        rows = (values * mask).reshape(-1, n, _BLOCK_PX, OUTLINE_PX).sum(2)  # in two steps: 3 times as fast
-        blocks: Float32Array = rows.reshape(-1, n, n, _BLOCK_PX).sum(3)
-        return blocks
 
-    common, a, b = by_block(ax * bx + ay * by), by_block(ax * ax + ay * ay), by_block(bx * bx + by * by)
-    weight = np.minimum(a, b)
-    correlation = common / np.sqrt(a * b + np.float32(1e-9))
+def _in_common(first: _Edges, second: _Edges) -> Float32Array:
+    """How alike the gradients are, 0..1; each block counts by the weaker of its two (B,)."""
+    common = _by_block(first.x * second.x + first.y * second.y)
+    weight = np.minimum(first.strength, second.strength)
+    correlation = common / np.sqrt(first.strength * second.strength + np.float32(1e-9))
     result: Float32Array = (correlation * weight).sum((1, 2)) / (weight.sum((1, 2)) + np.float32(1e-6))
     return np.clip(result, 0, 1)
+
+
+def _by_block(values_BHW: Float32Array) -> Float32Array:
+    """Sums (B, 8, 8) over blocks of 8 x 8 pixels."""
+    n = OUTLINE_PX // _BLOCK_PX
+    rows = values_BHW.reshape(-1, n, _BLOCK_PX, OUTLINE_PX).sum(2)  # in two steps: 3 times as fast
+    blocks: Float32Array = rows.reshape(-1, n, n, _BLOCK_PX).sum(3)
+    return blocks
 
 
 def _fit(first_BHW: Float32Array, second_BHW: Float32Array, maps_B23: Float32Array) -> Float32Array:
