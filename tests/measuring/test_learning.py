@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 
 from fledged.measuring import learning
 from fledged.measuring.resampling import groups_of
@@ -55,23 +56,78 @@ def test_more_photos_help_and_the_curve_is_the_same_twice() -> None:
 
 
 def test_groups_are_never_on_two_sides(monkeypatch: pytest.MonkeyPatch) -> None:
-    features, labels = blobs(120, 3)
+    labels = np.arange(120) % 3
+    numbers = np.arange(120, dtype=np.float32)[:, None]  # in the place of features: which photo it is
     groups = groups_of([str(n // 3) for n in range(120)])
-    seen: list[int] = []
+    learnt: list[int] = []
 
-    def named(features_NF: np.ndarray, labels_N: np.ndarray, learn: np.ndarray, judge: np.ndarray) -> np.ndarray:
-        assert not set(groups.of_N[learn]) & set(groups.of_N[judge])
-        seen.append(len(learn))
-        named: np.ndarray = labels_N[judge]
-        return named
+    def fitted(photos_N1: np.ndarray, labels_N: np.ndarray, smaller: set[int] | None) -> set[int]:
+        own = set(groups.of_N[photos_N1[:, 0].astype(int)].tolist())
+        assert smaller is None or smaller <= own
+        learnt.append(len(labels_N))
+        return own
 
+    def named(photos_N1: np.ndarray, own: set[int]) -> np.ndarray:
+        photos = photos_N1[:, 0].astype(int)
+        assert not own & set(groups.of_N[photos].tolist())
+        right: np.ndarray = labels[photos]
+        return right
+
+    monkeypatch.setattr(learning, "_fitted_head", fitted)
     monkeypatch.setattr(learning, "_named", named)
-    curve = learning.learning_curve(features, labels, groups)
-    assert len(seen) == learning.N_FOLDS * learning.N_SEEDS * len(learning.SHARES)
+    curve = learning.learning_curve(numbers, labels, groups)
+    assert len(learnt) == learning.N_FOLDS * learning.N_SEEDS * len(learning.SHARES)
     assert curve is not None
+    assert [point.n_photos for point in curve.points] == [round(96 * share / 3) * 3 for share in learning.SHARES]
     assert curve.gain.value == 0
     assert curve.points[0].accuracy.value == 1
     assert curve.points[0].accuracy.low < 1
+
+
+def uneven() -> tuple[np.ndarray, np.ndarray]:
+    features, labels = blobs(400, 1.5)
+    features = features * np.linspace(0.1, 9, 24, dtype=np.float32) + 5
+    features[:, 3] = 0  # tells nothing: it has no spread
+    features[300:] *= 2  # other means and spreads than the first 300 have
+    return features, labels
+
+
+def test_a_head_begun_by_a_smaller_one_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learning, "_TOLERANCE", 1e-6)
+    features, labels = uneven()
+    smaller = learning._fitted_head(features[:300], labels[:300], None)
+    cold, warm = (learning._fitted_head(features, labels, begun_by) for begun_by in (None, smaller))
+    said, as_cold = (
+        head.linear.predict_proba((features - head.centre_F) * head.scale_F)
+        for head in (warm, cold)
+        if head.linear is not None
+    )
+    np.testing.assert_allclose(said, as_cold, atol=1e-3)
+
+
+def test_a_head_begins_with_the_answers_of_the_smaller_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels = uneven()
+    smaller = learning._fitted_head(features[:300], labels[:300], None)
+    monkeypatch.setattr(LogisticRegression, "fit", lambda self, *_: self)
+    begun = learning._fitted_head(features, labels, smaller)
+    assert begun.linear is not None
+    assert smaller.linear is not None
+    begun.linear.classes_ = smaller.linear.classes_
+    said, before = (
+        head.linear.decision_function((features - head.centre_F) * head.scale_F)
+        for head in (begun, smaller)
+        if head.linear is not None
+    )
+    np.testing.assert_allclose(said, before, atol=1e-3)
+
+
+def test_a_head_that_saw_fewer_classes_begins_none() -> None:
+    features, labels = blobs(120, 3)
+    one, two = (learning._fitted_head(features[labels < n], labels[labels < n], None) for n in (1, 2))
+    assert set(learning._named(features, one).tolist()) == {0}
+    for smaller in (one, two):
+        head = learning._fitted_head(features, labels, smaller)
+        assert (learning._named(features, head) == labels).mean() > 0.95
 
 
 def test_too_few_groups_or_one_class_have_no_curve() -> None:

@@ -10,7 +10,9 @@ Shapes: N photos, F features, S seeds, P parts (shares of the groups), B resampl
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import threadpoolctl
@@ -109,28 +111,24 @@ def errors_of(laws_B3: FloatArray, photos: FloatArray) -> FloatArray:
 
 def _judged(features_NF: Float32Array, labels_N: IntArray, groups: Groups) -> tuple[FloatArray, FloatArray]:
     """Which photos were named wrongly, (S, P, N) of 0 and 1, and how many photos each part had on average (P,)."""
-    jobs: list[tuple[int, int, IntArray, IntArray]] = []
-    for seed in range(N_SEEDS):
-        folds_N = _folds(labels_N, groups, seed)
-        for fold in range(N_FOLDS):
-            learn, judge = np.flatnonzero(folds_N != fold), np.flatnonzero(folds_N == fold)
-            order = np.random.default_rng([seed, fold]).permutation(np.unique(groups.of_N[learn]))
-            for part, share in enumerate(SHARES):
-                some = np.isin(groups.of_N[learn], order[: max(1, round(share * len(order)))])
-                jobs.append((seed, part, learn[some], judge))
     wrong_SPN = np.zeros((N_SEEDS, len(SHARES), len(labels_N)))
-    photos_P = np.zeros(len(SHARES))
+    photos_SFP = np.zeros((N_SEEDS, N_FOLDS, len(SHARES)))
+    folds_SN = [_folds(labels_N, groups, seed) for seed in range(N_SEEDS)]
 
-    def judged(job: tuple[int, int, IntArray, IntArray]) -> None:
-        seed, part, learn, judge = job
-        wrong_SPN[seed, part, judge] = _named(features_NF, labels_N, learn, judge) != labels_N[judge]
+    def judged(seed: int, fold: int) -> None:
+        learn, judge = np.flatnonzero(folds_SN[seed] != fold), np.flatnonzero(folds_SN[seed] == fold)
+        order = np.random.default_rng([seed, fold]).permutation(np.unique(groups.of_N[learn]))
+        head: _Head | None = None
+        for part, share in enumerate(SHARES):
+            some = learn[np.isin(groups.of_N[learn], order[: max(1, round(share * len(order)))])]
+            head = _fitted_head(features_NF[some], labels_N[some], head)
+            wrong_SPN[seed, part, judge] = _named(features_NF[judge], head) != labels_N[judge]
+            photos_SFP[seed, fold, part] = len(some)
 
-    # One thread for each head: those that algebra starts for itself cost many times what they bring here.
+    # One thread for each fold: those that algebra starts for itself cost many times what they bring here.
     with threadpoolctl.threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_workers(0)) as pool:
-        list(pool.map(judged, jobs))
-    for _, part, learn, _ in jobs:
-        photos_P[part] += len(learn) / (N_SEEDS * N_FOLDS)
-    return wrong_SPN, photos_P
+        list(pool.map(judged, *zip(*itertools.product(range(N_SEEDS), range(N_FOLDS)), strict=True)))
+    return wrong_SPN, photos_SFP.mean(axis=(0, 1))
 
 
 def _folds(labels_N: IntArray, groups: Groups, seed: int) -> IntArray:
@@ -147,14 +145,37 @@ def _folds(labels_N: IntArray, groups: Groups, seed: int) -> IntArray:
     return fold_G[groups.of_N]
 
 
-def _named(features_NF: Float32Array, labels_N: IntArray, learn: IntArray, judge: IntArray) -> IntArray:
-    """The labels that a head, fitted to some photos, gives to others."""
-    if len(known := np.unique(labels_N[learn])) < 2:
-        return np.full(len(judge), known[0])
-    own = features_NF[learn]
-    centre, spread = own.mean(axis=0), own.std(axis=0)
-    scale = np.divide(1, spread, out=np.zeros_like(spread), where=spread > 1e-6)
-    head = LogisticRegression(C=_INVERSE_PENALTY, max_iter=1000, tol=_TOLERANCE)
-    head.fit((own - centre) * scale, labels_N[learn])
-    named: IntArray = head.predict((features_NF[judge] - centre) * scale)
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """A linear head on standardised features; without `linear` it has seen one class alone, and names that."""
+
+    classes: IntArray
+    centre_F: Float32Array
+    scale_F: Float32Array
+    linear: LogisticRegression | None
+
+
+def _fitted_head(features_NF: Float32Array, labels_N: IntArray, smaller: _Head | None) -> _Head:
+    """A head for these photos, begun where that of a part of them ended: a third of the time for the same tolerance."""
+    classes = np.unique(labels_N)
+    centre_F, spread_F = features_NF.mean(axis=0), features_NF.std(axis=0)
+    scale_F = np.divide(1, spread_F, out=np.zeros_like(spread_F), where=spread_F > 1e-6)
+    if len(classes) < 2:
+        return _Head(classes, centre_F, scale_F, None)
+    linear = LogisticRegression(C=_INVERSE_PENALTY, max_iter=1000, tol=_TOLERANCE, warm_start=True)
+    if smaller is not None and smaller.linear is not None and np.array_equal(smaller.classes, classes):
+        # The same planes, told for features that are standardised by more photos.
+        rate_F = np.divide(smaller.scale_F, scale_F, out=np.zeros_like(scale_F), where=scale_F > 0)
+        moved_F = (centre_F - smaller.centre_F) * smaller.scale_F
+        linear.coef_ = smaller.linear.coef_ * rate_F
+        linear.intercept_ = smaller.linear.intercept_ + smaller.linear.coef_ @ moved_F
+    linear.fit((features_NF - centre_F) * scale_F, labels_N)
+    return _Head(classes, centre_F, scale_F, linear)
+
+
+def _named(features_NF: Float32Array, head: _Head) -> IntArray:
+    """The labels that a head gives to photos."""
+    if head.linear is None:
+        return np.full(len(features_NF), head.classes[0])
+    named: IntArray = head.linear.predict((features_NF - head.centre_F) * head.scale_F)
     return named
