@@ -5,6 +5,7 @@ As many processes as the scan has, started the same way (loky, chunks of 16), an
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 from collections.abc import Sequence
@@ -17,10 +18,10 @@ _CHUNK = 16
 
 
 def load(paths: Sequence[str]) -> int:
-    """Decode the photos; the number of pixels, so that nothing can be left out."""
+    """Decode the photos, without what is none; the number of pixels, so that nothing can be left out."""
     pixels = 0
     for path in paths:
-        with Image.open(io.BytesIO(Path(path).read_bytes())) as image:
+        with contextlib.suppress(OSError, SyntaxError), Image.open(io.BytesIO(Path(path).read_bytes())) as image:
             image.load()
             pixels += image.width * image.height
     return pixels

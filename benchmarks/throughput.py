@@ -3,6 +3,7 @@
 python -m benchmarks throughput                 # all of it
 python -m benchmarks.throughput --many 1000     # fewer photos in the second part
 python -m benchmarks.throughput --many 20000 --keep DIR --only many
+python -m benchmarks.throughput --lake DIR      # a lake that is there against its floor, and nothing else
 """
 
 from __future__ import annotations
@@ -47,22 +48,38 @@ def measure_floor() -> None:
         for name, n, size_px in (("400 px", 8000, 400), ("1000 px", 4000, 1000), ("12 megapixels", 256, 4000)):
             lake = Path(folder) / name.replace(" ", "-")
             make_many(lake, n, size_px)
-            n_bytes = sum(path.stat().st_size for path in lake.rglob("*.jpg"))
-            floors, scans = [], []
-            for turn in range(_ROUNDS):  # in turns, so that both see the same machine
-                floors.append(run([sys.executable, "-m", "benchmarks.floor", str(lake), str(cores)]).seconds)
-                work = Path(folder) / f"work-{n}-{turn}"
-                scans.append(run(fledged("scan", str(lake), "--work", str(work))).seconds)
-            floor_s, scan_s = statistics.median(floors), statistics.median(scans)
-            ratio = floor_s / scan_s
-            rows.append([name, n, f"{n_bytes / n / 1024:.0f}", f"{floor_s:.2f}", f"{scan_s:.2f}", f"{ratio:.2f}"])
+            rows.append(_against_floor(name, lake))
+    _write_floor("Scan: against the plain decode", rows, " Mosaics of real or drawn photos.")
+
+
+def measure_lake(lake: Path) -> None:
+    """The same of a lake that is there."""
+    title = f"Scan: against the plain decode, {lake.name}"
+    _write_floor(title, [_against_floor(lake.name, lake)], "\nWhat is no photo is passed over by the floor.")
+
+
+def _against_floor(name: str, lake: Path) -> list[object]:
+    sizes = [path.stat().st_size for path in lake.rglob("*") if path.is_file()]
+    floors, scans = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for turn in range(_ROUNDS):  # in turns, so that both see the same machine
+            floor = [sys.executable, "-m", "benchmarks.floor", str(lake), str(len(os.sched_getaffinity(0)))]
+            floors.append(run(floor).seconds)
+            scans.append(run(fledged("scan", str(lake), "--work", f"{folder}/{turn}")).seconds)
+    floor_s, scan_s = statistics.median(floors), statistics.median(scans)
+    kib = f"{sum(sizes) / len(sizes) / 1024:.0f}"
+    return [name, len(sizes), kib, f"{floor_s:.2f}", f"{scan_s:.2f}", f"{floor_s / scan_s:.2f}"]
+
+
+def _write_floor(title: str, rows: list[list[object]], which: str) -> None:
+    cores = len(os.sched_getaffinity(0))
     results.write(
-        "Scan: against the plain decode",
+        title,
         "python -m benchmarks throughput",
         ["photos", "n", "KiB each", "floor s", "scan s", "speed of the scan, floor = 1"],
         rows,
         f"Floor: Pillow opens and loads the same files in {cores} processes and does nothing with them. Both in fresh\n"
-        f"processes, start and imports included, in turns, median of {_ROUNDS}. Mosaics of real or drawn photos.",
+        f"processes, start and imports included, in turns, median of {_ROUNDS}.{which}",
     )
 
 
@@ -139,8 +156,11 @@ if __name__ == "__main__":
     parser.add_argument("--many", type=int, default=N_MANY, help="photos of the second part")
     parser.add_argument("--keep", type=Path, help="a folder for lake and work; a lake that lies there is used again")
     parser.add_argument("--only", choices=("floor", "many"))
+    parser.add_argument("--lake", type=Path)
     given = parser.parse_args()
-    if given.only != "many":
+    if given.lake:
+        measure_lake(given.lake)
+    elif given.only != "many":
         measure_floor()
-    if given.only != "floor":
+    if given.only != "floor" and not given.lake:
         measure_many(given.many, given.keep)
