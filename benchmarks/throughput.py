@@ -42,20 +42,22 @@ def main() -> None:
 
 def measure_floor() -> None:
     """The scan's share of the plain decode's speed, on small photos and on a phone's."""
-    cores = len(os.sched_getaffinity(0))
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for name, n, size_px in (("400 px", 8000, 400), ("1000 px", 4000, 1000), ("12 megapixels", 256, 4000)):
             lake = Path(folder) / name.replace(" ", "-")
             make_many(lake, n, size_px)
             rows.append(_against_floor(name, lake))
-    _write_floor("Scan: against the plain decode", rows, " Mosaics of real or drawn photos.")
+    _write_floor("Scan: against the plain decode", "python -m benchmarks throughput", rows, " Mosaics of real photos.")
 
 
 def measure_lake(lake: Path) -> None:
     """The same of a lake that is there."""
-    title = f"Scan: against the plain decode, {lake.name}"
-    _write_floor(title, [_against_floor(lake.name, lake)], "\nWhat is no photo is passed over by the floor.")
+    row = _against_floor(lake.name, lake)
+    told = "\nWhat is no photo is passed over by the floor."
+    _write_floor(
+        f"Scan: against the plain decode, {lake.name}", "python -m benchmarks.throughput --lake DIR", [row], told
+    )
 
 
 def _against_floor(name: str, lake: Path) -> list[object]:
@@ -71,11 +73,11 @@ def _against_floor(name: str, lake: Path) -> list[object]:
     return [name, len(sizes), kib, f"{floor_s:.2f}", f"{scan_s:.2f}", f"{floor_s / scan_s:.2f}"]
 
 
-def _write_floor(title: str, rows: list[list[object]], which: str) -> None:
+def _write_floor(title: str, command: str, rows: list[list[object]], which: str) -> None:
     cores = len(os.sched_getaffinity(0))
     results.write(
         title,
-        "python -m benchmarks throughput",
+        command,
         ["photos", "n", "KiB each", "floor s", "scan s", "speed of the scan, floor = 1"],
         rows,
         f"Floor: Pillow opens and loads the same files in {cores} processes and does nothing with them. Both in fresh\n"
