@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from fledged.training.environment import cpu_name
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -35,6 +38,19 @@ def write(title: str, command: str, header: Sequence[str], rows: Sequence[Sequen
     sections = {re.match(r"## (.+)", part).group(1): part for part in re.split(r"(?m)^(?=## )", text)[1:]}  # type: ignore[union-attr]
     sections[title] = section
     RESULTS.write_text(_HEAD + "\n" + "\n".join(part.strip() + "\n" for _, part in sorted(sections.items())))
+
+
+def interval(differences_N: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """That of their mean, 95%, by 2,000 bootstrap samples."""
+    samples = np.random.default_rng(0).choice(differences_N, (2000, len(differences_N))).mean(axis=1)
+    low, high = np.quantile(samples, (0.025, 0.975)).tolist()
+    return low, high
+
+
+def difference(differences_N: npt.NDArray[np.float64]) -> str:
+    """Their mean with its interval."""
+    low, high = interval(differences_N)
+    return f"{differences_N.mean():.3f} ({low:.3f} to {high:.3f})"
 
 
 def _machine() -> str:

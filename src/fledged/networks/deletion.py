@@ -1,8 +1,8 @@
 """Whether a heatmap points at what the network goes by: what is left of an answer when the hottest parts are taken out.
 
 V. Petsiuk, A. Das and K. Saenko, "RISE: Randomized Input Sampling for Explanation of Black-box Models", BMVC 2018.
-Squares are taken out, and not pixels: holes of one pixel trouble a network wherever they are. What is taken out gets
-the photo's mean colour.
+Squares are taken out, and not pixels: holes of one pixel trouble a network wherever they are. What is taken out is
+filled as its surroundings would have it: holes of one colour trouble a network by their edges.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+
+from fledged.networks.filling import edges, filled
 
 Float32Array = npt.NDArray[np.float32]
 UInt8Array = npt.NDArray[np.uint8]
@@ -22,10 +24,9 @@ N_STEPS = 10
 
 def hottest_first(heat_SS: Float32Array) -> npt.NDArray[np.int64]:
     """The squares of a photo, by the heat in them."""
-    side = len(heat_SS)
-    edges = np.linspace(0, side, _ALONG_A_SIDE + 1).round().astype(int)
-    sums = np.add.reduceat(np.add.reduceat(heat_SS, edges[:-1], axis=0), edges[:-1], axis=1)
-    areas = np.outer(np.diff(edges), np.diff(edges))
+    cuts = edges(len(heat_SS), _ALONG_A_SIDE)
+    sums = np.add.reduceat(np.add.reduceat(heat_SS, cuts[:-1], axis=0), cuts[:-1], axis=1)
+    areas = np.outer(np.diff(cuts), np.diff(cuts))
     return np.argsort(-(sums / areas).ravel(), kind="stable")
 
 
@@ -45,19 +46,19 @@ def elsewhere(heat_SS: Float32Array, seed: int) -> Float32Array:
     return np.roll(heat_SS, (int(down), int(right)), (0, 1))
 
 
+def taken_out(order: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """(11, 14, 14): the squares that are gone when 0, 10, … 100% of them are, in this order."""
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    gone = rank < np.linspace(0, len(order), N_STEPS + 1)[:, None]
+    return gone.reshape(-1, _ALONG_A_SIDE, _ALONG_A_SIDE)
+
+
 def curve(
     probabilities: Probabilities, photo_SSC: UInt8Array, order: npt.NDArray[np.int64], class_index: int
 ) -> Float32Array:
     """The probability of a class with 0, 10, … 100% of the squares taken out, in this order."""
-    side = len(photo_SSC)
-    edges = np.linspace(0, side, _ALONG_A_SIDE + 1).round().astype(int)
-    square_of = np.digitize(np.arange(side), edges[1:-1])
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    rank_SS = rank.reshape(_ALONG_A_SIDE, _ALONG_A_SIDE)[np.ix_(square_of, square_of)]
-    mean_C = photo_SSC.reshape(-1, 3).mean(0).round().astype(np.uint8)
-    shares = np.linspace(0, 1, N_STEPS + 1)
-    batch = np.stack([np.where((rank_SS < share * len(order))[..., None], mean_C, photo_SSC) for share in shares])
+    batch = filled(photo_SSC, taken_out(order))
     taken: Float32Array = probabilities(batch)[:, class_index]
     return taken
 
