@@ -69,3 +69,15 @@ def test_a_disk_that_fails_while_it_is_read_names_the_file(tmp_path: Path, monke
     with pytest.raises(OSError, match="Input/output") as raised:
         bytes_of_file(tmp_path / "splits.csv")
     assert raised.value.filename == str(tmp_path / "splits.csv")
+
+
+def test_folders_that_are_made_are_synced_into_those_above_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("fledged.writing.sync_folder", synced.append)
+    write_bytes(tmp_path / "runs" / "0f3a" / "file", b"")
+    assert synced == [tmp_path, tmp_path / "runs", tmp_path / "runs" / "0f3a"]
+    synced.clear()
+    write_bytes(tmp_path / "runs" / "0f3a" / "other", b"")
+    assert synced == [tmp_path / "runs" / "0f3a"]

@@ -36,7 +36,7 @@ from fledged.errors import FledgedError, LakeError, ProductError, WorkspaceError
 from fledged.mirror import Mirror
 from fledged.product_files import MAKERS, AnyProduct, open_product, write_record
 from fledged.products import Product
-from fledged.writing import bytes_of_file, disk_errors, sha256_of_file, write_bytes
+from fledged.writing import bytes_of_file, disk_errors, make_folder, sha256_of_file, write_bytes
 
 DEFAULT = DEFAULT_WORK
 NEWEST = "newest"
@@ -77,7 +77,7 @@ class Workspace:
     def lock(self, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
         """Held by a verb while it works; a second process waits, and after `timeout_s` gets a WorkspaceError."""
         with disk_errors(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_folder(self.root)
             # The lock dies with its process, so nothing is left to clean up after a crash.
             lock = FileLock(self.root / ".lock", timeout=timeout_s)
             try:

@@ -31,7 +31,7 @@ def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
     """
     temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.part")
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         try:
             with leftovers.opened(temporary) as file:
                 fill(file)
@@ -41,7 +41,27 @@ def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, if it is not there, and those above it, so that a power cut does not take it with all in it.
+
+    A name is on the disk for sure once the folder that it is in was synced; whatever is in it, has a sync of its own.
+    """
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_table(path: Path, table: pl.DataFrame) -> None:
@@ -77,11 +97,3 @@ def disk_errors(path: Path) -> Iterator[None]:
             errno.EACCES: "You may not write there: take another folder with --work DIR.",
         }.get(error.errno or 0, "Run the same command again, or take another folder with --work DIR.")
         raise WorkspaceError(f"Cannot write: {error.strerror or error}", where=path, remedy=remedy) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

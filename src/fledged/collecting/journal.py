@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from fledged.provenance import TORN
-from fledged.writing import bytes_of_file, disk_errors
+from fledged.writing import bytes_of_file, disk_errors, make_folder, sync_folder
 
 # Flushing each line would take longer than writing the photos that the lines are about.
 _FLUSH_EVERY_S = 1.0
@@ -31,8 +31,11 @@ class Journal:
         """Write one line of JSON, without its end."""
         with disk_errors(self.path):
             if self._file is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(self.path.parent)
+                is_new = not self.path.exists()
                 self._file = self.path.open("ab", buffering=0)
+                if is_new:
+                    sync_folder(self.path.parent)
                 self._file.write(_end_of_torn_line(self.path))
             # One write call, and nothing buffered: what is killed leaves whole lines and at most one torn one.
             self._file.write(line.encode() + b"\n")

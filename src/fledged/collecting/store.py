@@ -26,7 +26,7 @@ from fledged.collecting.offers import Refusal
 from fledged.errors import LakeError, WorkspaceError
 from fledged.products import SPLIT_FOLDERS, Split
 from fledged.provenance import FILE_NAME, STATE_FOLDER, Provenance, read_provenance
-from fledged.writing import sha256_of_file, write_bytes
+from fledged.writing import make_folder, sha256_of_file, write_bytes
 
 EXTENSIONS = {"JPEG": "jpg", "TIFF": "tif", "HEIF": "heic"}  # of the others: the format's name
 _LOCK_TIMEOUT_S = 5.0
@@ -155,7 +155,7 @@ def filling(lake: Path, *, keep_splits: bool) -> Iterator[Store]:
         raise LakeError("This is a file, not a folder", where=lake, remedy="Name the folder that photos go into.")
     with _lake_errors():
         try:
-            (lake / STATE_FOLDER).mkdir(parents=True, exist_ok=True)
+            make_folder(lake / STATE_FOLDER)
         except OSError as error:
             raise WorkspaceError(f"Cannot write: {error.strerror}", where=lake) from error
     # The lock dies with its process.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -94,6 +95,7 @@ def unpacked(python: str, architecture: str, workspace: Workspace) -> Path:
         limits_file.write_text("\n".join(limits))
         _pip(wanted, limits_file, python, architecture, draft)
         limits_file.unlink()
+        os.sync()  # once for all files: what has its name is there whole
         draft.rename(folder)
     return folder
 

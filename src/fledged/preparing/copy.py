@@ -26,7 +26,7 @@ from fledged.errors import ConfigError, LakeError
 from fledged.products import SPLITS, Dataset, Snapshot
 from fledged.reading import read, spots
 from fledged.workspace import DEFAULT, Workspace
-from fledged.writing import disk_errors, write_bytes
+from fledged.writing import disk_errors, make_folder, sync_folder, write_bytes
 
 Format = Literal["imagefolder", "csv", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -76,7 +76,8 @@ def copy(
         part = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}.part")
         try:
             with disk_errors(target):
-                part.mkdir(parents=True)
+                make_folder(target.parent)
+                part.mkdir()
                 left_out: dict[str, int] = {}
                 n_with_place = 0
                 if format == "parquet":
@@ -88,6 +89,7 @@ def copy(
                     n_with_place = int(written["has_gps"].sum())
                 os.sync()  # once for all files: what has its name is there whole
                 part.rename(target)
+                sync_folder(target.parent)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             raise

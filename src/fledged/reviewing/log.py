@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from fledged.errors import WorkspaceError
 from fledged.reviewing.decisions import Decision, Tally, is_cut_off
-from fledged.writing import disk_errors
+from fledged.writing import disk_errors, make_folder, sync_folder
 
 _LOCK_TIMEOUT_S = 30.0
 _LOOK_EVERY_S = 5.0  # for decisions that were made on other machines
@@ -70,7 +70,7 @@ class DecisionLog:
 
     def _append(self, decisions: Sequence[Decision], seen: Sequence[Decision | None]) -> list[Decision] | None:
         with self._thread_lock, disk_errors(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
             with self._file_lock:
                 self._refresh()
                 standing = self._tally.standing
@@ -102,6 +102,8 @@ class DecisionLog:
                 os.ftruncate(descriptor, size)  # the disk is full: no half of a batch stays
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(descriptor)
+            if not size:  # the file is new, and so is its name
+                sync_folder(self.path.parent)
         finally:
             os.close(descriptor)
 

@@ -36,7 +36,7 @@ from fledged.training.concrete import identity
 from fledged.training.job import Job, job_of, pupil_of, untrained
 from fledged.training.loop import Progress, fit
 from fledged.workspace import DEFAULT, Workspace, product_id
-from fledged.writing import write_bytes
+from fledged.writing import make_folder, write_bytes
 
 _LOG = logging.getLogger("fledged")
 
@@ -92,7 +92,7 @@ def tune(
         usual = identity(job.config)
         made_id = product_id(Run, "tuned", job.dataset.id, usual, job.source.sha256, tuned.folds, tuned.seed)
         folder = workspace.root / "tunings" / made_id
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         study = _study(folder / _JOURNAL)
         interrupted = _search(study, Search(job, asked, folds), tuned, clock)
         done = Tuning(

@@ -24,7 +24,7 @@ from fledged.serving.line import Line
 from fledged.serving.uploads import photos_in, read_body
 from fledged.settings.feedback import FeedbackConfig
 from fledged.workspace import now
-from fledged.writing import disk_errors, write_bytes
+from fledged.writing import disk_errors, make_folder, sync_folder, write_bytes
 
 _HOW = "Say what is on it: curl -F file=@photo.jpg 'URL/feedback?label=CLASS'; `unknown` is none of the classes."
 # For people who look into the folder; what a photo is, is found out when it is collected.
@@ -45,9 +45,10 @@ class FeedbackLog:
         self._folder, self._max_bytes = folder, max_bytes
         self._lock = threading.Lock()
         try:
-            (folder / PHOTOS).mkdir(parents=True, exist_ok=True)
+            make_folder(folder / PHOTOS)
             with (folder / LOG).open("ab"):
                 pass
+            sync_folder(folder)
             self._n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         except OSError as error:
             remedy = "Let --feedback name a folder that this server may write to."

@@ -34,7 +34,7 @@ from fledged.training import engines
 from fledged.training.engines import SERVES, Ask, Float32Array
 from fledged.training.features import Embedder, Embedding, copy_keys, embed, killed, open_graph
 from fledged.workspace import Workspace
-from fledged.writing import bytes_of_file, disk_errors, sha256_of_file, write, write_bytes
+from fledged.writing import bytes_of_file, disk_errors, make_folder, sha256_of_file, write, write_bytes
 
 _LOG = logging.getLogger("fledged")
 
@@ -102,7 +102,7 @@ def activations_of(photos: pl.DataFrame, frozen: Embedding, n_views: int, recipe
     try:
         for folder in folders:
             with disk_errors(folder):
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)
             _remove_damaged(folder)
         missing = [distinct.filter(~pl.col("copy").is_in(_known(folder).keys())) for folder in folders]
         if frozen.base is not None and (lacking := pl.concat(missing).unique("copy", maintain_order=True)).height:
