@@ -6,14 +6,18 @@ Takes hours. With `--every K`, each Kth operation. Prints a table, and each brok
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from tests.faults import power
 from tests.faults.injector import MISSING, Injector
-from tests.faults.trials import FAULTS, bench, folder_for
-from tests.faults.verbs import COMMANDS, lay_ground
+from tests.faults.trials import FAULTS, Bench, bench, folder_for
+from tests.faults.verbs import COMMANDS, FIRST, lay_ground
+
+SEEDS = (8, 9, 10, 11, 12)  # of what a power cut leaves, where chance has a part in it
 
 
 def main() -> int:
@@ -21,7 +25,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--every", type=int, default=1, metavar="K")
     parser.add_argument("--only", default="", metavar="WORDS", help="only faults whose name holds these words")
-    parser.add_argument("commands", nargs="*", metavar="COMMAND", help=", ".join(COMMANDS))
+    parser.add_argument(
+        "commands",
+        nargs="*",
+        metavar="COMMAND",
+        help=f"{', '.join(COMMANDS)}; and each of them after `{FIRST.strip()} `",
+    )
     asked = parser.parse_args()
     if MISSING:
         print(f"not tried: {MISSING}")
@@ -30,10 +39,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=folder_for(Path(tempfile.gettempdir()))) as text:
         injector = Injector(Path(text))
         try:
-            for name, ground in lay_ground(Path(text) / "ground", injector, tuple(asked.commands) or tuple(COMMANDS)):
+            wanted = tuple(asked.commands) or (*(FIRST + name for name in COMMANDS), *COMMANDS)
+            for name, ground in lay_ground(Path(text) / "ground", injector, wanted):
                 measured = bench(name, ground, injector)
                 for fault in FAULTS:
-                    if asked.only not in fault.name:
+                    if asked.only not in fault.name or name.startswith(FIRST):
                         continue
                     start_s, n_trials, n_bad, nth = time.perf_counter(), 0, 0, 1
                     while True:
@@ -48,10 +58,27 @@ def main() -> int:
                     row = f"| {name} | {fault.name} | {n_trials} | {n_bad} | {seconds:.0f} s |"
                     print(row, flush=True)
                     n_broken += n_bad
+                for model in power.MODELS:
+                    if asked.only in (what := f"power cut, {model}"):
+                        n_broken += _cut_power(measured, model, what, asked.every)
                 print(f"{name}: {len(measured.reruns)} different states were run again", flush=True)
         finally:
             injector.close()
     return n_broken
+
+
+def _cut_power(measured: Bench, model: str, what: str, every: int) -> int:
+    start_s, trace = time.perf_counter(), measured.trace()
+    after = [*range(0, len(trace.events), every), len(trace.events)]
+    n_trials, n_bad = 0, 0
+    for n, seed in itertools.product(after, SEEDS if model == "mixed" else SEEDS[:1]):
+        broken = measured.power_cut(trace, n, model, seed)
+        n_trials, n_bad = n_trials + 1, n_bad + bool(broken)
+        last = " ".join((trace.events[n - 1].kind, trace.events[n - 1].path)) if n else "nothing"
+        for words in broken:
+            print(f"BROKEN {measured.name}, {what}, seed {seed}, after event {n} ({last}): {words}", flush=True)
+    print(f"| {measured.name} | {what} | {n_trials} | {n_bad} | {time.perf_counter() - start_s:.0f} s |", flush=True)
+    return n_bad
 
 
 if __name__ == "__main__":

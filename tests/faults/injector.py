@@ -59,12 +59,22 @@ class Injector:
         self.threads = self._answer()["threads"]
 
     def run(
-        self, argv: list[str], root: Path, mode: str = "count", kinds: int = 63, nth: int = 0, error: int = 0
+        self,
+        argv: list[str],
+        root: Path,
+        mode: str = "count",
+        kinds: int = 63,
+        nth: int = 0,
+        error: int = 0,
+        trace: Path | None = None,
     ) -> Outcome:
-        """Run a command (or `module:function` with arguments), with a fault at its Nth operation below `root`."""
+        """Run a command (or `module:function` with arguments), with a fault at its Nth operation below `root`.
+
+        Into `trace`, an empty folder, goes what `power.py` reads.
+        """
         out, err = self.folder / "out", self.folder / "err"
         (self.folder / "out.modules").unlink(missing_ok=True)
-        self.state.order(root, mode, kinds, nth, error)
+        self.state.order(root, mode, kinds, nth, error, trace)
         request = {"argv": argv, "cwd": str(root.parent), "out": str(out), "err": str(err), "modules": self._modules}
         self._requests.write((json.dumps(request) + "\n").encode())
         self._requests.flush()

@@ -30,6 +30,7 @@ TELL_TIMES = (
     *("overview.html", "run.html", "report.html", "MODEL_CARD.md", "history.csv"),
 )
 _TIME = re.compile(rb"\d{4}-\d\d-\d\dT[0-9:.]+(Z|\+00:00)")
+_SAVED = re.compile(r"Saved (\S+?)(?:: (.+))?(?:  .*)?$")
 _RANDOM = re.compile(r"\.[0-9a-f]{8}\.part$")
 
 Digest = dict[str, str]
@@ -121,6 +122,16 @@ def unclear(outcome: Outcome, is_killed: bool) -> str:
     if len(lines) != 1 or "Traceback" in outcome.err:
         return f"not one line: {outcome.err[-1500:]}"
     return "" if "area" in lines[0] else f"names no path: {lines[0]}"
+
+
+def unkept(said: str, folder: Path) -> list[str]:
+    """Lines that say what was saved, or what was saved in a file, where it is not there."""
+    found = [(line, match) for line in said.splitlines() if (match := _SAVED.match(line.strip()))]
+    return [line for line, match in found if not _is_kept(folder / match[1], match[2] or "")]
+
+
+def _is_kept(path: Path, words: str) -> bool:
+    return path.exists() and (not words or words in path.read_text())
 
 
 def newest(work: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-/* Counts the file operations of a process below one folder, and ends or fails the Nth one.
+/* Counts the file operations of a process below one folder, and ends or fails the Nth one, or notes them all.
 
    Loaded with LD_PRELOAD, so that it sees native code (Arrow, Polars, ONNX Runtime, safetensors) as well as Python.
    What it should do lies in a shared page that FAULTS_STATE names: the same one for all processes of a trial. */
@@ -31,6 +31,8 @@ struct state {
     long nth, count;
     char root[1024];
     char hit[1024];
+    char trace[1024]; /* a folder for `events` and for files as they were when they were synced; "": nothing is noted */
+    long n_synced;
 };
 
 static struct state *state;
@@ -110,9 +112,84 @@ static void after_half(void) {
     errno = state->error;
 }
 
+/* An event that changes what the disk holds: its kind, a path and another path or a number, each ended by a NUL. */
+static void event(const char *kind, const char *place, const char *more) {
+    char line[2 * PATH_MAX + 64], name[PATH_MAX];
+    int n = snprintf(line, sizeof line, "%s%c%s%c%s%c", kind, 0, place, 0, more, 0);
+    snprintf(name, sizeof name, "%s/events", state->trace);
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0 || syscall(SYS_write, fd, line, (size_t)n) != n) abort();
+    syscall(SYS_close, fd);
+}
+
+static int is_traced(void) { return state && state->armed && state->trace[0]; }
+
+static void noted_name(const char *kind, int folder, const char *path, int other, const char *to) {
+    if (!is_traced()) return;
+    int before = errno;
+    char place[PATH_MAX], more[PATH_MAX] = "";
+    whole_path(folder, path, place);
+    if (to) whole_path(other, to, more);
+    if (below(place) || below(more)) event(kind, place, more);
+    errno = before;
+}
+
+static int noted_open(int fd, int flags, int folder, const char *path) {
+    if (fd >= 0 && (flags & (O_CREAT | O_TRUNC)) && (flags & O_TMPFILE) != O_TMPFILE)
+        noted_name(flags & O_TRUNC ? "empty" : "make", folder, path, 0, NULL);
+    return fd;
+}
+
+static void noted_write(int fd) {
+    if (!is_traced()) return;
+    int before = errno;
+    char place[PATH_MAX], size[32];
+    struct stat about;
+    of_descriptor(fd, place);
+    /* What was said counts too: it must be so from then on. */
+    if ((fd == 1 || below(place)) && fstat(fd, &about) == 0 && S_ISREG(about.st_mode)) {
+        snprintf(size, sizeof size, "%ld", (long)about.st_size);
+        event("write", place, size);
+    }
+    errno = before;
+}
+
+/* Before the sync itself: what is written meanwhile is not taken for synced. The copy's number; 0 for a folder. */
+static long kept(int fd) {
+    struct stat about;
+    if (fstat(fd, &about) < 0 || !S_ISREG(about.st_mode)) return 0;
+    char name[PATH_MAX], own[64], part[65536];
+    long number = __atomic_add_fetch(&state->n_synced, 1, __ATOMIC_SEQ_CST), n = 0;
+    snprintf(name, sizeof name, "%s/%ld", state->trace, number);
+    snprintf(own, sizeof own, "/proc/self/fd/%d", fd); /* it may be open for writing alone */
+    int from = (int)syscall(SYS_openat, AT_FDCWD, own, O_RDONLY | O_CLOEXEC, 0);
+    int to = (int)syscall(SYS_openat, AT_FDCWD, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    while ((n = syscall(SYS_read, from, part, sizeof part)) > 0)
+        if (syscall(SYS_write, to, part, (size_t)n) != n) abort();
+    if (from < 0 || to < 0 || n < 0) abort();
+    syscall(SYS_close, from);
+    syscall(SYS_close, to);
+    return number;
+}
+
+static int synced(int (*real)(int), int fd) {
+    char place[PATH_MAX] = "", number[32] = "";
+    if (is_traced()) of_descriptor(fd, place);
+    int is_here = place[0] && below(place);
+    if (is_here) snprintf(number, sizeof number, "%ld", kept(fd));
+    int failed = real(fd);
+    if (is_here && !failed) event(strcmp(number, "0") ? "sync" : "sync folder", place, number);
+    return failed;
+}
+
 #define REAL(name) \
     static __typeof__(&name) real; \
     if (!real) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
+
+static ssize_t after_write(int fd, ssize_t done) {
+    if (done >= 0) noted_write(fd);
+    return done;
+}
 
 static int kind_of(int flags) {
     return (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC)) ? OPEN_TO_WRITE : OPEN_TO_READ;
@@ -125,7 +202,8 @@ static int kind_of(int flags) {
         va_start(rest, flags); \
         mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0; \
         va_end(rest); \
-        return at_path(kind_of(flags), "open", AT_FDCWD, path) ? -1 : real(path, flags, mode); \
+        if (at_path(kind_of(flags), "open", AT_FDCWD, path)) return -1; \
+        return noted_open(real(path, flags, mode), flags, AT_FDCWD, path); \
     }
 OPEN(open)
 OPEN(open64)
@@ -137,7 +215,8 @@ OPEN(open64)
         va_start(rest, flags); \
         mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0; \
         va_end(rest); \
-        return at_path(kind_of(flags), "open", folder, path) ? -1 : real(folder, path, flags, mode); \
+        if (at_path(kind_of(flags), "open", folder, path)) return -1; \
+        return noted_open(real(folder, path, flags, mode), flags, folder, path); \
     }
 OPENAT(openat)
 OPENAT(openat64)
@@ -146,20 +225,24 @@ OPENAT(openat64)
     FILE *name(const char *path, const char *mode) { \
         REAL(name); \
         int kind = strpbrk(mode, "wa+") ? OPEN_TO_WRITE : OPEN_TO_READ; \
-        return at_path(kind, "fopen", AT_FDCWD, path) ? NULL : real(path, mode); \
+        if (at_path(kind, "fopen", AT_FDCWD, path)) return NULL; \
+        FILE *file = real(path, mode); \
+        if (file && strpbrk(mode, "wa")) noted_open(0, *mode == 'w' ? O_TRUNC : O_CREAT, AT_FDCWD, path); \
+        return file; \
     }
 FOPEN(fopen)
 FOPEN(fopen64)
 
 int creat(const char *path, mode_t mode) {
     REAL(creat);
-    return at_path(OPEN_TO_WRITE, "creat", AT_FDCWD, path) ? -1 : real(path, mode);
+    if (at_path(OPEN_TO_WRITE, "creat", AT_FDCWD, path)) return -1;
+    return noted_open(real(path, mode), O_TRUNC, AT_FDCWD, path);
 }
 
 ssize_t write(int fd, const void *data, size_t n) {
     REAL(write);
     switch (at_descriptor(WRITE, "write", fd)) {
-        case 0: return real(fd, data, n);
+        case 0: return after_write(fd, real(fd, data, n));
         case 2: n = n ? (size_t)real(fd, data, (n + 1) / 2) : 0; after_half(); /* fall through */
         default: return -1;
     }
@@ -169,7 +252,7 @@ ssize_t write(int fd, const void *data, size_t n) {
     ssize_t name(int fd, const void *data, size_t n, offset_type at) { \
         REAL(name); \
         switch (at_descriptor(WRITE, "pwrite", fd)) { \
-            case 0: return real(fd, data, n, at); \
+            case 0: return after_write(fd, real(fd, data, n, at)); \
             case 2: n = n ? (size_t)real(fd, data, (n + 1) / 2, at) : 0; after_half(); /* fall through */ \
             default: return -1; \
         } \
@@ -180,7 +263,7 @@ PWRITE(pwrite64, off64_t)
 ssize_t writev(int fd, const struct iovec *parts, int n) {
     REAL(writev);
     switch (at_descriptor(WRITE, "writev", fd)) {
-        case 0: return real(fd, parts, n);
+        case 0: return after_write(fd, real(fd, parts, n));
         case 2: if (real(fd, parts, n > 1 ? n / 2 : n) >= 0) after_half(); /* fall through */
         default: return -1;
     }
@@ -204,18 +287,18 @@ ssize_t read(int fd, void *data, size_t n) {
 PREAD(pread, off_t)
 PREAD(pread64, off64_t)
 
-#define ON_DESCRIPTOR(name, kind) \
+#define ON_DESCRIPTOR(name) \
     int name(int fd) { \
         REAL(name); \
-        return at_descriptor(kind, #name, fd) ? -1 : real(fd); \
+        return at_descriptor(SYNC, #name, fd) ? -1 : synced(real, fd); \
     }
-ON_DESCRIPTOR(fsync, SYNC)
-ON_DESCRIPTOR(fdatasync, SYNC)
+ON_DESCRIPTOR(fsync)
+ON_DESCRIPTOR(fdatasync)
 
 #define TRUNCATE(name, offset_type) \
     int name(int fd, offset_type n) { \
         REAL(name); \
-        return at_descriptor(WRITE, "ftruncate", fd) ? -1 : real(fd, n); \
+        return at_descriptor(WRITE, "ftruncate", fd) ? -1 : (int)after_write(fd, real(fd, n)); \
     }
 TRUNCATE(ftruncate, off_t)
 TRUNCATE(ftruncate64, off64_t)
@@ -232,42 +315,57 @@ MMAP(mmap64, off64_t)
 
 ssize_t sendfile(int to, int from, off_t *at, size_t n) {
     REAL(sendfile);
-    return at_descriptor(WRITE, "sendfile", to) ? -1 : real(to, from, at, n);
+    return at_descriptor(WRITE, "sendfile", to) ? -1 : after_write(to, real(to, from, at, n));
 }
 
 ssize_t sendfile64(int to, int from, off64_t *at, size_t n) {
     REAL(sendfile64);
-    return at_descriptor(WRITE, "sendfile", to) ? -1 : real(to, from, at, n);
+    return at_descriptor(WRITE, "sendfile", to) ? -1 : after_write(to, real(to, from, at, n));
 }
 
 ssize_t copy_file_range(int from, off64_t *at, int to, off64_t *there, size_t n, unsigned flags) {
     REAL(copy_file_range);
-    return at_descriptor(WRITE, "copy_file_range", to) ? -1 : real(from, at, to, there, n, flags);
+    return at_descriptor(WRITE, "copy_file_range", to) ? -1 : after_write(to, real(from, at, to, there, n, flags));
 }
 
 int rename(const char *from, const char *to) {
     REAL(rename);
-    return at_path(NAMES, "rename", AT_FDCWD, to) ? -1 : real(from, to);
+    if (at_path(NAMES, "rename", AT_FDCWD, to)) return -1;
+    int failed = real(from, to);
+    if (!failed) noted_name("rename", AT_FDCWD, from, AT_FDCWD, to);
+    return failed;
 }
 
 int renameat(int folder, const char *from, int other, const char *to) {
     REAL(renameat);
-    return at_path(NAMES, "rename", other, to) ? -1 : real(folder, from, other, to);
+    if (at_path(NAMES, "rename", other, to)) return -1;
+    int failed = real(folder, from, other, to);
+    if (!failed) noted_name("rename", folder, from, other, to);
+    return failed;
 }
 
 int renameat2(int folder, const char *from, int other, const char *to, unsigned flags) {
     REAL(renameat2);
-    return at_path(NAMES, "rename", other, to) ? -1 : real(folder, from, other, to, flags);
+    if (at_path(NAMES, "rename", other, to)) return -1;
+    int failed = real(folder, from, other, to, flags);
+    if (!failed) noted_name("rename", folder, from, other, to);
+    return failed;
 }
 
 int link(const char *from, const char *to) {
     REAL(link);
-    return at_path(NAMES, "link", AT_FDCWD, to) ? -1 : real(from, to);
+    if (at_path(NAMES, "link", AT_FDCWD, to)) return -1;
+    int failed = real(from, to);
+    if (!failed) noted_name("link", AT_FDCWD, from, AT_FDCWD, to);
+    return failed;
 }
 
 int linkat(int folder, const char *from, int other, const char *to, int flags) {
     REAL(linkat);
-    return at_path(NAMES, "link", other, to) ? -1 : real(folder, from, other, to, flags);
+    if (at_path(NAMES, "link", other, to)) return -1;
+    int failed = real(folder, from, other, to, flags);
+    if (!failed) noted_name("link", folder, from, other, to);
+    return failed;
 }
 
 int symlink(const char *what, const char *path) {
@@ -278,24 +376,36 @@ int symlink(const char *what, const char *path) {
 #define ON_PATH(name) \
     int name(const char *path) { \
         REAL(name); \
-        return at_path(NAMES, #name, AT_FDCWD, path) ? -1 : real(path); \
+        if (at_path(NAMES, #name, AT_FDCWD, path)) return -1; \
+        int failed = real(path); \
+        if (!failed) noted_name("unlink", AT_FDCWD, path, 0, NULL); \
+        return failed; \
     }
 ON_PATH(unlink)
 ON_PATH(rmdir)
 
 int unlinkat(int folder, const char *path, int flags) {
     REAL(unlinkat);
-    return at_path(NAMES, "unlink", folder, path) ? -1 : real(folder, path, flags);
+    if (at_path(NAMES, "unlink", folder, path)) return -1;
+    int failed = real(folder, path, flags);
+    if (!failed) noted_name("unlink", folder, path, 0, NULL);
+    return failed;
 }
 
 int mkdir(const char *path, mode_t mode) {
     REAL(mkdir);
-    return at_path(NAMES, "mkdir", AT_FDCWD, path) ? -1 : real(path, mode);
+    if (at_path(NAMES, "mkdir", AT_FDCWD, path)) return -1;
+    int failed = real(path, mode);
+    if (!failed) noted_name("mkdir", AT_FDCWD, path, 0, NULL);
+    return failed;
 }
 
 int mkdirat(int folder, const char *path, mode_t mode) {
     REAL(mkdirat);
-    return at_path(NAMES, "mkdir", folder, path) ? -1 : real(folder, path, mode);
+    if (at_path(NAMES, "mkdir", folder, path)) return -1;
+    int failed = real(folder, path, mode);
+    if (!failed) noted_name("mkdir", folder, path, 0, NULL);
+    return failed;
 }
 
 int utimensat(int folder, const char *path, const struct timespec times[2], int flags) {

@@ -10,7 +10,7 @@ OPEN_TO_WRITE, WRITE, SYNC, NAMES, OPEN_TO_READ, READ = (1 << bit for bit in ran
 MODES = {"count": 0, "kill": 1, "tear and kill": 2, "fail once": 3, "fail on": 4, "tear and fail": 5}
 
 # As `struct state` of shim.c.
-_LAYOUT = struct.Struct("@iiiill1024s1024s")
+_LAYOUT = struct.Struct("@iiiill1024s1024s1024sl")
 
 
 class State:
@@ -22,10 +22,10 @@ class State:
         with path.open("r+b") as file:
             self._page = mmap.mmap(file.fileno(), _LAYOUT.size)
 
-    def order(self, root: Path, mode: str, kinds: int, nth: int, error: int = 0) -> None:
-        """What the next child meets, once it is armed."""
-        text = str(root).encode()
-        self._page[:] = _LAYOUT.pack(0, MODES[mode], error, kinds, nth, 0, text, b"")
+    def order(self, root: Path, mode: str, kinds: int, nth: int, error: int = 0, trace: Path | None = None) -> None:
+        """What the next child meets, once it is armed; `trace` is a folder for notes of all that it does."""
+        text, notes = str(root).encode(), str(trace or "").encode()
+        self._page[:] = _LAYOUT.pack(0, MODES[mode], error, kinds, nth, 0, text, b"", notes, 0)
 
     def arm(self) -> None:
         """From now on operations are counted."""

@@ -8,16 +8,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fledged.writing import write_bytes
+from tests.faults import power
 from tests.faults.injector import HERE, MISSING, Injector
 from tests.faults.state import NAMES, OPEN_TO_WRITE, SYNC, WRITE, State
 from tests.faults.trials import FAULTS, bench, folder_for
-from tests.faults.verbs import LIGHT, lay_ground
+from tests.faults.verbs import COMMANDS, FIRST, LIGHT, lay_ground
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
@@ -47,6 +49,20 @@ def test_no_fault_loses_a_product_and_the_same_command_mends_it(injector: Inject
             assert not broken, (name, fault.name, nth, hit, broken)
             n_trials += 1
     assert n_trials == N_TRIALS * len(LIGHT)
+
+
+def test_a_power_cut_loses_nothing_that_was_said_to_be_saved(injector: Injector) -> None:
+    draw, n_cuts = random.Random(SEED), 0
+    wanted = (*(FIRST + name for name in LIGHT), *LIGHT)
+    for name, ground in lay_ground(injector.folder / "power", injector, wanted):
+        measured = bench(name, ground, injector)
+        trace = measured.trace()
+        for model in power.MODELS:
+            for n in (draw.randrange(len(trace.events)), len(trace.events)):
+                broken = measured.power_cut(trace, n, model, SEED)
+                assert not broken, (name, model, n, trace.events[:n][-1:], broken)
+                n_cuts += 1
+    assert n_cuts == 2 * len(power.MODELS) * len(wanted)
 
 
 _WRITE_ONE = """
@@ -99,7 +115,9 @@ def test_a_fault_is_felt_at_the_operation_that_was_asked_for(injector: Injector)
     area = injector.folder / "area"
     area.mkdir()
     write_bytes(area / "work" / "decisions.jsonl", b"")
-    argv = ["tests.faults.verbs:decide", "area/work/decisions.jsonl"]
+    with zipfile.ZipFile(area / "more.zip", "w"):
+        pass
+    argv = COMMANDS["decide"]
     killed = injector.run(argv, area, "kill", WRITE, 1)
     assert (killed.code, killed.hit.split()[0]) == (-9, "write")
     assert (area / "work" / "decisions.jsonl").read_bytes() == b""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.faults import power
 from tests.faults.injector import Injector
 from tests.faults.promises import (
     Digest,
@@ -17,9 +19,10 @@ from tests.faults.promises import (
     other_than,
     rubbish,
     unclear,
+    unkept,
 )
 from tests.faults.state import NAMES, OPEN_TO_READ, OPEN_TO_WRITE, READ, SYNC, WRITE
-from tests.faults.verbs import COMMANDS, Ground
+from tests.faults.verbs import Ground, argv_of, copy
 
 _WRITING = OPEN_TO_WRITE | WRITE | SYNC | NAMES
 
@@ -69,30 +72,62 @@ class Bench:
     def n_operations(self, fault: Fault) -> int:
         """How many operations of the fault's kinds a clean run takes."""
         self.ground.reset(self.name)
-        return self.injector.run(COMMANDS[self.name], self.ground.area, kinds=fault.kinds).count
+        return self.injector.run(argv_of(self.name), self.ground.area, kinds=fault.kinds).count
 
     def trial(self, fault: Fault, nth: int) -> tuple[str, list[str]]:
         """The operation that was hit ("" if there are not so many), and the promises that were broken."""
         self.ground.reset(self.name)
         area = self.ground.area
-        outcome = self.injector.run(COMMANDS[self.name], area, fault.mode, fault.kinds, nth, fault.error)
+        outcome = self.injector.run(argv_of(self.name), area, fault.mode, fault.kinds, nth, fault.error)
         if not outcome.hit:
             return "", []
         now = digest(area)
-        broken = [f"changed: {path}" for path in changed_before(self.before, now, self.ground.state(self.name), area)]
-        broken += [f"listed and broken: {words}" for words in broken_listings(area / "work")]
+        broken = self._not_as_before(now)
         if words := unclear(outcome, fault.is_killed):
             broken.append(words)
+        # A photo that cannot be read is a row with a reason: another snapshot, of which the next one tells.
+        is_other_lake = outcome.code == 0 and f"{area}/lake" in outcome.hit
+        return outcome.hit, broken + self._rerun_once(now, is_other_lake)
+
+    def trace(self) -> power.Trace:
+        """A clean run, with notes of all that it does."""
+        self.ground.reset(self.name)
+        notes, area = self.ground.folder / "notes", self.ground.area
+        shutil.rmtree(notes, ignore_errors=True)
+        notes.mkdir()
+        outcome = self.injector.run(argv_of(self.name), area, trace=notes)
+        assert outcome.code == 0, outcome.err
+        copy(area, notes / "after")
+        return power.Trace(notes, area, self.ground.state(self.name), notes / "after", outcome.out)
+
+    def power_cut(self, trace: power.Trace, n: int, model: str, seed: int) -> list[str]:
+        """The promises that are broken where the power fails after n events of a clean run."""
+        area = self.ground.area
+        power.lay(trace.cut(n, model, seed), area)
+        now = digest(area)
+        broken = self._not_as_before(now)
+        broken += [f"said and lost: {line}" for line in unkept(trace.said(n), self.ground.folder)]
+        if n == len(trace.events):
+            broken += [f"lost after the end: {path}" for path in other_than(self.after, now)]
+            if newest(area / "work") != self.newest:
+                broken.append("the newest product is not known after the end")
+        return broken + self._rerun_once(now)
+
+    def _not_as_before(self, now: Digest) -> list[str]:
+        area = self.ground.area
+        changed = changed_before(self.before, now, self.ground.state(self.name), area)
+        broken = [f"changed: {path}" for path in changed]
+        return broken + [f"listed and broken: {words}" for words in broken_listings(area / "work")]
+
+    def _rerun_once(self, now: Digest, is_other_lake: bool = False) -> list[str]:
         state = fingerprint(now)
         if state not in self.reruns:
-            # A photo that cannot be read is a row with a reason: another snapshot, of which the next one tells.
-            is_other_lake = outcome.code == 0 and f"{area}/lake" in outcome.hit
             self.reruns[state] = self._rerun(is_other_lake)
-        return outcome.hit, broken + self.reruns[state]
+        return self.reruns[state]
 
     def _rerun(self, is_other_lake: bool) -> list[str]:
         area = self.ground.area
-        outcome = self.injector.run(COMMANDS[self.name], area)
+        outcome = self.injector.run(argv_of(self.name), area)
         if outcome.code:
             return [f"the rerun ends with {outcome.code}: {outcome.err[-1500:]}"]
         now = digest(area)

@@ -22,7 +22,7 @@ _TRAIN = ["--backbone", "efficientnet_lite0", "--set", "train.input.size_px=64",
 COMMANDS: dict[str, list[str]] = {
     "collect": ["collect", "area/more.zip", "area/lake"],
     "scan": ["scan", "area/lake", *WORK],
-    "decide": ["tests.faults.verbs:decide", "area/work/decisions.jsonl"],
+    "decide": ["tests.faults.verbs:decide", "area/work/decisions.jsonl", "area/more.zip"],
     "review": ["review", *WORK],
     "prepare": ["prepare", *WORK, "--set", "prepare.shorter_side_px=64"],
     "train": ["train", *WORK, *_TRAIN, "--epochs", "2"],
@@ -34,17 +34,27 @@ COMMANDS: dict[str, list[str]] = {
     "deploy": ["deploy", *WORK],
 }
 LIGHT = ("collect", "scan", "decide")  # no network takes part
+FIRST = "first "  # before a command: its first run, where nothing lies in the working folder yet
+_OLD = "old_"  # in the archive of the first day
 _ASIDE = ("finetune", "unfreeze", "deploy")  # nothing after them needs what they make
 
 
-def decide(log: str) -> None:
+def argv_of(name: str) -> list[str]:
+    """What is run for a command, or for its first run."""
+    return COMMANDS[name.removeprefix(FIRST)]
+
+
+def decide(log: str, archive: str) -> None:
     """What the review page does when somebody presses a key: one photo on the first day, two on the next."""
-    opened = DecisionLog(Path(log))
-    standing = opened.follow()
-    for photo in ("b.jpg", "c.jpg") if "a.jpg" in standing else ("a.jpg",):
+    with zipfile.ZipFile(archive) as opened:
+        is_first = _OLD in "".join(opened.namelist())
+    decisions = DecisionLog(Path(log))
+    standing = decisions.follow()
+    for photo in ("a.jpg",) if is_first else ("b.jpg", "c.jpg"):
         if photo not in standing:
-            made = opened.append([Decision(path=photo, action="keep", reviewer="anyone")], [None])
+            made = decisions.append([Decision(path=photo, action="keep", reviewer="anyone")], [None])
             assert made, photo
+            print(f"Saved {log}: {photo}", flush=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +81,12 @@ class Ground:
 def copy(source: Path, target: Path) -> None:
     """A copy with all times, by which caches know files; packed distributions, never written to, as links."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(source, target, symlinks=True, copy_function=_copy)
+    shutil.copytree(source, target, symlinks=True, copy_function=copy_file)
 
 
-def _copy(source: str, target: str) -> None:
-    if "/cache/distributions/" in source:
+def copy_file(source: str | Path, target: str | Path) -> None:
+    """A copy of a file with its times; a link, if it is never written to."""
+    if "/cache/distributions/" in str(source):
         os.link(source, target)
     else:
         shutil.copy2(source, target)
@@ -84,32 +95,32 @@ def _copy(source: str, target: str) -> None:
 def lay_ground(folder: Path, injector: Injector, wanted: tuple[str, ...]) -> Iterator[tuple[str, Ground]]:
     """Run the chain once on a smaller lake, then on the whole one; yields each wanted command with its state laid."""
     ground = Ground(folder)
-    last = max(list(COMMANDS).index(name) for name in wanted)
-    chain = [name for name in list(COMMANDS)[: last + 1] if name in wanted or name not in _ASIDE]
+    last = max(list(COMMANDS.values()).index(argv_of(name)) for name in wanted)
+    chain = [name for name in list(COMMANDS)[: last + 1] if {name, FIRST + name} & {*wanted} or name not in _ASIDE]
     draw_lake(folder / "drawn", n_per_class=6, defects=False, size_px=(96, 72))
     photos = sorted(path for path in (folder / "drawn").rglob("*") if path.is_file())
     for number, photo in enumerate(photos):
         place = (folder / "new" if number % 6 == 5 else ground.area / "lake") / photo.relative_to(folder / "drawn")
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(photo, place)
-    _pack(sorted((ground.area / "lake").rglob("*.*"))[:2], ground.area / "more.zip", "old_")
+    _pack(sorted((ground.area / "lake").rglob("*.*"))[:2], ground.area / "more.zip", _OLD)
     for name in chain:
-        _clean_run(name, injector, ground)
+        yield from _step(FIRST + name, wanted, injector, ground)
     _pack(sorted(path for path in (folder / "new").rglob("*") if path.is_file()), ground.area / "more.zip", "new_")
     for name in chain:
-        if name in wanted:
-            copy(ground.area, ground.state(name))
-        _clean_run(name, injector, ground)
-        if name in wanted:
-            copy(ground.area, ground.state(f"after {name}"))
-            yield name, ground
-            ground.reset(f"after {name}")
+        yield from _step(name, wanted, injector, ground)
 
 
-def _clean_run(name: str, injector: Injector, ground: Ground) -> None:
-    outcome = injector.run(COMMANDS[name], ground.area)
+def _step(name: str, wanted: tuple[str, ...], injector: Injector, ground: Ground) -> Iterator[tuple[str, Ground]]:
+    if name in wanted:
+        copy(ground.area, ground.state(name))
+    outcome = injector.run(argv_of(name), ground.area)
     if outcome.code:
         raise AssertionError(f"{name} ends with {outcome.code} without any fault: {outcome.err}")
+    if name in wanted:
+        copy(ground.area, ground.state(f"after {name}"))
+        yield name, ground
+        ground.reset(f"after {name}")
 
 
 def _pack(photos: list[Path], archive: Path, prefix: str) -> None:
