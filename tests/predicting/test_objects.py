@@ -16,7 +16,7 @@ import boto3
 import pytest
 
 from fledged.errors import ProductError
-from fledged.predicting.objects import fetched
+from fledged.predicting.objects import fetched, opened
 from fledged.predicting.predictor import load
 from fledged.products import Bundle
 from tests.aws import REGION, local_aws
@@ -56,6 +56,13 @@ def test_it_is_fetched_once_and_answers(objects: Any, stored: str, bundle: Bundl
     objects.delete_object(Bucket=BUCKET, Key=stored.partition(f"{BUCKET}/")[2])
     assert fetched(stored, tmp_path / "cache") == folder
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [folder.name]
+
+
+def test_what_is_spoilt_where_it_is_kept_is_fetched_again(objects: Any, stored: str, tmp_path: Path) -> None:
+    first = opened(stored, tmp_path / "cache")
+    for name in ("bundle.json", *first.files):
+        (first.folder / name).write_bytes(b"")  # as a power cut may leave it
+        assert opened(stored, tmp_path / "cache") == first
 
 
 def test_other_bytes_than_promised_are_refused(objects: Any, tmp_path: Path) -> None:

@@ -5,16 +5,32 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import shutil
 import tempfile
 import zipfile
 from pathlib import Path
 
 from fledged.errors import MissingExtra, ProductError
+from fledged.product_files import open_product
+from fledged.products import Bundle
 
 # Named by its content: `s3://BUCKET/any/folders/SHA256.zip`.
 _PLACE = re.compile(r"s3://(?P<bucket>[a-z0-9.-]{3,63})/(?P<key>(?:[^/]+/)*(?P<sha256>[0-9a-f]{64})\.zip)")
 _MAX_BYTES = 400 * 2**20  # Lambda's /tmp has 512 MB
 _REMEDY = "Send it again with: fledged deploy --function NAME"
+
+
+def opened(url: str, cache: Path) -> Bundle:
+    """The bundle of `url`. Raises ProductError as `fetched` does.
+
+    What is no longer whole within `cache`, since the power failed or a bit of it flipped, is fetched again.
+    """
+    folder = fetched(url, cache)
+    try:
+        return open_product(Bundle, folder)
+    except ProductError:
+        shutil.rmtree(folder)
+        return open_product(Bundle, fetched(url, cache))
 
 
 def fetched(url: str, cache: Path) -> Path:

@@ -23,10 +23,10 @@ from fledged.errors import ProductError, RequestError
 from fledged.images import UInt8Array
 from fledged.mirror import cache_folder
 from fledged.places import looks_remote, resolved
+from fledged.predicting import objects
 from fledged.predicting.batches import Batches
 from fledged.predicting.files import read
 from fledged.predicting.many import Read, answer_many
-from fledged.predicting.objects import fetched
 from fledged.predicting.sessions import Session, Sessions
 from fledged.product_files import open_place, open_product
 from fledged.products import Bundle, ClassScore, Failure, Prediction, Preprocess
@@ -227,11 +227,7 @@ def _open(bundle: Bundle | str | os.PathLike[str] | None, work: str | os.PathLik
         return Workspace(work).load(Bundle)
     if looks_remote(bundle):
         url = resolved(bundle)
-        return (
-            open_product(Bundle, fetched(url, cache_folder() / "zips"))
-            if url.endswith(".zip")
-            else open_place(Bundle, url)
-        )
+        return objects.opened(url, cache_folder() / "zips") if url.endswith(".zip") else open_place(Bundle, url)
     folder = Path(bundle)
     is_path = not isinstance(bundle, str) or folder.name != bundle or (folder / "bundle.json").exists()
     return open_product(Bundle, folder) if is_path else Workspace(work).load(Bundle, str(bundle))
