@@ -26,7 +26,7 @@ from fledged.workspace import Workspace
         "pillow.libs/libjpeg-6dc8d115.so.62.4.0",
         "pillow-13.0.0.dist-info/licenses/LICENSE",
         "pillow-13.0.0.dist-info/METADATA",
-        "starlette/testclient.py",
+        "anyio/_backends/_asyncio.py",
     ],
 )
 def test_what_answers_and_its_licences_are_kept(path: str) -> None:
@@ -45,6 +45,8 @@ def test_what_answers_and_its_licences_are_kept(path: str) -> None:
         "bin/onnxruntime_test",
         "pydantic/v1/main.py",
         "numpy/__init__.pyi",
+        "starlette/testclient.py",
+        "anyio/_backends/_trio.py",
     ],
 )
 def test_what_only_developers_use_is_not(path: str) -> None:

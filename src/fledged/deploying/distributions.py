@@ -54,6 +54,7 @@ _LEFT_OUT = tuple(
         r"^PIL/_imaging(tk|ft|math|morph)\.",
         r"^pillow\.libs/lib(harfbuzz|freetype)-",
         r"^pydantic/(v1/|mypy\.py)",
+        r"^(starlette/testclient|anyio/(pytest_plugin|_backends/_trio))\.py$",
         r"\.dist-info/(RECORD|INSTALLER|REQUESTED|WHEEL|top_level\.txt|sboms/)",
     )
 )
