@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import results
-from benchmarks.build import DATA, WEIGHTS
 from benchmarks.finetuning import BATCH, LAKE, N_PHOTOS, make_dataset
 from benchmarks.measuring import run
 
@@ -34,10 +33,8 @@ def main() -> None:
 
 def measure(work: Path, sizes: Sequence[int], n_rounds: int) -> None:
     """A table for each size."""
-    if not DATA.is_dir() or not WEIGHTS.is_file():
-        print(f"skipped: no photos in {DATA} or no weights at {WEIGHTS}")
+    if not make_dataset(work):
         return
-    make_dataset(work)
     for size_px in sizes:
         results.write(
             f"Fine-tuning: compiled steps against the usual ones, {size_px} px",

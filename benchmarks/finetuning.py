@@ -43,22 +43,24 @@ def main() -> None:
 
 def measure(work: Path, sizes: Sequence[int], n_rounds: int) -> None:
     """A table for each size."""
-    if not DATA.is_dir() or not WEIGHTS.is_file():
-        print(f"skipped: no photos in {DATA} or no weights at {WEIGHTS}")
+    if not make_dataset(work):
         return
-    make_dataset(work)
     if not (folders := work / "folders").is_dir():
         run(fledged("copy", str(folders), "--work", str(work)))
     for size_px in sizes:
         _write(size_px, _rows(work, size_px, n_rounds), n_rounds)
 
 
-def make_dataset(work: Path) -> None:
-    """Where there is none yet."""
+def make_dataset(work: Path) -> bool:
+    """Where there is none yet; False, and it is said, where photos or weights are missing."""
+    if not DATA.is_dir() or not WEIGHTS.is_file():
+        print(f"skipped: no photos in {DATA} or no weights at {WEIGHTS}")
+        return False
     if not (work / "datasets").is_dir():
         run(fledged("scan", str(DATA / LAKE), "--work", str(work)))
         run(fledged("review", "--work", str(work), *no_page()))
         run(fledged("prepare", "--work", str(work), "--group-by", GROUP_BY[LAKE]))
+    return True
 
 
 def _write(size_px: int, rows: list[list[object]], n_rounds: int) -> None:

@@ -229,7 +229,24 @@ def test_who_cannot_take_over_what_stands_there_still_has_its_own(
     for each in (second, machine("reader")):
         found = each.load(Snapshot)
         assert (found.folder / "photos.parquet").read_bytes() == b"ours"
-    assert not list(second.root.glob(".pulled-*"))
+    assert not (second.root / ".pulled").exists()
+
+
+def test_what_a_killed_pull_left_is_removed_by_the_next(machine: Machine) -> None:
+    save(machine("a"), b"theirs")
+    second = machine("b")
+    write_bytes(second.root / ".pulled" / "photos.parquet", b"half of it")
+    assert (second.load(Snapshot).folder / "photos.parquet").read_bytes() == b"theirs"
+    assert not (second.root / ".pulled").exists()
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="/proc takes no folders")
+def test_a_copy_that_cannot_be_written_is_told_in_one_line(machine: Machine, work: str) -> None:
+    save(machine("a"))
+    mirror = Mirror(work)
+    mirror.root = Path("/proc/nowhere")
+    with pytest.raises(WorkspaceError, match="Cannot write"):
+        mirror.pull("snapshots/abc", "snapshot.json")
 
 
 def test_what_could_not_be_pushed_is_pushed_when_it_is_found(machine: Machine) -> None:

@@ -17,9 +17,8 @@ import json
 import os
 import re
 import shutil
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
@@ -28,7 +27,7 @@ from fledged.buckets import Bucket, Conflict, Held
 from fledged.config import resolve
 from fledged.errors import FledgedError, ProductError, WorkspaceError
 from fledged.settings.remote import RemoteConfig
-from fledged.writing import bytes_of_file, sha256_of_file, write_bytes
+from fledged.writing import bytes_of_file, disk_errors, sha256_of_file, write_bytes
 
 _TRIES = 20
 _LOOKS = 4  # at a product whose files are not those of its record: it may be being saved at that very moment
@@ -87,21 +86,35 @@ class Mirror:
 
     def _pull_files(self, folder: str, files: Mapping[str, str]) -> bool:
         """Make the files of the copy these; False, and the copy is as it was, where the bucket holds others."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".pulled-", dir=self.root) as draft:
+        with self._draft() as draft, disk_errors(self.root / folder):
             fetched: list[str] = []
             for file, sha256 in files.items():
                 path = self.root / folder / file
                 if path.is_file() and sha256_of_file(path) == sha256:
                     continue
-                if self.bucket.download(f"{folder}/{file}", Path(draft) / file) != sha256:
+                if self.bucket.download(f"{folder}/{file}", draft / file) != sha256:
                     return False
                 fetched.append(file)
             for file in fetched:
                 path = self.root / folder / file
                 path.parent.mkdir(parents=True, exist_ok=True)
-                (Path(draft) / file).replace(path)
+                (draft / file).replace(path)
         return True
+
+    @contextlib.contextmanager
+    def _draft(self) -> Iterator[Path]:
+        """A folder for what is not whole yet, of one pull at a time; what a killed one left there is removed."""
+        draft = self.root / ".pulled"
+        with disk_errors(draft):
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.root / ".pulled.lock")
+            lock.acquire()
+        try:
+            shutil.rmtree(draft, ignore_errors=True)
+            yield draft
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+            lock.release()
 
     def push(self, folder: str, record: str, before: bytes | None) -> bool:
         """Put a product that was saved here into the bucket; False if another stands there, which is pulled then.

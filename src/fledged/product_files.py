@@ -98,7 +98,11 @@ def _fetched(kind: type[Product], url: str) -> Path | None:
             continue
         data = _behind(places.join(url, name))
         if data is None:
-            raise ProductError(f"A file of this {kind.kind} is missing", where=places.join(url, name))
+            raise ProductError(
+                f"A file of this {kind.kind} is missing",
+                where=places.join(url, name),
+                remedy="Put it there again from a copy.",
+            )
         if hashlib.sha256(data).hexdigest() != sha256:
             raise ProductError(
                 f"A file of this {kind.kind} is not what was written (sha256 differs)",

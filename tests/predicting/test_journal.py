@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fledged.errors import ConfigError
 from fledged.predicting.answers import Answer
 from fledged.predicting.asked import Asked
 from fledged.predicting.journal import answered
@@ -83,3 +84,17 @@ def test_other_photos_and_another_bundle_are_asked(tmp_path: Path) -> None:
     again = Answering()
     assert len(list(answered(path, "another", asked(4), again))) == 4
     assert len(again.names) == 4
+
+
+def test_a_file_of_the_users_own_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv.unfinished"
+    path.write_text("my notes\n")
+    with pytest.raises(ConfigError, match="written over"):
+        list(answered(path, "b", asked(2), Answering()))
+    assert path.read_text() == "my notes\n"
+
+
+def test_a_beginning_that_was_cut_off_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv.unfinished"
+    path.write_text('{"answ')
+    assert list(answered(path, "b", asked(2), Answering())) == [(name, say(name)) for name, _ in asked(2)]

@@ -146,7 +146,9 @@ def _before(functions: Any, function: str, alias: dict[str, Any]) -> tuple[str, 
     earlier = noted or sorted(lower, key=int, reverse=True)
     if not earlier:
         raise DeployError(
-            f"Version {alias['FunctionVersion']} is the first: there is none to go back to", where=function
+            f"Version {alias['FunctionVersion']} is the first: there is none to go back to",
+            where=function,
+            remedy="Deploy another bundle with --function.",
         )
     return earlier[0], versions[earlier[0]], noted[1:]
 

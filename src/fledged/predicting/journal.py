@@ -8,12 +8,14 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from fledged.errors import ConfigError
 from fledged.predicting.answers import Answer, json_line, printable
 from fledged.predicting.asked import Asked
 from fledged.predicting.many import BATCH
 from fledged.products import Failure, Prediction
 from fledged.writing import disk_errors
 
+_BEGINS = b'{"answers of": '
 _FLUSH_EVERY = 256  # answers: what a kill costs
 
 
@@ -28,7 +30,8 @@ def answered(
     """The answers to all that is asked, in order: those of the journal first, then `answer`'s to the rest.
 
     `identity` is what they depend on beside the photos. A journal of another one is begun anew; one of other photos
-    counts as far as their names are the same. Raises WorkspaceError where it cannot be written.
+    counts as far as their names are the same. Raises WorkspaceError where it cannot be written, and ConfigError where
+    another file has its name.
     """
     head = json.dumps({"answers of": identity}).encode() + b"\n"
     with disk_errors(path):
@@ -36,7 +39,10 @@ def answered(
         file = path.open("a+b")
     with file:
         file.seek(0)
-        if file.readline() != head:
+        if (found := file.readline()) != head:
+            if not (found.startswith(_BEGINS) or _BEGINS.startswith(found)):
+                remedy = "Move it elsewhere, or name another file with --to."
+                raise ConfigError("This file keeps no answers, and would be written over", where=path, remedy=remedy)
             with disk_errors(path):
                 file.truncate(0)
                 file.write(head)
