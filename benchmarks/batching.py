@@ -1,4 +1,4 @@
-"""Photos that arrive together: answered in one batch or one by one, and what HTTP leaves of it. No server batches here.
+"""Photos that arrive together: the model alone, in batches or one by one. What a server leaves of it: `servers`.
 
 python -m benchmarks.batching                   # builds a bundle of ants_vs_bees first
 python -m benchmarks.batching --bundle FOLDER
@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
-import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import numpy as np
 import onnxruntime
 
@@ -30,11 +26,11 @@ from fledged.product_files import open_product
 from fledged.products import Bundle
 from fledged.workspace import Workspace
 
-N_PHOTOS, ROUNDS, N_CLIENTS = 64, 4, 32
+N_PHOTOS, ROUNDS = 64, 4
 
 
 def main(given: Path | None = None) -> None:
-    """Both tables."""
+    """Build a bundle where none is given, and write the table."""
     lake = DATA / "ants_vs_bees"
     if not lake.is_dir():
         print(f"skipped: no photos in {DATA}; name their folder with FLEDGED_REAL_DATA")
@@ -46,7 +42,6 @@ def main(given: Path | None = None) -> None:
             subprocess.run(build, check=True, capture_output=True)
         bundle = open_product(Bundle, given) if given else Workspace(work).load(Bundle)
         measure_inference(bundle, photos)
-        measure_http(bundle, photos)
 
 
 def measure_inference(bundle: Bundle, photos: list[bytes]) -> None:
@@ -80,80 +75,6 @@ def measure_inference(bundle: Bundle, photos: list[bytes]) -> None:
         f"{len(photos)} photos of ants_vs_bees, already decoded, {bundle.backbone.name} at "
         f"{bundle.preprocess.size_px} px, {ROUNDS} rounds in turns,\nthe best round of each: other jobs ran on it.",
     )
-
-
-def measure_http(bundle: Bundle, photos: list[bytes]) -> None:
-    """32 clients against the same work without HTTP."""
-    cores = len(os.sched_getaffinity(0))
-    session = _session(bundle, 1)
-
-    def floor() -> None:
-        _in_threads(
-            lambda photo: session.run(None, {"photos": images.model_input(photo, bundle.preprocess)[None]}),
-            photos,
-            cores,
-        )
-
-    ways: dict[str, Callable[[], object]] = {f"in-process, {cores} at a time (the floor)": floor}
-    settings = {
-        "HTTP (as served)": [],
-        "HTTP, decoded in the server (serve.decode.processes=0)": ["--set", "serve.decode.processes=0"],
-        "HTTP, always a thread an inference (serve.threads=1)": ["--set", "serve.threads=1"],
-    }
-    servers, times = [], {name: _Times() for name in settings}
-    try:
-        for name, flags in settings.items():
-            command = [sys.executable, "-m", "fledged", "serve", str(bundle.folder), "--port", "0", *flags]
-            server = subprocess.Popen(
-                [*command, "--set", "serve.log=false"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-            )
-            servers.append(server)
-            assert server.stdout is not None
-            url = server.stdout.readline().split()[-1].rstrip("/")
-            ways[name] = lambda url=url, name=name: _over_http(url, photos, times[name])  # type: ignore[misc]
-        rates = _in_turns(ways, len(photos))
-    finally:
-        for server in servers:
-            server.send_signal(signal.SIGTERM)
-            server.wait()
-    best = rates[next(iter(ways))]
-    rows = []
-    for name, rate in rates.items():
-        seconds = times[name].seconds if name in times else []
-        p50, p99 = (statistics.quantiles(seconds, n=100)[at] * 1000 for at in (49, 98)) if seconds else (0.0, 0.0)
-        told = [f"{p50:.0f}", f"{p99:.0f}"] if seconds else ["", ""]
-        rows.append([name, f"{rate:.0f}", f"{rate / best:.2f}", *told])
-    results.write(
-        f"Serving: {N_CLIENTS} clients at once",
-        "python -m benchmarks.batching",
-        ["what", "photos/s", "ratio", "p50 ms", "p99 ms"],
-        rows,
-        f"{len(photos)} photos of ants_vs_bees a round, {bundle.backbone.name} at {bundle.preprocess.size_px} px, "
-        f"{ROUNDS} rounds in turns, the best round of\neach for photos/s, all of them for times: other jobs ran on the "
-        "machine. Clients and server share the cores.",
-    )
-
-
-class _Times:
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-
-
-def _over_http(url: str, photos: list[bytes], times: _Times) -> None:
-    local = threading.local()
-    clients: list[httpx.Client] = []
-
-    def ask(photo: bytes) -> None:
-        if not hasattr(local, "client"):
-            local.client = httpx.Client(base_url=url, timeout=60)
-            clients.append(local.client)
-        start_s = time.perf_counter()
-        local.client.post("/classify", content=photo).raise_for_status()
-        times.seconds.append(time.perf_counter() - start_s)
-
-    _in_threads(ask, photos, N_CLIENTS)
-    for client in clients:
-        client.close()
 
 
 def _in_threads(work: Callable[..., object], items: list[object] | list[bytes], n: int) -> None:
