@@ -1,7 +1,8 @@
-"""fastai's usual training: `python fastai_job.py LAKE OUT.json WEIGHTS frozen|full EPOCHS SEED`.
+"""fastai's usual training: `python fastai_job.py LAKE OUT.json WEIGHTS frozen|full|fine_tune EPOCHS SEED`.
 
-LAKE holds train, val and test with a folder a class. Default augmentation, batches of 64, two workers, `fit_one_cycle`,
-on torchvision's MobileNetV2 with the weights of a safetensors file: what its documentation does with a folder.
+LAKE holds train, val and test with a folder a class. Default augmentation, batches of 64, two workers, `fit_one_cycle`
+(or `fine_tune`: an epoch of the frozen network, then EPOCHS of all of it), on torchvision's MobileNetV2 with the
+weights of a safetensors file: what its documentation does with a folder.
 """
 
 import json
@@ -47,10 +48,11 @@ def main(lake: Path, out: Path, weights: Path, how: str, epochs: int, seed: int)
         device=torch.device("cpu"),
     )
     learner = vision_learner(loaders, backbone, metrics=accuracy, pretrained=True)
-    learner.freeze() if how == "frozen" else learner.unfreeze()
+    if how == "full":
+        learner.unfreeze()  # vision_learner freezes all but the head
     start_s = time.monotonic()
     with learner.no_bar(), learner.no_logging():
-        learner.fit_one_cycle(epochs)
+        learner.fine_tune(epochs) if how == "fine_tune" else learner.fit_one_cycle(epochs)
         seconds = time.monotonic() - start_s
         files = sorted(get_image_files(lake / "test"))
         probabilities, _ = learner.get_preds(dl=loaders.test_dl(files, num_workers=2))
