@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import fledged
 
@@ -53,9 +55,9 @@ def constraints() -> str:
         if name != "fledged":
             lines.append(f"{name}=={here.version}\n")
         for need in here.requires or ():
-            words, _, condition = need.partition(";")
-            needed = re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", words)[0]).lower()
-            if "extra" not in condition and needed not in seen:
+            required = Requirement(need)
+            needed = canonicalize_name(required.name)
+            if needed not in seen and (required.marker is None or required.marker.evaluate({"extra": ""})):
                 seen.add(needed)
                 wanted.append(needed)
     return "".join(sorted(lines))
