@@ -55,7 +55,9 @@ def test_more_photos_help_and_the_curve_is_the_same_twice() -> None:
     assert learning.learning_curve(features, labels, groups) == curve
 
 
-def test_groups_are_never_on_two_sides(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("few", "n_seeds"), [(120, 2), (119, 1)])
+def test_groups_are_never_on_two_sides(monkeypatch: pytest.MonkeyPatch, few: int, n_seeds: int) -> None:
+    monkeypatch.setattr(learning, "_FEW_PHOTOS", few)
     labels = np.arange(120) % 3
     numbers = np.arange(120, dtype=np.float32)[:, None]  # in the place of features: which photo it is
     groups = groups_of([str(n // 3) for n in range(120)])
@@ -76,8 +78,9 @@ def test_groups_are_never_on_two_sides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(learning, "_fitted_head", fitted)
     monkeypatch.setattr(learning, "_named", named)
     curve = learning.learning_curve(numbers, labels, groups)
-    assert len(learnt) == learning.N_FOLDS * learning.N_SEEDS * len(learning.SHARES)
     assert curve is not None
+    assert curve.n_seeds == n_seeds
+    assert len(learnt) == learning.N_FOLDS * n_seeds * len(learning.SHARES)
     assert [point.n_photos for point in curve.points] == [round(96 * share / 3) * 3 for share in learning.SHARES]
     assert curve.gain.value == 0
     assert curve.points[0].accuracy.value == 1

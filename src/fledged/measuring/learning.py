@@ -25,7 +25,8 @@ from fledged.measuring.resampling import Groups, accuracy, by_group, interval, t
 from fledged.measuring.subject import Float32Array
 
 SHARES = (0.1, 0.2, 0.4, 0.8, 1.0)
-N_FOLDS, N_SEEDS = 5, 2
+N_FOLDS = 5
+_FEW_PHOTOS = 10_000  # of so many or fewer it matters which ones a part holds: two seeds draw them
 FEWEST_GROUPS = 40  # so that a tenth of them is something to learn from
 _INVERSE_PENALTY = 0.01  # as strong as the decay of the head that is trained
 _TOLERANCE = 1e-3
@@ -38,15 +39,16 @@ def learning_curve(features_NF: Float32Array, labels_N: IntArray, groups: Groups
     """The curve of a linear head on these features; None where there are too few groups to part them."""
     if groups.n < FEWEST_GROUPS or len(np.unique(labels_N)) < 2:
         return None
-    wrong_SPN, photos_P = _judged(features_NF, labels_N, groups)
     n = len(labels_N)
-    flat_N = np.tile(np.arange(n), N_SEEDS * len(SHARES))
-    columns = np.repeat(np.arange(N_SEEDS * len(SHARES)), n)
+    n_seeds = 2 if n <= _FEW_PHOTOS else 1
+    wrong_SPN, photos_P = _judged(features_NF, labels_N, groups, n_seeds)
+    flat_N = np.tile(np.arange(n), n_seeds * len(SHARES))
+    columns = np.repeat(np.arange(n_seeds * len(SHARES)), n)
     sums_GK = by_group(Groups(groups.of_N[flat_N], groups.n), columns, wrong_SPN.reshape(-1), columns[-1] + 1)
     sizes_B = totals(groups, by_group(groups, np.zeros(n, np.int64), np.ones(n), 1))
-    errors_BSP = (totals(groups, sums_GK) / sizes_B).reshape(len(sizes_B), N_SEEDS, len(SHARES))
+    errors_BSP = (totals(groups, sums_GK) / sizes_B).reshape(len(sizes_B), n_seeds, len(SHARES))
     # Which photos a part holds is chance as well: the seeds are drawn anew like the groups.
-    drawn_BS = np.random.default_rng(0).multinomial(N_SEEDS, [1 / N_SEEDS] * N_SEEDS, len(sizes_B)) / N_SEEDS
+    drawn_BS = np.random.default_rng(0).multinomial(n_seeds, [1 / n_seeds] * n_seeds, len(sizes_B)) / n_seeds
     errors_BP = np.einsum("bs,bsp->bp", drawn_BS, errors_BSP)
     error_P = wrong_SPN.mean(axis=(0, 2))
     law = fitted(photos_P, error_P[None])
@@ -69,7 +71,7 @@ def learning_curve(features_NF: Float32Array, labels_N: IntArray, groups: Groups
     return LearningCurve(
         points=tuple(points),
         n_folds=N_FOLDS,
-        n_seeds=N_SEEDS,
+        n_seeds=n_seeds,
         floor=floor,
         scale=scale,
         exponent=exponent,
@@ -109,11 +111,13 @@ def errors_of(laws_B3: FloatArray, photos: FloatArray) -> FloatArray:
     return errors
 
 
-def _judged(features_NF: Float32Array, labels_N: IntArray, groups: Groups) -> tuple[FloatArray, FloatArray]:
+def _judged(
+    features_NF: Float32Array, labels_N: IntArray, groups: Groups, n_seeds: int
+) -> tuple[FloatArray, FloatArray]:
     """Which photos were named wrongly, (S, P, N) of 0 and 1, and how many photos each part had on average (P,)."""
-    wrong_SPN = np.zeros((N_SEEDS, len(SHARES), len(labels_N)))
-    photos_SFP = np.zeros((N_SEEDS, N_FOLDS, len(SHARES)))
-    folds_SN = [_folds(labels_N, groups, seed) for seed in range(N_SEEDS)]
+    wrong_SPN = np.zeros((n_seeds, len(SHARES), len(labels_N)))
+    photos_SFP = np.zeros((n_seeds, N_FOLDS, len(SHARES)))
+    folds_SN = [_folds(labels_N, groups, seed) for seed in range(n_seeds)]
 
     def judged(seed: int, fold: int) -> None:
         learn, judge = np.flatnonzero(folds_SN[seed] != fold), np.flatnonzero(folds_SN[seed] == fold)
@@ -127,7 +131,7 @@ def _judged(features_NF: Float32Array, labels_N: IntArray, groups: Groups) -> tu
 
     # One thread for each fold: those that algebra starts for itself cost many times what they bring here.
     with threadpoolctl.threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_workers(0)) as pool:
-        list(pool.map(judged, *zip(*itertools.product(range(N_SEEDS), range(N_FOLDS)), strict=True)))
+        list(pool.map(judged, *zip(*itertools.product(range(n_seeds), range(N_FOLDS)), strict=True)))
     return wrong_SPN, photos_SFP.mean(axis=(0, 1))
 
 
