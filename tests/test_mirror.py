@@ -315,6 +315,26 @@ def test_a_write_under_a_condition_is_refused_when_it_does_not_hold(work: str, c
     assert held.data == b"3"
 
 
+@pytest.mark.parametrize("header", ["if-match", "if-none-match"])
+def test_a_service_that_ignores_conditions_is_refused_before_anything_is_written(
+    machine: Machine, client: Any, work: str, header: str
+) -> None:
+    first = machine("a")
+    with between() as told:
+        told.forgotten = {header}
+        for _ in range(2):
+            with pytest.raises(WorkspaceError, match="does not keep conditions of writing"):
+                save(first)
+    listed = client.list_objects_v2(Bucket="work", Prefix=f"{work.removeprefix('s3://work/')}/")["Contents"]
+    assert [each["Key"].rpartition("/")[2] for each in listed] == [".conditions"]
+    with between() as told:  # another service, which keeps them: it is tried once
+        save(first)
+        save(first, b"other times", previous="older")
+        written = [path.rpartition("/")[2] for method, path in told.seen if method == "PUT"]
+    assert written.count(".conditions") == 3
+    assert written.count("snapshot.json") == 2
+
+
 def test_what_was_not_used_for_longest_makes_room(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = machine("a")
     for name in ("old", "newer", "newest", "inuse"):
@@ -409,6 +429,7 @@ def test_the_folder_of_a_bucket_is_laid_out_as_on_a_disk(machine: Machine, clien
     listed = client.list_objects_v2(Bucket="work", Prefix=f"{work.removeprefix('s3://work/')}/")["Contents"]
     prefix = work.removeprefix("s3://work/")
     assert [each["Key"].removeprefix(f"{prefix}/") for each in listed] == [
+        ".conditions",
         "latest.json",
         "snapshots/abc/photos.parquet",
         "snapshots/abc/skipped.parquet",

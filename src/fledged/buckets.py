@@ -62,11 +62,19 @@ class Seen:
 class Bucket:
     """What lies behind s3://BUCKET/PREFIX; names are relative to it. `error` is what is raised where S3 refuses."""
 
+    unlikely = '"1"'  # a tag that no object has
+
     def __init__(self, url: str, error: type[FledgedError] = WorkspaceError) -> None:
         self.url = url
         self._bucket, _, prefix = url.removeprefix("s3://").partition("/")
         self._prefix = f"{prefix}/" if prefix else ""
         self._error = error
+
+    @property
+    def service(self) -> str:
+        """The address of who answers."""
+        with self._telling("") as client:
+            return str(client.meta.endpoint_url)
 
     def get(self, name: str) -> Held | None:
         """An object, small enough for memory; None if there is none."""
@@ -156,6 +164,26 @@ class Bucket:
             words = " ".join(str(error).split())[:200]
             what = _REASONS.get(_code(error)) or f"The bucket does not answer as it should: {words}"
             raise self._error(what, where=f"{self.url}/{name}", remedy=_REMEDY) from error
+
+
+def keeps_conditions(bucket: Bucket) -> bool:
+    """Whether nothing is written where the condition does not hold, as three writes of `.conditions` tell.
+
+    Some services ignore the conditions; of Google's interface for S3's clients that is known: it keeps them for reading
+    (https://cloud.google.com/storage/docs/request-preconditions).
+    """
+    content = b"It was tried here whether writes are refused whose condition does not hold.\n"
+    sha256 = hashlib.sha256(content).hexdigest()
+
+    def is_written(before: str | None) -> bool:
+        try:
+            bucket.put(".conditions", content, sha256, before)
+        except Conflict:
+            return False
+        return True
+
+    is_written(None)  # from now on it is there
+    return not (is_written(None) or is_written(bucket.unlikely))
 
 
 def _code(error: Exception) -> str:

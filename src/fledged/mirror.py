@@ -6,7 +6,8 @@
 Products are pulled whole when they are asked for, and pushed when they are saved: their files first, the record last
 and under a condition. The id says what a product was made of, so of two machines that save the same one at a time, the
 first record stands, and the other takes it over. Files that people or splits grow (decisions.jsonl, splits/) are merged
-line by line, latest.json kind by kind, and they are written only over what was read.
+line by line, latest.json kind by kind, and they are written only over what was read. All of that rests on a service
+that keeps conditions: before the first write it is tried whether this one does.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
 
-from fledged.buckets import Bucket, Conflict, Held
+from fledged.buckets import Bucket, Conflict, Held, keeps_conditions
 from fledged.config import resolve
 from fledged.errors import FledgedError, ProductError, WorkspaceError
 from fledged.settings.remote import RemoteConfig
@@ -33,6 +34,7 @@ _TRIES = 20
 _LOOKS = 4  # at a product whose files are not those of its record: it may be being saved at that very moment
 _PAUSE_S = 0.1  # after the first look, twice that after the second, and so on
 _MARK = ".shared"  # in the copy of a product: the bucket has all of it
+_TRIED = ".conditions"  # in the copy: the service that was found to keep conditions
 _KEEP_S = 3600.0  # a product that was used so lately may be in use by another process
 _LOCK_TIMEOUT_S = 60.0
 _PLAIN = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
@@ -49,6 +51,7 @@ class Mirror:
                 remedy="Take s3://BUCKET/FOLDER, or a folder of this machine.",
             )
         self.url = url
+        self._error = error
         self.bucket = Bucket(url, error)
         self.root = cache_folder() / hashlib.sha256(url.encode()).hexdigest()[:16]
 
@@ -139,7 +142,7 @@ class Mirror:
                 for file, sha256 in files.items():
                     self._push_file(f"{folder}/{file}", self.root / folder / file, sha256)
                 if is_new:
-                    self.bucket.put(name, ours, digest, held.etag if held else None)
+                    self._put(name, ours, digest, held.etag if held else None)
             except Conflict:
                 continue
             # A record that was written in an earlier try may be somebody else's by now, who has gone.
@@ -152,7 +155,7 @@ class Mirror:
     def _push_file(self, name: str, path: Path, sha256: str) -> None:
         seen = self.bucket.seen(name)
         if seen is None or seen.sha256 != sha256:
-            self.bucket.put(name, path, sha256, seen.etag if seen else None)
+            self._put(name, path, sha256, seen.etag if seen else None)
 
     def _is_whole(self, folder: str, files: Mapping[str, str]) -> bool:
         looks = ((self.bucket.seen(f"{folder}/{file}"), sha256) for file, sha256 in files.items())
@@ -218,11 +221,24 @@ class Mirror:
             if data == (held.data if held else b""):
                 return data
             try:
-                self.bucket.put(name, data, hashlib.sha256(data).hexdigest(), held.etag if held else None)
+                self._put(name, data, hashlib.sha256(data).hexdigest(), held.etag if held else None)
             except Conflict:
                 continue
             return data
         raise self._busy(name)
+
+    def _put(self, name: str, content: bytes | Path, sha256: str, before: str | None) -> None:
+        """`put` of the bucket, once it is known that it keeps conditions."""
+        mark, service = self.root / _TRIED, self.bucket.service.encode()
+        if _bytes_of(mark) != service:
+            if not keeps_conditions(self.bucket):
+                raise self._error(
+                    "This service does not keep conditions of writing, so machines would lose each other's work",
+                    where=self.url,
+                    remedy="Take one that does (docs/remote.md), or a folder of this machine.",
+                )
+            write_bytes(mark, service)
+        self.bucket.put(name, content, sha256, before)
 
     # Files beside products
 
