@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -16,8 +17,8 @@ from typing import Any
 import pytest
 
 from fledged import mirror as mirroring
-from fledged import product_files
-from fledged.buckets import Bucket, Conflict, Held
+from fledged import product_files, stores
+from fledged.buckets import Area, Conflict, keeps_conditions
 from fledged.errors import ProductError, WorkspaceError
 from fledged.mirror import Mirror, evict
 from fledged.product_files import is_product, open_place, stamp_of
@@ -26,6 +27,7 @@ from fledged.reviewing.decisions import Decision
 from fledged.reviewing.log import DecisionLog
 from fledged.workspace import Workspace, now
 from fledged.writing import write_bytes
+from tests.areas import InS3, InStore
 from tests.aws import between, buckets
 
 Machine = Callable[[str], Workspace]
@@ -40,10 +42,31 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 _names = itertools.count()
 
 
+@pytest.fixture(params=["s3", "store"])
+def there(request: pytest.FixtureRequest) -> Iterator[InS3 | InStore]:
+    """A service that holds working folders."""
+    if request.param == "s3":
+        yield InS3(request.getfixturevalue("client"))
+        return
+    memory = pytest.importorskip("obstore.store").MemoryStore()
+    with pytest.MonkeyPatch.context() as patch:  # of its own: tests undo theirs
+        patch.setattr(stores, "_opened", lambda service: memory)
+        yield InStore(memory)
+
+
+only_s3 = pytest.mark.parametrize("there", ["s3"], indirect=True)
+
+
 @pytest.fixture
-def work(client: Any) -> str:
+def work(there: InS3 | InStore) -> str:
     """The address of an empty working folder."""
-    return f"s3://work/w{next(_names)}"
+    return f"{there.root}/w{next(_names)}"
+
+
+@pytest.fixture
+def prefix(work: str, there: InS3 | InStore) -> str:
+    """The same within its bucket, with a slash."""
+    return f"{work.removeprefix(there.root)[1:]}/"
 
 
 @pytest.fixture
@@ -96,6 +119,7 @@ def test_what_one_machine_saves_another_finds_whole(machine: Machine, work: str)
         third.load(Snapshot, "zzz")
 
 
+@only_s3
 def test_a_product_that_is_here_is_not_fetched_again(machine: Machine) -> None:
     save(machine("a"))
     second = machine("b")
@@ -113,13 +137,13 @@ def test_a_copy_that_is_damaged_comes_again(machine: Machine) -> None:
     assert path.read_bytes() == b"table"
 
 
-def test_a_bucket_that_is_damaged_is_told(machine: Machine, client: Any, work: str) -> None:
+def test_a_bucket_that_is_damaged_is_told(machine: Machine, there: InS3 | InStore, prefix: str) -> None:
     save(machine("a"))
-    folder = f"{work.removeprefix('s3://work/')}/snapshots/abc"
-    client.put_object(Bucket="work", Key=f"{folder}/photos.parquet", Body=b"spoilt")
+    folder = f"{prefix}snapshots/abc"
+    there.put(f"{folder}/photos.parquet", b"spoilt")
     with pytest.raises(ProductError, match="not what was written"):
         machine("b").load(Snapshot)
-    client.put_object(Bucket="work", Key=f"{folder}/snapshot.json", Body=b'{"files": {"../../x": "00"}}')
+    there.put(f"{folder}/snapshot.json", b'{"files": {"../../x": "00"}}')
     with pytest.raises(ProductError, match="outside of its folder"):
         machine("c").load(Snapshot)
 
@@ -159,48 +183,49 @@ def test_many_that_save_at_the_same_time_leave_one_whole_product(machine: Machin
     assert len(records) == 4
 
 
-def test_files_that_somebody_else_wrote_in_between_are_mended(machine: Machine, client: Any, work: str) -> None:
+def test_files_that_somebody_else_wrote_in_between_are_mended(
+    machine: Machine, there: InS3 | InStore, prefix: str
+) -> None:
     first = machine("a")
-    key = f"{work.removeprefix('s3://work/')}/snapshots/abc/photos.parquet"
-    plain_put = Bucket.put
+    plain_put: Any = there.kind.put
     intrusions = iter([b"a dead attempt", b"a slow one"])
 
-    def intruded(self: Bucket, name: str, *rest: Any) -> str:
+    def intruded(self: Area, name: str, *rest: Any) -> Any:
         if name.endswith("snapshot.json") and (body := next(intrusions, None)):
-            client.put_object(Bucket="work", Key=key, Body=body)
+            there.put(f"{prefix}snapshots/abc/photos.parquet", body)
         return plain_put(self, name, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Bucket, "put", intruded)
+        patch.setattr(there.kind, "put", intruded)
         save(first)
     machine("b").load(Snapshot)
 
 
 def test_a_record_that_somebody_else_replaced_meanwhile_is_seen(
-    machine: Machine, client: Any, work: str, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, there: InS3 | InStore, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first one's files come over the second one's when that one has gone."""
     first, second = machine("a"), machine("b")
-    key = f"{work.removeprefix('s3://work/')}/snapshots/abc/photos.parquet"
-    get, put, n_got = Bucket.get, Bucket.put, itertools.count(1)
+    kind: Any = there.kind
+    get, put, n_got = kind.get, kind.put, itertools.count(1)
 
-    def spoilt(self: Bucket, name: str, *rest: Any) -> str:
-        if name.endswith("snapshot.json"):
-            client.put_object(Bucket="work", Key=key, Body=b"a third one's")  # so that the first one tries again
+    def spoilt(self: Area, name: str, *rest: Any) -> Any:
+        if name.endswith("snapshot.json"):  # so that the first one tries again
+            there.put(f"{prefix}snapshots/abc/photos.parquet", b"a third one's")
         return put(self, name, *rest)
 
-    def overtaken(self: Bucket, name: str) -> Held | None:
+    def overtaken(self: Area, name: str) -> Any:
         held = get(self, name)
         if name.endswith("snapshot.json") and next(n_got) == 2:
             with monkeypatch.context() as plain:
-                plain.setattr(Bucket, "get", get)
-                plain.setattr(Bucket, "put", put)
+                plain.setattr(kind, "get", get)
+                plain.setattr(kind, "put", put)
                 save(second, b"theirs")
-            monkeypatch.setattr(Bucket, "put", put)
+            monkeypatch.setattr(kind, "put", put)
         return held
 
-    monkeypatch.setattr(Bucket, "put", spoilt)
-    monkeypatch.setattr(Bucket, "get", overtaken)
+    monkeypatch.setattr(kind, "put", spoilt)
+    monkeypatch.setattr(kind, "get", overtaken)
     save(first, b"ours")
     monkeypatch.undo()
     assert next(n_got) > 3
@@ -209,21 +234,21 @@ def test_a_record_that_somebody_else_replaced_meanwhile_is_seen(
 
 
 def test_who_cannot_take_over_what_stands_there_still_has_its_own(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, there: InS3 | InStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody else writes while it is pulled, at every look: then its own files are pushed, and not those."""
     second = machine("b")
     save(machine("a"), b"theirs")
-    whole = Bucket.download
+    whole: Any = there.kind.download
 
-    def between_looks(self: Bucket, name: str, path: Path) -> str | None:
+    def between_looks(self: Area, name: str, path: Path) -> Any:
         if name.endswith("skipped.parquet"):
             write_bytes(path, b"a third one's")
             return hashlib.sha256(b"a third one's").hexdigest()
         return whole(self, name, path)
 
     monkeypatch.setattr(mirroring, "_PAUSE_S", 0)
-    monkeypatch.setattr(Bucket, "download", between_looks)
+    monkeypatch.setattr(there.kind, "download", between_looks)
     save(second, b"ours")
     monkeypatch.undo()
     for each in (second, machine("reader")):
@@ -249,6 +274,7 @@ def test_a_copy_that_cannot_be_written_is_told_in_one_line(machine: Machine, wor
         mirror.pull("snapshots/abc", "snapshot.json")
 
 
+@only_s3
 def test_what_could_not_be_pushed_is_pushed_when_it_is_found(machine: Machine) -> None:
     first = machine("a")
     with between() as told:
@@ -259,7 +285,7 @@ def test_what_could_not_be_pushed_is_pushed_when_it_is_found(machine: Machine) -
     assert machine("b").load(Snapshot).id == "abc"
 
 
-def test_latest_of_two_kinds_at_once(work: str, client: Any) -> None:
+def test_latest_of_two_kinds_at_once(work: str) -> None:
     several = [Mirror(work) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda each: each[1].latest(f"kind{each[0]}", "x"), enumerate(several)))
@@ -283,41 +309,46 @@ def test_nobody_loses_a_decision(machine: Machine) -> None:
     assert set(logs[0].follow()) >= {f"owl/0-{turn}.jpg" for turn in range(3)}
 
 
-def test_lines_that_were_taken_out_there_stay_out(machine: Machine, client: Any, work: str) -> None:
-    workspace, key = machine("a"), f"{work.removeprefix('s3://work/')}/splits/seed42.csv"
+def test_lines_that_were_taken_out_there_stay_out(machine: Machine, there: InS3 | InStore, prefix: str) -> None:
+    workspace, key = machine("a"), f"{prefix}splits/seed42.csv"
     write_bytes(workspace.splits("seed42"), b"sha256,part\n00,train\n01,val\n")
     with workspace.lock():
         pass
-    client.put_object(Bucket="work", Key=key, Body=b"sha256,part\n00,train\n")
+    there.put(key, b"sha256,part\n00,train\n")
     with workspace.lock():
         assert workspace.splits("seed42").read_bytes() == b"sha256,part\n00,train\n"
         with workspace.splits("seed42").open("ab") as file:
             file.write(b"02,test\n")
-    assert client.get_object(Bucket="work", Key=key)["Body"].read() == b"sha256,part\n00,train\n02,test\n"
-    client.delete_object(Bucket="work", Key=key)
+    assert there.get(key) == b"sha256,part\n00,train\n02,test\n"
+    there.delete(key)
     with workspace.lock():
         assert workspace.splits("seed42").read_bytes() == b""
 
 
-def test_a_write_under_a_condition_is_refused_when_it_does_not_hold(work: str, client: Any) -> None:
-    bucket, digest = Bucket(work), "0" * 64
-    with between():
-        etag = bucket.put("x", b"1", digest, None)
+def test_a_write_under_a_condition_is_refused_when_it_does_not_hold(work: str, there: InS3 | InStore) -> None:
+    area, digest = there.kind(work), "0" * 64
+    with between() if isinstance(there, InS3) else contextlib.nullcontext():
+        etag = area.put("x", b"1", digest, None)
         with pytest.raises(Conflict):
-            bucket.put("x", b"2", digest, None)
-        bucket.put("x", b"3", digest, etag)
-        with pytest.raises(Conflict):
-            bucket.put("x", b"4", digest, etag)
-        with pytest.raises(Conflict):
-            bucket.put("nothing", b"4", digest, etag)
-    held = bucket.get("x")
+            area.put("x", b"2", digest, None)
+        area.put("x", b"3", digest, etag)
+        for stale in (etag, area.unlikely):
+            with pytest.raises(Conflict):
+                area.put("x", b"4", digest, stale)
+            with pytest.raises(Conflict):
+                area.put("nothing", b"4", digest, stale)
+    held, seen = area.get("x"), area.seen("x")
     assert held is not None
     assert held.data == b"3"
+    assert seen is not None
+    assert (seen.etag, seen.sha256) == (held.etag, digest)
+    assert keeps_conditions(area)
 
 
+@only_s3
 @pytest.mark.parametrize("header", ["if-match", "if-none-match"])
 def test_a_service_that_ignores_conditions_is_refused_before_anything_is_written(
-    machine: Machine, client: Any, work: str, header: str
+    machine: Machine, there: InS3 | InStore, prefix: str, header: str
 ) -> None:
     first = machine("a")
     with between() as told:
@@ -325,8 +356,7 @@ def test_a_service_that_ignores_conditions_is_refused_before_anything_is_written
         for _ in range(2):
             with pytest.raises(WorkspaceError, match="does not keep conditions of writing"):
                 save(first)
-    listed = client.list_objects_v2(Bucket="work", Prefix=f"{work.removeprefix('s3://work/')}/")["Contents"]
-    assert [each["Key"].rpartition("/")[2] for each in listed] == [".conditions"]
+    assert there.names(prefix) == [".conditions"]
     with between() as told:  # another service, which keeps them: it is tried once
         save(first)
         save(first, b"other times", previous="older")
@@ -355,8 +385,8 @@ def test_what_was_not_used_for_longest_makes_room(machine: Machine, monkeypatch:
 
 
 def test_other_services_and_bad_addresses_are_refused_in_one_line(client: Any) -> None:
-    with pytest.raises(WorkspaceError, match="Only a bucket of S3"):
-        Workspace("gs://box/work")
+    with pytest.raises(WorkspaceError, match="sftp:// cannot hold this"):
+        Workspace("sftp://box/work")
     with pytest.raises(WorkspaceError, match="folder of photos"):
         Workspace("https://example.org/work")
     with pytest.raises(WorkspaceError, match="There is no such bucket"):
@@ -371,6 +401,7 @@ def test_without_credentials(client: Any, monkeypatch: pytest.MonkeyPatch, tmp_p
         Workspace("s3://work/w").load(Snapshot)
 
 
+@only_s3
 def test_a_product_by_its_address(machine: Machine, work: str, tmp_path: Path) -> None:
     saved = save(machine("a"))
     address = f"{work}/snapshots/abc"
@@ -421,14 +452,12 @@ def test_a_product_behind_any_address_of_fsspec(tmp_path: Path, monkeypatch: pyt
     there.rm("/store", recursive=True)
 
 
-def test_the_folder_of_a_bucket_is_laid_out_as_on_a_disk(machine: Machine, client: Any, work: str) -> None:
+def test_the_folder_of_a_bucket_is_laid_out_as_on_a_disk(machine: Machine, there: InS3 | InStore, prefix: str) -> None:
     workspace = machine("a")
     save(workspace)
     write_bytes(workspace.root / "tests" / "x" / "grid.png", b"1")
     workspace.share(workspace.root / "tests" / "x")
-    listed = client.list_objects_v2(Bucket="work", Prefix=f"{work.removeprefix('s3://work/')}/")["Contents"]
-    prefix = work.removeprefix("s3://work/")
-    assert [each["Key"].removeprefix(f"{prefix}/") for each in listed] == [
+    assert there.names(prefix) == [
         ".conditions",
         "latest.json",
         "snapshots/abc/photos.parquet",
@@ -436,9 +465,7 @@ def test_the_folder_of_a_bucket_is_laid_out_as_on_a_disk(machine: Machine, clien
         "snapshots/abc/snapshot.json",
         "tests/x/grid.png",
     ]
-    assert json.loads(client.get_object(Bucket="work", Key=f"{prefix}/latest.json")["Body"].read()) == {
-        "snapshot": "abc"
-    }
+    assert json.loads(there.get(f"{prefix}latest.json")) == {"snapshot": "abc"}
 
 
 def test_the_cache_is_where_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,6 +105,7 @@ _EXTRAS = {
     "ray": "ray",
     "boto3": "aws",
     "mangum": "aws",
+    "obstore": "stores",
     "bs4": "collect",
     "ddgs": "collect",
     "httpcore": "collect",

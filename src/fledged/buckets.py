@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from fledged import naming_extras
 from fledged.errors import FledgedError, WorkspaceError
@@ -59,10 +59,38 @@ class Seen:
     sha256: str  # "" where it was not written by this program
 
 
-class Bucket:
-    """What lies behind s3://BUCKET/PREFIX; names are relative to it. `error` is what is raised where S3 refuses."""
+class Area(Protocol):
+    """What a working folder needs of a service; names are relative to its address."""
 
-    unlikely = '"1"'  # a tag that no object has
+    unlikely: str  # a tag that no object has
+
+    @property
+    def service(self) -> str:
+        """Who answers."""
+
+    def get(self, name: str) -> Held | None:
+        """An object, small enough for memory; None if there is none."""
+
+    def download(self, name: str, path: Path) -> str | None:
+        """Write an object into a file, which appears when it is whole, and return its sha256; None if there is none."""
+
+    def seen(self, name: str) -> Seen | None:
+        """What a HEAD says; None if there is none."""
+
+    def put(self, name: str, content: bytes | Path, sha256: str, before: str | None) -> str:
+        """Write an object over the one with the tag `before`, or (None) where none is; its new tag.
+
+        Other bytes than those of the sha256 are refused. Raises Conflict if something else lies there.
+        """
+
+    def names(self, folder: str) -> list[str]:
+        """What lies right under a folder, files and folders (with a slash), sorted; hidden ones are left out."""
+
+
+class Bucket:
+    """An Area behind s3://BUCKET/PREFIX. `error` is what is raised where S3 refuses."""
+
+    unlikely = '"none"'
 
     def __init__(self, url: str, error: type[FledgedError] = WorkspaceError) -> None:
         self.url = url
@@ -72,12 +100,10 @@ class Bucket:
 
     @property
     def service(self) -> str:
-        """The address of who answers."""
         with self._telling("") as client:
             return str(client.meta.endpoint_url)
 
     def get(self, name: str) -> Held | None:
-        """An object, small enough for memory; None if there is none."""
         with self._telling(name) as client:
             try:
                 answer = client.get_object(Bucket=self._bucket, Key=self._prefix + name)
@@ -86,7 +112,6 @@ class Bucket:
             return Held(answer["Body"].read(), answer["ETag"])
 
     def download(self, name: str, path: Path) -> str | None:
-        """Write an object into a file, which appears when it is whole, and return its sha256; None if there is none."""
         with self._telling(name) as client:
             try:
                 answer = client.get_object(Bucket=self._bucket, Key=self._prefix + name)
@@ -103,7 +128,6 @@ class Bucket:
             return digest.hexdigest()
 
     def seen(self, name: str) -> Seen | None:
-        """What a HEAD says; None if there is none."""
         with self._telling(name) as client:
             try:
                 answer = client.head_object(Bucket=self._bucket, Key=self._prefix + name)
@@ -114,10 +138,6 @@ class Bucket:
             return Seen(answer["ETag"], answer.get("Metadata", {}).get("sha256", ""))
 
     def put(self, name: str, content: bytes | Path, sha256: str, before: str | None) -> str:
-        """Write an object over the one with the ETag `before`, or (None) where none is; its new ETag.
-
-        The service is sent the sha256 and refuses other bytes. Raises Conflict if something else lies there.
-        """
         if isinstance(content, Path) and content.stat().st_size > _MOST_BYTES:
             raise self._error("This file has more than 5 GB", where=content, remedy="Take a working folder on a disk.")
         condition = {"IfNoneMatch": "*"} if before is None else {"IfMatch": before}
@@ -130,7 +150,7 @@ class Bucket:
                     Key=self._prefix + name,
                     Body=body,
                     Metadata={"sha256": sha256},
-                    ChecksumSHA256=checksum,
+                    ChecksumSHA256=checksum,  # the service refuses other bytes
                     **condition,
                 )
             except client.exceptions.ClientError as error:
@@ -141,7 +161,6 @@ class Bucket:
             return str(answer["ETag"])
 
     def names(self, folder: str) -> list[str]:
-        """What lies right under a folder, files and folders (with a slash), sorted; hidden ones are left out."""
         base = f"{self._prefix}{folder}/"
         found: list[str] = []
         with self._telling(folder) as client:
@@ -166,7 +185,7 @@ class Bucket:
             raise self._error(what, where=f"{self.url}/{name}", remedy=_REMEDY) from error
 
 
-def keeps_conditions(bucket: Bucket) -> bool:
+def keeps_conditions(area: Area) -> bool:
     """Whether nothing is written where the condition does not hold, as three writes of `.conditions` tell.
 
     Some services ignore the conditions; of Google's interface for S3's clients that is known: it keeps them for reading
@@ -177,13 +196,13 @@ def keeps_conditions(bucket: Bucket) -> bool:
 
     def is_written(before: str | None) -> bool:
         try:
-            bucket.put(".conditions", content, sha256, before)
+            area.put(".conditions", content, sha256, before)
         except Conflict:
             return False
         return True
 
     is_written(None)  # from now on it is there
-    return not (is_written(None) or is_written(bucket.unlikely))
+    return not (is_written(None) or is_written(area.unlikely))
 
 
 def _code(error: Exception) -> str:

@@ -24,7 +24,8 @@ from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
 
-from fledged.buckets import Bucket, Conflict, Held, keeps_conditions
+from fledged import stores
+from fledged.buckets import Area, Bucket, Conflict, Held, keeps_conditions
 from fledged.config import resolve
 from fledged.errors import FledgedError, ProductError, WorkspaceError
 from fledged.settings.remote import RemoteConfig
@@ -44,15 +45,9 @@ class Mirror:
     """The copy of a working folder. `names` and `folder`s are relative to the working folder, with /."""
 
     def __init__(self, url: str, error: type[FledgedError] = WorkspaceError) -> None:
-        if not url.startswith("s3://"):
-            raise error(
-                "Only a bucket of S3 can hold this: others are not written under conditions here",
-                where=url,
-                remedy="Take s3://BUCKET/FOLDER, or a folder of this machine.",
-            )
         self.url = url
         self._error = error
-        self.bucket = Bucket(url, error)
+        self.bucket = _area(url, error)
         self.root = cache_folder() / hashlib.sha256(url.encode()).hexdigest()[:16]
 
     # Products
@@ -277,6 +272,19 @@ class Mirror:
             where=f"{self.url}/{name}",
             remedy="Run the same command again.",
         )
+
+
+def _area(url: str, error: type[FledgedError]) -> Area:
+    scheme = url.partition("://")[0]
+    if scheme == "s3":
+        return Bucket(url, error)
+    if scheme in stores.SCHEMES:
+        return stores.Store(url, error)
+    raise error(
+        f"{scheme}:// cannot hold this: nothing there is written only over what was read",
+        where=url,
+        remedy="Take s3://, gs:// or abfss:// (docs/remote.md), or a folder of this machine.",
+    )
 
 
 def cache_folder() -> Path:
