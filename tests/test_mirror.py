@@ -183,6 +183,35 @@ def test_many_that_save_at_the_same_time_leave_one_whole_product(machine: Machin
     assert len(records) == 4
 
 
+class Killed(BaseException):
+    """Stands for the end of a process."""
+
+
+@pytest.mark.parametrize("n_written", range(7))  # the trial of conditions, two files, the record, latest.json
+def test_who_is_killed_between_two_writes_leaves_no_half_product(
+    machine: Machine, there: InS3 | InStore, n_written: int
+) -> None:
+    put: Any = there.kind.put
+    n_puts = itertools.count()
+
+    def ended(self: Area, *rest: Any) -> Any:
+        if next(n_puts) == n_written:
+            raise Killed
+        return put(self, *rest)
+
+    first = machine("a")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(there.kind, "put", ended)
+        with pytest.raises(Killed):
+            save(first, b"of the killed one")
+    found = machine("reader").find(Snapshot, "abc")
+    assert (found is not None) == (n_written == 6)
+    kept = save(machine("b"), b"of another")
+    expected = b"of the killed one" if found else b"of another"
+    assert (kept.folder / "photos.parquet").read_bytes() == expected
+    assert machine("a").load(Snapshot).files == machine("c").load(Snapshot).files == kept.files
+
+
 def test_files_that_somebody_else_wrote_in_between_are_mended(
     machine: Machine, there: InS3 | InStore, prefix: str
 ) -> None:
