@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ import pytest
 from fledged import mirror as mirroring
 from fledged import product_files, stores
 from fledged.buckets import Area, Conflict, keeps_conditions
-from fledged.errors import ProductError, WorkspaceError
+from fledged.errors import MissingExtra, ProductError, WorkspaceError
 from fledged.mirror import Mirror, evict
 from fledged.product_files import is_product, open_place, stamp_of
 from fledged.products import RangeTest, Snapshot
@@ -420,6 +421,13 @@ def test_other_services_and_bad_addresses_are_refused_in_one_line(client: Any) -
         Workspace("https://example.org/work")
     with pytest.raises(WorkspaceError, match="There is no such bucket"):
         Workspace("s3://nosuch/work").load(Snapshot)
+
+
+def test_what_a_bucket_of_another_service_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    monkeypatch.setitem(sys.modules, "obstore.exceptions", None)
+    with pytest.raises(MissingExtra, match=r"fledged\[stores\]"):
+        Workspace("gs://box/work").load(Snapshot)
 
 
 def test_without_credentials(client: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
