@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 
 Work = Annotated[
-    Path, typer.Option("--work", metavar="DIR", help="Working folder: all products are kept there; s3://… too.")
+    Path, typer.Option("--work", metavar="DIR", help="Working folder: all products are kept there; s3://…, gs://… too.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON.")]
 Assign = Annotated[
