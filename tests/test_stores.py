@@ -34,6 +34,7 @@ class Google(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     objects: dict[str, tuple[int, bytes, str]] = {}  # path -> generation, content, sha256
     generations = itertools.count(1_700_000_000_000_000)
+    slow_downs: list[int] = []  # what the next requests are answered with
 
     def log_message(self, *words: object) -> None:
         """Silent."""
@@ -49,6 +50,8 @@ class Google(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         path, data = unquote(self.path), self.rfile.read(int(self.headers["Content-Length"]))
+        if self.slow_downs:
+            return self.answer(self.slow_downs.pop())
         if not self.is_refused(path):
             held = self.objects.get(path, (0, b"", ""))
             if self.headers["x-goog-if-generation-match"] != str(held[0]):
@@ -120,6 +123,18 @@ def test_google_is_told_the_generation_that_is_written_over(google: None, tmp_pa
     assert store.download("x", tmp_path / "x") == hashlib.sha256(b"3").hexdigest()
     assert (tmp_path / "x").read_bytes() == b"3"
     assert keeps_conditions(store)
+
+
+def test_a_service_that_slows_down_is_asked_again(google: None) -> None:
+    store = Store("gs://box/slow")
+    Google.slow_downs[:] = [503, 429]
+    first = store.put("x", b"1", _DIGEST, None)
+    Google.slow_downs[:] = [503, 429]
+    store.put("x", b"2", _DIGEST, first)
+    held = store.get("x")
+    assert held is not None
+    assert held.data == b"2"
+    assert not Google.slow_downs
 
 
 @pytest.mark.parametrize(
