@@ -141,7 +141,7 @@ def _ours(work: Path, size_px: int, precision: Precision, compiled: bool) -> Non
     from fledged.networks.model import to_training
     from fledged.progress import silent
     from fledged.settings.training import TrainConfig
-    from fledged.training import optimizers
+    from fledged.training import allocator, optimizers
     from fledged.training.batches import PhotoBatches
     from fledged.training.compiling import Compiled
     from fledged.training.job import job_of, pupil_of, untrained
@@ -164,7 +164,7 @@ def _ours(work: Path, size_px: int, precision: Precision, compiled: bool) -> Non
     photos_NHWC = torch.zeros(BATCH, size_px, size_px, 3, dtype=torch.uint8)
     start_s, start_cpu_s = time.monotonic(), _cpu_s()
     step(learner, optimizer, [Mix(photos_NHWC, torch.zeros(BATCH, dtype=torch.int64))], job.plan, accelerator)
-    with _told(first_s=time.monotonic() - start_s, first_cpu_s=_cpu_s() - start_cpu_s):
+    with allocator.kept(), _told(first_s=time.monotonic() - start_s, first_cpu_s=_cpu_s() - start_cpu_s):
         for batches in batches_of(train, 1, learner, job.plan, accelerator):
             step(learner, optimizer, batches, job.plan, accelerator)
 

@@ -31,6 +31,7 @@ from fledged.searching.folds import folds_of
 from fledged.searching.tuning import Trial, Tuning, nested
 from fledged.settings.training import TrainConfig
 from fledged.settings.tuning import TuneConfig
+from fledged.training import allocator
 from fledged.training.budget import Clock, seconds_of
 from fledged.training.concrete import identity
 from fledged.training.job import Job, job_of, pupil_of, untrained
@@ -59,6 +60,7 @@ class Search:
         return job_of(self.job.dataset, resolve(TrainConfig, given), self.job.workspace, self.job.report)
 
 
+@allocator.kept()
 def tune(
     dataset: Dataset | str | None = None,
     *,

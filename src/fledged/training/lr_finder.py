@@ -26,7 +26,7 @@ from fledged.errors import TrainingError
 from fledged.networks.model import to_training
 from fledged.products import Dataset, RangeTest
 from fledged.settings.training import FindLrConfig, TrainConfig
-from fledged.training import optimizers
+from fledged.training import allocator, optimizers
 from fledged.training.concrete import identity
 from fledged.training.job import Job, Pupil, job_of, pupil_of, untrained
 from fledged.training.loop import Plan, batches_of, step
@@ -49,6 +49,7 @@ class Curve:
     ran_away: bool
 
 
+@allocator.kept()
 def find_lr(
     dataset: Dataset | str | None = None,
     *,

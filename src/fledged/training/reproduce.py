@@ -15,6 +15,7 @@ from fledged import progress
 from fledged.errors import ProductError
 from fledged.networks.model import Classifier
 from fledged.products import WEIGHTS_FILE, Dataset, Run
+from fledged.training import allocator
 from fledged.training.environment import differences, environment
 from fledged.training.job import Job, job_of, pupil_of, untrained
 from fledged.training.loop import Epoch, Progress, fit
@@ -26,6 +27,7 @@ from fledged.writing import bytes_of_file
 _TIMES = {"seconds"}  # of the figures of an epoch; no two trainings take the same
 
 
+@allocator.kept()
 def reproduce(
     run: Run | str | None = None,
     *,

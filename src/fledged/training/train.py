@@ -17,7 +17,7 @@ from fledged.errors import ConfigError
 from fledged.metering import Meter
 from fledged.products import Dataset, Run
 from fledged.settings.training import TrainConfig
-from fledged.training import checkpoints, run_files, tracking
+from fledged.training import allocator, checkpoints, run_files, tracking
 from fledged.training.beginning import Asked, begin
 from fledged.training.budget import Clock, Timing, seconds_of
 from fledged.training.checkpoints import Checkpoint
@@ -36,6 +36,7 @@ _TIME_IS_UP = "The time is up after %d of %d epochs. For the others: fledged tra
 _NO_TIME = "Take several processes without it, and say --epochs."
 
 
+@allocator.kept()
 def train(
     dataset: Dataset | str | None = None,
     *,
