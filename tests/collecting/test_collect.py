@@ -412,6 +412,28 @@ def test_a_folder_of_archives_is_one_of_a_class_each(tmp_path: Path) -> None:
     assert {label: count.new for label, count in result.classes.items()} == {"barn owl": 1, "hawk": 1}
 
 
+def test_a_folder_of_photos_stays_one_whatever_tables_lie_in_it(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (tmp_path / "sync/owl").mkdir(parents=True)
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "sync/notes.parquet")
+    with pytest.raises(ConfigError, match="no column of photos"):
+        collect(tmp_path / "sync", tmp_path / "lake")
+    (tmp_path / "sync/owl/a.jpg").write_bytes(photo(1))
+    os.utime(tmp_path / "sync/owl/a.jpg", (1, 1))
+    assert collect(tmp_path / "sync", tmp_path / "lake").n_new == 1
+    # With a table of photos it is a data set of these; what lies beside them is not lost without a word.
+    rows = {"image": [{"bytes": photo(2), "path": "x"}], "label": ["hawk"]}
+    pq.write_table(pa.table(rows), tmp_path / "sync/part-0.parquet")
+    (tmp_path / "sync/part-1.parquet").write_bytes((tmp_path / "sync/part-0.parquet").read_bytes()[:-9])
+    result = collect(tmp_path / "sync", tmp_path / "second")
+    assert contents(tmp_path / "second", "hawk") == {photo(2)}
+    assert result.refused == {"a table without photos": 1, "beside Parquet tables of photos": 1}
+    assert result.waiting == {"the table is damaged": 1}
+    assert table(tmp_path / "second")["owl/a.jpg"] == ("beside Parquet tables of photos", "no")
+
+
 def test_what_prepare_writes_comes_back(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq

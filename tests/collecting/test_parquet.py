@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fledged.collecting.offers import Offer, Photo, Refused
-from fledged.collecting.parquet import open_parquet
+from fledged.collecting.parquet import holding_photos, open_parquet
 from fledged.errors import ConfigError, LakeError
 from tests.collecting.photos import photo
 
@@ -89,3 +89,17 @@ def test_a_table_that_is_damaged_in_its_middle_gives_what_it_can(tmp_path: Path)
     path.write_bytes(data[:at] + b"\xff" * 40 + data[at + 40 :])
     offers = list(open_parquet([path], "").items)
     assert any(isinstance(offer, Refused) and offer.reason == "the table is damaged" for offer in offers)
+
+
+def test_of_a_folder_only_tables_of_photos_are_read_and_the_others_named(tmp_path: Path) -> None:
+    good = write(tmp_path / "a.parquet", image=[{"bytes": photo(1), "path": "x"}], label=["owl"])
+    other = write(tmp_path / "b.parquet", a=[1], b=[2])
+    half = tmp_path / "c.parquet"
+    half.write_bytes(good.read_bytes()[:-20])
+    tables, others = holding_photos([good, other, half])
+    assert tables == [good]
+    assert [(row.what, row.reason, row.again) for row in others] == [
+        ("b.parquet", "a table without photos", False),
+        ("c.parquet", "the table is damaged", True),
+    ]
+    assert others[0].detail == "it has: a, b"

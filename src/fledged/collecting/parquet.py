@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fledged.collecting.offers import Offer, Offers, Photo, Refusal, clean_label, printable, refused
+from fledged.collecting.offers import Offer, Offers, Photo, Refusal, Refused, clean_label, printable, refused
 from fledged.errors import ConfigError, LakeError
 from fledged.products import SPLIT_FOLDERS, Split
 
@@ -32,6 +32,23 @@ class _Columns:
     label: str | None
     names: list[str] | None  # of a ClassLabel
     group: str | None
+
+
+def holding_photos(files: list[Path]) -> tuple[list[Path], list[Refused]]:
+    """Those of these files of a folder that have a column of photos, and why the others are not read."""
+    tables, others = [], []
+    for path in files:
+        try:
+            schema = pq.read_schema(path)
+        except (OSError, pa.ArrowException) as error:  # it may be on its way still
+            damaged = Refusal("the table is damaged", printable(" ".join(str(error).split())[:200]), again=True)
+            others.append(refused(path.name, None, damaged))
+            continue
+        if _image_column(schema, _features(schema)) is None:
+            others.append(Refused(path.name, None, "a table without photos", f"it has: {', '.join(schema.names)}"))
+        else:
+            tables.append(path)
+    return tables, others
 
 
 def open_parquet(files: list[Path], label: str) -> Offers:
@@ -54,9 +71,7 @@ def _columns(path: Path, label: str) -> _Columns:
     except (OSError, pa.ArrowException) as error:
         raise LakeError(f"This Parquet file cannot be read: {error}", where=path, remedy="Copy it again.") from error
     features = _features(schema)
-    image = next((n for n in schema.names if features.get(n, {}).get("_type") == "Image"), None) or next(
-        (n for n in schema.names if _holds_bytes(schema.field(n).type)), None
-    )
+    image = _image_column(schema, features)
     labelled = [n for n in schema.names if features.get(n, {}).get("_type") == "ClassLabel"]
     of_photo = next(iter(labelled), None) or next((n for n in _LABELS if n in schema.names), None)
     if image is None or (of_photo is None and not label):
@@ -68,6 +83,11 @@ def _columns(path: Path, label: str) -> _Columns:
         )
     names = features.get(of_photo, {}).get("names") if of_photo else None
     return _Columns(image, of_photo, names, next((n for n in _GROUPS if n in schema.names), None))
+
+
+def _image_column(schema: pa.Schema, features: dict[str, Any]) -> str | None:
+    declared = (name for name in schema.names if features.get(name, {}).get("_type") == "Image")
+    return next(declared, None) or next((n for n in schema.names if _holds_bytes(schema.field(n).type)), None)
 
 
 def _features(schema: pa.Schema) -> dict[str, Any]:

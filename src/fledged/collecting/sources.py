@@ -13,7 +13,7 @@ from fledged.collecting.archives import is_archive, open_archive
 from fledged.collecting.feedback import open_feedback
 from fledged.collecting.folders import open_folder
 from fledged.collecting.members import Limits
-from fledged.collecting.offers import Link, Offer, Offers, Refusal, clean_label
+from fledged.collecting.offers import Link, Offer, Offers, Photo, Refusal, Refused, clean_label
 from fledged.collecting.plan import Engine, Plan, read_plan
 from fledged.collecting.tables import open_csv, read_url_list
 from fledged.errors import ConfigError, LakeError
@@ -104,13 +104,32 @@ def _limits(config: CollectConfig) -> Limits:
 
 
 def _open_folder(folder: Path, label: str, config: CollectConfig) -> Offers:
-    """A folder of classes; archives that lie right in it are of one class each, called like them."""
-    if tables := sorted(path for path in folder.rglob("*.parquet") if not path.name.startswith(".")):
-        return _open_parquet(tables, label)
+    """A folder of classes; archives that lie right in it are of one class each, called like them.
+
+    Where it holds Parquet tables of photos, it is a data set of these, and what lies beside them is named.
+    """
+    if found := sorted(path for path in folder.rglob("*.parquet") if not path.name.startswith(".")):
+        with naming_extras():
+            from fledged.collecting.parquet import holding_photos
+        tables, others = holding_photos(found)
+        beside = list(_beside(folder, found, _max_bytes(config)))
+        if tables:
+            return _chained([Offers(len(others), others), _open_parquet(tables, label), Offers(len(beside), beside)])
+        if not beside:
+            return _open_parquet(found, label)  # which says what it lacks
     archives = [path for path in sorted(folder.glob("*")) if _has_archive_name(path) and is_archive(path)]
     opened = [open_archive(path, label or _given(_stem(path)), _limits(config)) for path in archives]
     photos = open_folder(folder, label, _max_bytes(config), besides={path.name for path in archives})
     return _chained([*opened, photos])
+
+
+def _beside(folder: Path, tables: list[Path], max_bytes: int) -> Iterator[Refused]:
+    """The files of a folder but its tables, and those that nobody would miss."""
+    names = {path.relative_to(folder).as_posix() for path in tables}
+    for offer in open_folder(folder, "any", max_bytes, besides=names).items:
+        if isinstance(offer, Photo):
+            detail = "fill a folder with these files alone, and collect that"
+            yield Refused(offer.name, None, "beside Parquet tables of photos", detail)
 
 
 def _open_parquet(files: list[Path], label: str) -> Offers:

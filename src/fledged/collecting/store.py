@@ -125,7 +125,11 @@ class Store:
             tops = [p.name.lower() for p in self.lake.iterdir() if p.is_dir() and not p.name.startswith(".")]
             self._is_split = all(top in SPLIT_FOLDERS for top in tops) if tops else split is not None
         if self._is_split and split is None:
-            raise Refusal("the lake has train, val and test folders, and this photo is of none", by_setting=True)
+            raise Refusal(
+                "the lake has train, val and test folders, and this photo is of none",
+                "give it one, or fill a lake of its own with --set collect.keep_splits=false",
+                by_setting=True,
+            )
         if not self._is_split and split is not None:
             raise Refusal(
                 "it is in a train, val or test folder, which the lake has not",

@@ -102,7 +102,7 @@ function takeBack(way) {
     if (view !== "queue") show("queue");
     go(step.place.item);
   } else if (step.place && view !== "gallery") show("gallery");
-  if (way === "undo") toast(`Undone: ${$("toast-text").textContent}`, "redo");
+  if (way === "undo") toast(`Undone. ${$("toast-text").textContent}`, "redo");
   say(way === "undo" ? "Undone" : "Done again");
 }
 
