@@ -418,6 +418,7 @@ def test_a_folder_of_photos_stays_one_whatever_tables_lie_in_it(tmp_path: Path) 
 
     (tmp_path / "sync/owl").mkdir(parents=True)
     pq.write_table(pa.table({"a": [1]}), tmp_path / "sync/notes.parquet")
+    (tmp_path / "sync/README.md").write_text("About it.")
     with pytest.raises(ConfigError, match="no column of photos"):
         collect(tmp_path / "sync", tmp_path / "lake")
     (tmp_path / "sync/owl/a.jpg").write_bytes(photo(1))

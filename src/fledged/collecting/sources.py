@@ -22,6 +22,8 @@ from fledged.settings.lake import CollectConfig
 
 _ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".gz", ".bz2", ".xz")
 _LIST_SUFFIXES = (".txt", ".urls", ".lst")
+# What data sets of Parquet files say about themselves.
+_ABOUT_SUFFIXES = (".md", ".txt", ".json", ".jsonl", ".yaml", ".yml", ".csv", ".py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def _beside(folder: Path, tables: list[Path], max_bytes: int) -> Iterator[Refuse
     """The files of a folder but its tables, and those that nobody would miss."""
     names = {path.relative_to(folder).as_posix() for path in tables}
     for offer in open_folder(folder, "any", max_bytes, besides=names).items:
-        if isinstance(offer, Photo):
+        if isinstance(offer, Photo) and not offer.name.lower().endswith(_ABOUT_SUFFIXES):
             detail = "fill a folder with these files alone, and collect that"
             yield Refused(offer.name, None, "beside Parquet tables of photos", detail)
 
