@@ -47,7 +47,9 @@ def fill(lake: Path) -> None:
     (lake / "owl" / "broken.jpg").write_bytes(b"\xff\xd8\xff half a photo")
     (lake / "owl" / "<notes>.txt").write_text("hello")
     line = {"path": "owl/placed.jpg", "source_url": "https://owls.example/1.jpg", "query": "<u>owl", "engine": "bing"}
-    (lake / "provenance.jsonl").write_text(json.dumps(line) + "\n")
+    line["fetched_at"] = "2026-11-20T23:59:59Z"
+    also = {"path": "owl/really a PNG.jpg", "content_type": "image/<b>", "fetched_at": "2026-11-21T00:00:01Z"}
+    (lake / "provenance.jsonl").write_text(json.dumps(line) + "\n" + json.dumps(also) + "\n")
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +108,8 @@ def test_the_page_tells_what_is_in_the_lake(snapshot: Snapshot) -> None:
         "The largest class has 1.5 times the photos of the smallest.",
         ".jpg 6 JPEG 4, PNG 1, unreadable 1",
         "owl/really a PNG.jpg PNG",
-        "Known of 1 of 6 photos (16.7%).",
-        "owls.example 1 Found by bing 1 Search <u>owl 1",
+        "Known of 2 of 6 photos (33.3%). 2 photos were fetched from 2026-11-20 to 2026-11-21.",
+        "owls.example 1 Found by bing 1 Search <u>owl 1 Content type, as served image/<b> 1",
         "1 photo is stored turned or mirrored (EXIF orientation 6: 1)",
         "owl/broken.jpg damaged: its header cannot be read",
         "owl/<notes>.txt not a photo (.txt)",

@@ -118,7 +118,8 @@ def _render(
         n_groups=photos["user_group"].drop_nulls().n_unique(),
         with_gps=with_gps,
         cameras=census.ranked(photos["camera"]),
-        taken=(photos["taken_at"].min(), photos["taken_at"].max(), photos["taken_at"].drop_nulls().len()),
+        taken=_span(photos["taken_at"]),
+        fetched=_span(photos["fetched_at"]),
         unreadable=_rows(photos.filter(pl.col("error").is_not_null()).select("path", "error")),
         skipped=_rows(tables.skipped),
         changed_rows=_rows(
@@ -140,6 +141,11 @@ def _render(
 def _rows(table: pl.DataFrame) -> Rows[tuple[str, ...]]:
     """The rows of a table of which the page shows the first."""
     return Rows(table.height, lambda start, stop: table[start:stop].rows())
+
+
+def _span(times: pl.Series) -> tuple[object, object, int]:
+    """The first and the last of these times, and how many are known."""
+    return times.min(), times.max(), times.drop_nulls().len()
 
 
 def _parts(readable: pl.DataFrame, record: Snapshot) -> list[Part]:
