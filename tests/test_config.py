@@ -8,7 +8,7 @@ import pytest
 
 from fledged.config import SECTIONS, parse_assignments, parts_of, resolve
 from fledged.errors import ConfigError
-from fledged.settings.lake import PrepareConfig
+from fledged.settings.lake import PrepareConfig, ReviewConfig
 from fledged.settings.training import TrainConfig
 
 
@@ -36,6 +36,8 @@ def test_flags_win_over_the_file_and_the_file_over_defaults() -> None:
         (TrainConfig, {"optimize": 3}, "`train.optimize` is 3: [^=]*$"),
         (PrepareConfig, {"split": ("0.5", "0.5")}, "too few values"),
         (PrepareConfig, {"fold": "6/5"}, "is '6/5': needs I/K"),
+        (PrepareConfig, {"split": "0.8,0.1,0.1"}, r"takes a list, such as \[0.7, 0.15, 0.15\]"),
+        (ReviewConfig, {"drop_clusters": "size:4"}, r'takes a list, such as \["one", "two"\]'),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_would_be_right(

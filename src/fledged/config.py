@@ -6,6 +6,7 @@ resolved record goes into the product.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,6 +64,9 @@ def resolve(config: type[Config], settings: Mapping[str, object]) -> Config:
         path, field = _field(config, first["loc"])
         # A tuple that is too short is told as a field that is missing: to a reader it is a value of the wrong length.
         words = "too few values" if first["type"] == "missing" else first["msg"].removeprefix("Value error, ")
+        if first["type"] == "tuple_type":
+            example = list(field.default) if field and isinstance(field.default, tuple) else []
+            words = f"it takes a list, such as {json.dumps(example or ['one', 'two'])}"
         default = "" if field is None or isinstance(field.default, Record) else f" The default is {field.default!r}."
         raise ConfigError(
             f"`{'.'.join((section, *path))}` is {first.get('input')!r}: {words}",
