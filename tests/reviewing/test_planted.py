@@ -70,6 +70,8 @@ def test_copies_are_tied_to_their_originals_and_to_nothing_else(drawn: list[Sour
     assert exact.recall == (len(truth.exact), len(truth.exact))
     near = score_copies(truth, truth.near, pairs(findings, COPY_KINDS))
     assert near.false_pairs == []
+    n_found, n_planted = near.recall
+    assert n_found >= 0.95 * n_planted
     assert {tally.kind for tally in near.tallies} == set(NEAR_KINDS)
     assert {tally.kind for tally in near.tallies if tally.missed} & SURE_COPIES == set()
     conflicts = {frozenset(pair) for pair in pairs(findings, ["label_conflict"])}
