@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import os
 import signal
@@ -229,6 +230,7 @@ def test_searches_find_addresses_and_are_not_repeated(
         return [server.url(f"/{query.replace(' ', '-')}/{n}") for n in range(4)]
 
     monkeypatch.setattr(links, "image_urls", engines)
+    monkeypatch.setattr(links, "PAUSE_S", 0.0)
     for number, query in enumerate(("owl", "owl-snow")):
         for n in range(4):
             server.answers[f"/{query}/{n}"] = servers.send(photo(10 * number + n))
@@ -243,6 +245,42 @@ def test_searches_find_addresses_and_are_not_repeated(
     assert result.waiting == {"the search failed": 2}
     collect(tmp_path / "plan.toml", tmp_path / "lake", per_host=1)
     assert [engine for engine, _, _ in asked[4:]] == ["google", "google"]
+
+
+def test_an_engine_has_its_pauses_and_is_left_when_it_keeps_failing(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str, float]] = []
+
+    def engines(engine: str, query: str, limit: int) -> list[str]:
+        asked.append((engine, query, time.monotonic()))
+        # Bing answers now and then, Google never.
+        if engine == "google" or query in ("b", "c"):
+            raise Refusal("the search failed", "HTTP 429", again=True)
+        return [server.url("/a")]
+
+    server.answers["/a"] = servers.send(photo(1))
+    monkeypatch.setattr(links, "image_urls", engines)
+    monkeypatch.setattr(links, "PAUSE_S", 0.2)
+    (tmp_path / "plan.toml").write_text(
+        'engines = ["bing", "google"]\n[classes.owl]\nsearch = ["a", "b", "c", "d", "e"]\n'
+    )
+    result = collect(tmp_path / "plan.toml", tmp_path / "lake")
+    of = {name: [(query, at) for engine, query, at in asked if engine == name] for name in ("bing", "google")}
+    assert [query for query, _ in of["bing"]] == ["a", "b", "c", "d", "e"]
+    assert [query for query, _ in of["google"]] == ["a", "b", "c"]
+    assert result.waiting == {"the search failed": 5, "its engine is left for this run": 2}
+    for times in ([at for _, at in queries] for queries in of.values()):
+        assert min(later - at for at, later in itertools.pairwise(times)) >= 0.2
+    # The next run asks it again, but for what is remembered.
+    collect(tmp_path / "plan.toml", tmp_path / "lake")
+    assert [(engine, query) for engine, query, _ in asked[8:]] == [
+        ("google", "a"),
+        ("bing", "b"),
+        ("google", "b"),
+        ("bing", "c"),
+        ("google", "c"),
+    ]
 
 
 def test_killed_midway_nothing_is_fetched_twice_and_nothing_is_half_there(server: Server, tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+import time
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,12 +17,14 @@ from fledged.collecting.download import Sent, download
 from fledged.collecting.intake import Intake, origin_of
 from fledged.collecting.journal import Journal, read_lines
 from fledged.collecting.offers import Link, Refusal, Refused, refused
-from fledged.collecting.search import image_urls
+from fledged.collecting.search import PAUSE_S, image_urls
 from fledged.collecting.sources import Search
 from fledged.provenance import STATE_FOLDER
 
 # A run that goes on after an interruption need not ask the engines again.
 _REMEMBERED_FOR = timedelta(days=1)
+# So many failures in a row, and an engine is left for the next run: it does not answer, or wants no programs.
+MAX_FAILURES = 3
 
 
 def take_links(intake: Intake, links: list[Link], searches: list[Search], report: progress.Report) -> None:
@@ -102,6 +105,7 @@ def _search(intake: Intake, searches: list[Search], report: progress.Report) -> 
     path = intake.store.lake / STATE_FOLDER / "searches.jsonl"
     remembered = {} if intake.retry_failed else _remembered(path)
     by_label: defaultdict[str, list[list[Link]]] = defaultdict(list)
+    engines = _Engines()
     with Journal(path) as journal:
         for done, search in enumerate(searches, start=1):
             if intake.tally.is_full(search.label):
@@ -109,7 +113,7 @@ def _search(intake: Intake, searches: list[Search], report: progress.Report) -> 
             try:
                 urls = remembered.get((search.engine, search.query, search.limit))
                 if urls is None:
-                    urls = image_urls(search.engine, search.query, search.limit)
+                    urls = engines.ask(search)
                     journal.append(_line(search, urls))
                 if not urls:
                     raise Refusal("the search found nothing", again=True)
@@ -122,6 +126,29 @@ def _search(intake: Intake, searches: list[Search], report: progress.Report) -> 
             report("Searching", done, len(searches))
     for lists in by_label.values():
         yield from (link for turn in zip_longest(*lists) for link in turn if link is not None)
+
+
+class _Engines:
+    """The search engines, each asked at its own pace, and as long as it answers."""
+
+    def __init__(self) -> None:
+        self._asked_s: dict[str, float] = {}
+        self._failures: Counter[str] = Counter()  # in a row
+
+    def ask(self, search: Search) -> list[str]:
+        """The addresses that an engine names. Raises Refusal."""
+        engine = search.engine
+        if self._failures[engine] >= MAX_FAILURES:
+            raise Refusal("its engine is left for this run", f"failed {MAX_FAILURES} times in a row", again=True)
+        if engine in self._asked_s:
+            time.sleep(max(0.0, self._asked_s[engine] + PAUSE_S - time.monotonic()))
+        self._failures[engine] += 1
+        try:
+            urls = image_urls(engine, search.query, search.limit)
+        finally:
+            self._asked_s[engine] = time.monotonic()
+        self._failures[engine] = 0
+        return urls
 
 
 def _line(search: Search, urls: list[str]) -> str:

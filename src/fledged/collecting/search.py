@@ -17,7 +17,7 @@ import requests
 from fledged.collecting.offers import Refusal
 from fledged.collecting.plan import Engine
 
-PAUSE_S = 1.0  # between two pages of one engine
+PAUSE_S = 1.0  # between two questions to one engine
 _TIMEOUT_S = 15
 # icrawler's parsers expect the pages that browsers get.
 _HEADERS = {
