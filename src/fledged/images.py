@@ -34,7 +34,7 @@ MAX_BYTES = 100 * 2**20
 # far faster on large photos, and hardly different (Pillow's own default in Image.thumbnail).
 REDUCING_GAP = 2.0
 
-_HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"}
+HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"}
 
 # Files that start so are meant to be photos, even where the rest cannot be read.
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*")
@@ -189,7 +189,7 @@ def sniff(head: bytes) -> Literal["vector", "heif", "other"]:
     start = head.lstrip()[:64].lower()
     if start.startswith((b"<svg", b"%pdf", b"%!ps")) or (start.startswith(b"<?xml") and b"svg" in head[:512].lower()):
         return "vector"
-    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
+    if head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS:
         return "heif"
     return "other"
 

@@ -77,6 +77,8 @@ def test_a_lake_without_a_readable_photo_has_findings_all_the_same(tmp_path: Pat
     assert set(found.select("kind", "path").rows()) == {
         ("unreadable", "owl/a.jpg"),
         ("zero_byte", "owl/a.jpg"),
+        ("unreadable", "owl/b.svg"),
+        ("vector", "owl/b.svg"),
         ("unreadable", "owl/c.jpg"),
         ("vector", "owl/c.jpg"),
     }

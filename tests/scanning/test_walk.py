@@ -80,8 +80,16 @@ def test_a_photo_with_a_strange_or_no_extension_is_known_by_its_content(tmp_path
     put(tmp_path, "owl/a.jpg_large", "owl/download")
     put(tmp_path, "owl/b", content=b"RIFF\0\0\0\0WEBPVP8 ")
     put(tmp_path, "owl/sound", content=b"RIFF\0\0\0\0WAVEfmt ")
-    assert set(labels(tmp_path)) == {"owl/a.jpg_large", "owl/download", "owl/b"}
-    assert reasons(tmp_path) == {"owl/sound": "not a photo (no extension)"}
+    put(tmp_path, "owl/heic", content=b"\0\0\0\x18ftypheic\0\0\0\0")
+    put(tmp_path, "owl/avif", content=b"\0\0\0\x18ftypavif\0\0\0\0")
+    put(tmp_path, "owl/IMG_1.MOV", content=b"\0\0\0\x14ftypqt  \0\0\0\0")
+    put(tmp_path, "owl/film.mp4", content=b"\0\0\0\x18ftypisom\0\0\0\0")
+    assert set(labels(tmp_path)) == {"owl/a.jpg_large", "owl/download", "owl/b", "owl/heic", "owl/avif"}
+    assert reasons(tmp_path) == {
+        "owl/sound": "not a photo (no extension)",
+        "owl/IMG_1.MOV": "not a photo (.mov)",
+        "owl/film.mp4": "not a photo (.mp4)",
+    }
 
 
 def test_messy_names_are_kept(tmp_path: Path) -> None:

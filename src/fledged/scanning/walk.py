@@ -11,14 +11,16 @@ from pathlib import Path
 
 import polars as pl
 
-from fledged import listing, places, provenance
+from fledged import images, listing, places, provenance
 from fledged.errors import LakeError
 from fledged.products import SPLIT_FOLDERS, Split
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 _NETPBM = (".ppm", ".pgm", ".pbm", ".pnm")
 _HEIF = (".heic", ".heif", ".hif", ".avif")
-PHOTO_EXTENSIONS = {*_JPEG, *_NETPBM, *_HEIF, ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"}
+# No photos, but pictures that somebody took for some: each is a row with that reason, which the review shows.
+_VECTOR = (".svg", ".eps")
+PHOTO_EXTENSIONS = {*_JPEG, *_NETPBM, *_HEIF, *_VECTOR, ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"}
 _Times = tuple[int, int]  # bytes; nanoseconds
 _PART = 16_384  # rows that are objects before they become columns
 FOUND_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -31,6 +33,7 @@ FOUND_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
 _DEEPEST = 200  # folders; far more than people make, and Python's own limit is not far above
 # First bytes of the formats in `images.FORMATS`, to recognise a photo with a strange extension.
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"BM", b"P5", b"P6", b"P4", b"II*\0", b"MM\0*")
+_BRANDS = images.HEIF_BRANDS | {b"avif", b"avis"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,4 +187,5 @@ def _has_photo_magic(place: str) -> bool:
         return False
     if head.startswith(b"RIFF"):
         return head[8:12] == b"WEBP"
-    return head.startswith(_MAGIC) or head[4:8] == b"ftyp"
+    # A phone's video has a container like that of its photos, of another brand.
+    return head.startswith(_MAGIC) or (head[4:8] == b"ftyp" and head[8:12] in _BRANDS)
