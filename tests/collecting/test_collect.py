@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import json
@@ -186,6 +187,20 @@ def test_limits_of_classes_and_servers_are_kept(server: Server, tmp_path: Path) 
     assert sum(server.asked.values()) - server.asked["/robots.txt"] <= 16
     again = collect(source, tmp_path / "lake")
     assert (again.n_new, again.n_known) == (0, 14)
+
+
+def test_a_server_that_many_others_lead_to_is_asked_no_more_at_once(server: Server, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        addresses = []
+        for number in range(12):
+            server.answers[f"/{number}"] = servers.slow(photo(number), 10_000, 0.05)
+            if number % 3 == 0:
+                other = stack.enter_context(serving())
+            other.answers[f"/{number}"] = servers.moved(server.url(f"/{number}"))
+            addresses.append(other.url(f"/{number}"))
+        (tmp_path / "owls.txt").write_text("\n".join(addresses))
+        result = collect(tmp_path / "owls.txt", tmp_path / "lake", label="owl", per_host=2)
+    assert (result.n_new, server.n_together) == (12, 2)
 
 
 def test_a_failing_address_gives_its_place_to_the_next(server: Server, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import email.utils
 import zlib
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,6 +57,8 @@ class Client:
         transport = CheckedTransport(allow_private=config.allow_private, max_connections=config.concurrency)
         self._http = httpx.AsyncClient(transport=transport, headers=_HEADERS, timeout=config.timeout_s)
         self._robots = Robots(self._get_robots, AGENT)
+        # Redirects of many servers may lead to one, which whoever starts the downloads does not see.
+        self._turns: defaultdict[bytes, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(config.per_host))
 
     async def __aenter__(self) -> Client:
         return self
@@ -70,11 +73,12 @@ class Client:
         url = parse(address)
         deadline_s = _now_s() + self._config.timeout_s
         for _ in range(self._config.max_redirects + 1):
+            asked_s = _now_s()
             if self._config.respect_robots:
-                asked_s = _now_s()
                 await self._robots.wait_for_leave(url)
+            async with self._turns[url.netloc]:
                 deadline_s += _now_s() - asked_s  # waiting for one's turn is not the server's slowness
-            answer = await self._ask(url, deadline_s, int(self._config.max_megabytes * 2**20))
+                answer = await self._ask(url, deadline_s, int(self._config.max_megabytes * 2**20))
             if isinstance(answer, Fetched):
                 return answer
             url = answer
