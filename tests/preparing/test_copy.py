@@ -13,6 +13,7 @@ from PIL import ExifTags, Image
 
 from demo.drawing import Planted, draw_photo
 from fledged.cli import app
+from fledged.collecting.collect import collect
 from fledged.errors import ConfigError, LakeError
 from fledged.preparing.copy import COLUMNS, copy
 from fledged.preparing.prepare import prepare
@@ -109,6 +110,21 @@ def test_hugging_face_datasets_loads_the_copy_by_its_folder(dataset: Dataset, wo
         for row in loaded[split].remove_columns("image")
     }
     assert found == truth(dataset)
+    group_of = dict(dataset.members().select("sha256", "group").rows())
+    all_rows = [row for split in loaded for row in loaded[split].remove_columns("image")]
+    assert {row["sha256"]: row["group"] for row in all_rows} == {sha256: group_of[sha256] for sha256 in truth(dataset)}
+
+
+def test_shrunk_copies_come_back_with_their_splits_and_groups(dataset: Dataset, work: Path, tmp_path: Path) -> None:
+    """Shrunk copies have no time of the shot any more, and nobody's group but the one that is written beside them."""
+    copy(dataset, tmp_path / "shards", format="parquet", work=work)
+    collected = collect(tmp_path / "shards", tmp_path / "lake")
+    assert (collected.n_new, collected.refused) == (len(truth(dataset)), {})
+    photos = scan(tmp_path / "lake", work=tmp_path / "work").photos()
+    before = dataset.members().filter(pl.col("split").is_not_null())
+    told = ("path", "label", "split", "group")
+    back = photos.select("original_name", "label", "lake_split", "user_group")
+    assert sorted(back.rows()) == sorted(before.select(told).rows())
 
 
 def test_files_that_changed_or_vanished_are_counted_and_not_copied(clean_lake: Path, tmp_path: Path) -> None:

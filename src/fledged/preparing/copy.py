@@ -2,7 +2,7 @@
 
 The tree holds the original bytes, as train|val|test/<class>/<name>-<sha256>.<format>, and a manifest.csv; never links,
 since whoever edits one would change the lake. Scanned again with --keep-splits it gives the same splits and labels.
-The manifest names the lake's own files, and the shards are the dataset's own shrunk copies.
+The manifest names the lake's own files, and the shards are the dataset's own shrunk copies, each with its group.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import polars as pl
 
 from fledged import places, progress
 from fledged.errors import ConfigError, LakeError
+from fledged.preparing.shards import copy_shard
 from fledged.products import SPLITS, Dataset, Snapshot
 from fledged.reading import read, spots
 from fledged.workspace import DEFAULT, Workspace
@@ -81,7 +82,7 @@ def copy(
                 left_out: dict[str, int] = {}
                 n_with_place = 0
                 if format == "parquet":
-                    _shards(dataset, part)
+                    _shards(dataset, dict(used.select("path", "group").rows()), part)
                 else:
                     known = workspace.load(Snapshot, dataset.snapshot_id).photos(["path", "format", "has_gps"])
                     used = used.join(known, on="path", how="left", maintain_order="left")
@@ -137,13 +138,13 @@ def _tree(used: pl.DataFrame, lake: str, folder: Path, report: progress.Report) 
     return used[written], dict(left_out)
 
 
-def _shards(dataset: Dataset, folder: Path) -> None:
+def _shards(dataset: Dataset, group_of: dict[str, str], folder: Path) -> None:
     (folder / "data").mkdir()
     for split in SPLITS:
         shards = dataset.shards(split)
         for number, shard in enumerate(shards):
             # The names by which Hugging Face `datasets` knows the splits of a folder.
-            shutil.copyfile(shard, folder / "data" / f"{split}-{number:05d}-of-{len(shards):05d}.parquet")
+            copy_shard(shard, folder / "data" / f"{split}-{number:05d}-of-{len(shards):05d}.parquet", group_of)
     write_bytes(folder / "README.md", _card(dataset).encode())
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 from pyarrow import parquet
 
+from fledged.errors import naming
 from fledged.products import Split
 from fledged.writing import write
 
@@ -33,8 +35,20 @@ def write_shard(folder: Path, split: Split, number: int, rows: pl.DataFrame, cla
     )
     images_of_rows = [{"bytes": jpeg, "path": path} for jpeg, path in rows.select("jpeg", "path").iter_rows()]
     table = pa.table([images_of_rows, rows["class_index"].to_list(), rows["sha256"].to_list()], schema=schema)
+    _write(table, folder / f"{split}-{number:05d}.parquet")
+
+
+def copy_shard(shard: Path, to: Path, group_of: Mapping[str, str]) -> None:
+    """A shard with one more column, `group`: of each photo, by its path, the key of the photos that belong together."""
+    with naming(shard):
+        table = parquet.read_table(shard)
+    told = json.loads(table.schema.metadata[b"huggingface"])
+    told["info"]["features"]["group"] = {"dtype": "string", "_type": "Value"}
+    groups = [group_of.get(path) for path in table["image"].combine_chunks().field("path").to_pylist()]
+    table = table.append_column("group", pa.array(groups, pa.string()))
+    _write(table.replace_schema_metadata({**table.schema.metadata, b"huggingface": json.dumps(told).encode()}), to)
+
+
+def _write(table: pa.Table, to: Path) -> None:
     # pyarrow and not Polars, whose files hide the metadata that names the features.
-    write(
-        folder / f"{split}-{number:05d}.parquet",
-        lambda file: parquet.write_table(table, file, compression="none", row_group_size=512),
-    )
+    write(to, lambda file: parquet.write_table(table, file, compression="none", row_group_size=512))
