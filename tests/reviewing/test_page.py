@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -108,6 +109,7 @@ def test_undo_goes_back_step_by_step(page: Page, place: Place) -> None:
     press(page, "u")
     at(page, 1, "Cannot be read")
     expect(page.locator(".sheet .stamp")).to_have_text("Dropped")
+    expect(page.locator("#toast-text")).to_have_text(re.compile(r"^Undone\. Dropped: "))  # what now stands
     press(page, "u")
     at(page, 2, "The same file twice")
     press(page, "u")
