@@ -1,7 +1,7 @@
 """Lakes with wrong labels: how many `fledged review` finds, and what a model gains from its advice.
 
     python -m benchmarks.mislabels            # 3 seeds, with the accuracy after the advice
-    python -m benchmarks.mislabels --only ranking       # or accuracy
+    python -m benchmarks.mislabels --only ranking       # or accuracy, or many: the ranking of 20 seeds
 
 Whole sources change their class: all variants that Roboflow made of a photo together. The accuracy is that of a model
 trained on the lake and judged on photos that never were in it, by their true labels, the same ones for all lakes.
@@ -23,14 +23,18 @@ import numpy as np
 import polars as pl
 
 from benchmarks import results
-from benchmarks.build import DATA
+from benchmarks.build import DATA, WEIGHTS
 from benchmarks.measuring import fledged, no_page, run, weights_flags
 from benchmarks.planted import judge
 from benchmarks.planting.sources import real_files
 from benchmarks.planting.writing import Truth
 from benchmarks.scoring import share
+from fledged.progress import silent
+from fledged.reviewing.review import review
+from fledged.scanning.scan import scan
 
 SEEDS = (1, 2, 3)
+_MANY = 20
 # (lake, share of the sources that are mislabelled, share of the photos that people are shown)
 SUBJECTS = (("birds_vs_drones", 0.10, 0.12), ("birds_vs_drones", 0.20, 0.22), ("ants_vs_bees", 0.10, 0.12))
 GROUP_BY = {"birds_vs_drones": r"^(.+)\.rf\."}
@@ -60,6 +64,8 @@ def measure(seeds: Sequence[int], tables: Sequence[str]) -> None:
         _write_ranking(seeds)
     if "accuracy" in tables:
         _write_accuracy(seeds)
+    if "many" in tables:
+        _write_many(range(1, _MANY + 1))
 
 
 def _write_ranking(seeds: Sequence[int]) -> None:
@@ -128,6 +134,35 @@ def _rank(name: str, noise: float, shown: float, seed: int) -> list[object]:
     ]
 
 
+def _write_many(seeds: Sequence[int]) -> None:
+    rows: list[list[object]] = []
+    for name, noise, shown in SUBJECTS:
+        with tempfile.TemporaryDirectory() as folder:
+            found = [_found(name, noise, shown, seed, Path(folder)) for seed in seeds]
+        recalls = [each.n_right / each.n_flipped for each in found]
+        precisions = [each.n_right / each.n_shown for each in found]
+        rows.append([name, f"{noise:.0%}", f"{shown:.0%}", len(found), _spread(recalls), _spread(precisions)])
+    results.write(
+        f"Mislabels: the photos that the review shows first, {len(seeds)} seeds",
+        "python -m benchmarks.mislabels --only many",
+        ["photos", "sources mislabelled", "shown of all", "seeds", "recall: mean (least to most)", "precision"],
+        rows,
+        "As in the table of single seeds, but for the caches, which the seeds share: scan and review in one process.",
+    )
+
+
+def _found(name: str, noise: float, shown: float, seed: int, root: Path) -> Hits:
+    lake = root / f"lake {seed}"
+    truth = plant(name, noise, seed, lake)
+    work, training = root / "work", {"weights": str(WEIGHTS)} if WEIGHTS.is_file() else {}
+    made = review(scan(lake, work=work, report=silent), work=work, report=silent, train=training)
+    return hits(ranking(made.findings()), truth, shown)
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{statistics.fmean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+
+
 def _write_accuracy(seeds: Sequence[int]) -> None:
     has_apply = "--apply" in run(fledged("review", "--help")).stdout
     rows = []
@@ -194,6 +229,6 @@ def _link(file: Path, to: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=("ranking", "accuracy"))
+    parser.add_argument("--only", choices=("ranking", "accuracy", "many"))
     given = parser.parse_args()
     measure(SEEDS, (given.only,) if given.only else ("ranking", "accuracy"))
