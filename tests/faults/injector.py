@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from tests.faults.stand_ins import lay_wheels
 from tests.faults.state import State
 
 HERE = Path(__file__).parent
@@ -37,6 +38,8 @@ class Injector:
         self.folder = folder
         self._modules: list[str] = []
         self.state = State(folder / "state")
+        lay_wheels(folder / "wheels")
+        (folder / "tmp").mkdir()  # killed commands leave their temporary folders
         root = HERE.parents[1]
         paths = [str(root), str(root / "src")]
         self._process = subprocess.Popen(
@@ -54,6 +57,10 @@ class Injector:
                 "HF_HUB_OFFLINE": "1",
                 "https_proxy": "http://127.0.0.1:9",
                 "MALLOC_ARENA_MAX": "2",
+                "PIP_CONFIG_FILE": os.devnull,
+                "PIP_NO_INDEX": "1",
+                "PIP_FIND_LINKS": str(folder / "wheels"),
+                "TMPDIR": str(folder / "tmp"),
             },
         )
         self.threads = self._answer()["threads"]

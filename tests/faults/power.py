@@ -21,8 +21,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.verbs import copy_file
-
 MODELS = ("strict", "names", "mixed")
 
 # A path in the area -> a file like which it is, its content, or None for a folder.
@@ -183,7 +181,7 @@ def lay(held: Held, area: Path) -> None:
         if content is None:
             (area / name).mkdir()
         elif isinstance(content, Path):
-            copy_file(content, area / name)
+            shutil.copy2(content, area / name)
         else:
             (area / name).write_bytes(content)
 

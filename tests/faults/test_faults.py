@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,8 +114,6 @@ def test_a_fault_is_felt_at_the_operation_that_was_asked_for(injector: Injector)
     area = injector.folder / "area"
     area.mkdir()
     write_bytes(area / "work" / "decisions.jsonl", b"")
-    with zipfile.ZipFile(area / "more.zip", "w"):
-        pass
     argv = COMMANDS["decide"]
     killed = injector.run(argv, area, "kill", WRITE, 1)
     assert (killed.code, killed.hit.split()[0]) == (-9, "write")

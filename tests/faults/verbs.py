@@ -5,7 +5,6 @@ Every state holds an earlier good product of each kind, made of a smaller lake: 
 
 from __future__ import annotations
 
-import os
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -13,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demo.drawing import draw_lake
+from fledged.deploying.distributions import unpacked
 from fledged.reviewing.decisions import Decision
 from fledged.reviewing.log import DecisionLog
+from fledged.workspace import Workspace
+from fledged.writing import sha256_of_file, write_bytes
 from tests.faults.injector import Injector
 
 WORK = ["--work", "area/work"]
@@ -22,7 +24,9 @@ _TRAIN = ["--backbone", "efficientnet_lite0", "--set", "train.input.size_px=64",
 COMMANDS: dict[str, list[str]] = {
     "collect": ["collect", "area/more.zip", "area/lake"],
     "scan": ["scan", "area/lake", *WORK],
-    "decide": ["tests.faults.verbs:decide", "area/work/decisions.jsonl", "area/more.zip"],
+    "decide": ["tests.faults.verbs:decide", "area/work/decisions.jsonl"],
+    # What `deploy` does where the libraries for Lambda are not at hand.
+    "fetch": ["tests.faults.verbs:fetch", "area/work"],
     "review": ["review", *WORK],
     "prepare": ["prepare", *WORK, "--set", "prepare.shorter_side_px=64"],
     "train": ["train", *WORK, *_TRAIN, "--epochs", "2"],
@@ -33,10 +37,10 @@ COMMANDS: dict[str, list[str]] = {
     "export": ["export", *WORK],
     "deploy": ["deploy", *WORK],
 }
-LIGHT = ("collect", "scan", "decide")  # no network takes part
+LIGHT = ("collect", "scan", "decide", "fetch")  # no network takes part
 FIRST = "first "  # before a command: its first run, where nothing lies in the working folder yet
-_OLD = "old_"  # in the archive of the first day
-_ASIDE = ("finetune", "unfreeze", "deploy")  # nothing after them needs what they make
+_FIRST_DAY = Path("first day")  # beside the area, so that it meets no fault
+_ASIDE = ("fetch", "finetune", "unfreeze", "deploy")  # nothing after them needs what they make
 
 
 def argv_of(name: str) -> list[str]:
@@ -44,17 +48,26 @@ def argv_of(name: str) -> list[str]:
     return COMMANDS[name.removeprefix(FIRST)]
 
 
-def decide(log: str, archive: str) -> None:
+def decide(log: str) -> None:
     """What the review page does when somebody presses a key: one photo on the first day, two on the next."""
-    with zipfile.ZipFile(archive) as opened:
-        is_first = _OLD in "".join(opened.namelist())
     decisions = DecisionLog(Path(log))
     standing = decisions.follow()
-    for photo in ("a.jpg",) if is_first else ("b.jpg", "c.jpg"):
+    for photo in ("a.jpg",) if _FIRST_DAY.exists() else ("b.jpg", "c.jpg"):
         if photo not in standing:
             made = decisions.append([Decision(path=photo, action="keep", reviewer="anyone")], [None])
             assert made, photo
             print(f"Saved {log}: {photo}", flush=True)
+
+
+def fetch(work: str) -> None:
+    """A list of the libraries that were fetched, with their hashes: for one Python, and on the next day for another."""
+    workspace = Workspace(work)
+    with workspace.lock():
+        folder = unpacked("3.12" if _FIRST_DAY.exists() else "3.14", "x86_64", workspace)
+        found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+        listed = "".join(f"{sha256_of_file(path)} {name}\n" for name, path in found.items())
+        write_bytes(workspace.root / "fetched" / folder.name, listed.encode())
+        print(f"Saved {workspace.root}/fetched/{folder.name}", flush=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +92,9 @@ class Ground:
 
 
 def copy(source: Path, target: Path) -> None:
-    """A copy with all times, by which caches know files; packed distributions, never written to, as links."""
+    """A copy with all times, by which caches know files."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(source, target, symlinks=True, copy_function=copy_file)
-
-
-def copy_file(source: str | Path, target: str | Path) -> None:
-    """A copy of a file with its times; a link, if it is never written to."""
-    if "/cache/distributions/" in str(source):
-        os.link(source, target)
-    else:
-        shutil.copy2(source, target)
+    shutil.copytree(source, target, symlinks=True)
 
 
 def lay_ground(folder: Path, injector: Injector, wanted: tuple[str, ...]) -> Iterator[tuple[str, Ground]]:
@@ -103,9 +108,11 @@ def lay_ground(folder: Path, injector: Injector, wanted: tuple[str, ...]) -> Ite
         place = (folder / "new" if number % 6 == 5 else ground.area / "lake") / photo.relative_to(folder / "drawn")
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(photo, place)
-    _pack(sorted((ground.area / "lake").rglob("*.*"))[:2], ground.area / "more.zip", _OLD)
+    _pack(sorted((ground.area / "lake").rglob("*.*"))[:2], ground.area / "more.zip", "old_")
+    (folder / _FIRST_DAY).touch()
     for name in chain:
         yield from _step(FIRST + name, wanted, injector, ground)
+    (folder / _FIRST_DAY).unlink()
     _pack(sorted(path for path in (folder / "new").rglob("*") if path.is_file()), ground.area / "more.zip", "new_")
     for name in chain:
         yield from _step(name, wanted, injector, ground)

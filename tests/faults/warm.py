@@ -73,6 +73,7 @@ def _run(request: dict[str, object], state: State) -> None:
         for number, name in ((0, "/dev/null"), (1, str(request["out"])), (2, str(request["err"]))):
             descriptor = os.open(name, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(descriptor, number)
+        os.setpgid(0, 0)  # killed as one, with pip where that works for it
         os.chdir(str(request["cwd"]))
         known = set(sys.modules)
         state.arm()
@@ -98,6 +99,9 @@ def _ask(argv: object) -> int:
         try:
             getattr(importlib.import_module(module), name)(*argv[1:])
         except FledgedError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except OSError as error:  # as the command line says it
             print(f"error: {error}", file=sys.stderr)
             return 2
         return 0
