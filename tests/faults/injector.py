@@ -27,6 +27,9 @@ class Outcome:
     err: str
     count: int  # operations of the kinds that were asked for
     hit: str  # the operation that was ended or failed
+    hit_at: int  # its number among those of all kinds, from 1 on; 0 if there were not so many
+    kinds_after: int  # of the operations that came after it
+    sequence: bytes  # the kind of each operation, of all kinds
 
 
 class Injector:
@@ -89,8 +92,9 @@ class Injector:
         self.state.disarm()
         modules = self.folder / "out.modules"
         self._modules = json.loads(modules.read_text()) if modules.exists() else []
-        texts = [file.read_text(errors="replace") if file.exists() else "" for file in (out, err)]
-        return Outcome(code, texts[0], texts[1], self.state.count, self.state.hit)
+        said, errors = [file.read_text(errors="replace") if file.exists() else "" for file in (out, err)]
+        seen = self.state
+        return Outcome(code, said, errors, seen.count, seen.hit, seen.hit_at, seen.kinds_after, seen.sequence)
 
     def close(self) -> None:
         """End the process."""

@@ -39,13 +39,14 @@ Digest = dict[str, str]
 def digest(area: Path) -> Digest:
     """The sha256 of every file, by its path, and of whole lines of logs without times and order; locks hold nothing."""
     return {
-        path.relative_to(area).as_posix(): _sha256(path)
+        path.relative_to(area).as_posix(): sha256_of(path)
         for path in sorted(area.rglob("*"))
         if path.is_file() and not path.name.endswith("lock")
     }
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Of a file; of a log, that of its whole lines without times and order."""
     if path.suffix != ".jsonl":
         return sha256_of_file(path)
     # A photo that could not be read for a moment is taken by the rerun, after the others.

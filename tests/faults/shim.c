@@ -34,6 +34,9 @@ struct state {
     char hit[1024];
     char trace[1024]; /* a folder for `events` and for files as they were when they were synced; "": nothing is noted */
     long n_synced;
+    long n_seen, hit_at; /* operations of all kinds: how many there were, and which of them was hit, from 1 on */
+    int kinds_after;     /* the kinds of those that came after it */
+    unsigned char order[32768]; /* the kind of each */
 };
 
 static struct state *state;
@@ -75,10 +78,17 @@ static void whole_path(int folder, const char *path, char *place) {
 
 /* 0: go on. 1: fail with errno set. 2: do half of it and then fail or die. */
 static int fault(int kind, const char *name, const char *place) {
-    if (!below(place) || !(state->kinds & kind)) return 0;
+    if (!below(place)) return 0;
+    long seen = __atomic_add_fetch(&state->n_seen, 1, __ATOMIC_SEQ_CST);
+    if (seen <= (long)sizeof state->order) state->order[seen - 1] = (unsigned char)kind;
+    if (state->hit_at) __atomic_or_fetch(&state->kinds_after, kind, __ATOMIC_SEQ_CST);
+    if (!(state->kinds & kind)) return 0;
     long now = __atomic_add_fetch(&state->count, 1, __ATOMIC_SEQ_CST);
     if (now < state->nth || (now > state->nth && state->mode != FAIL_ON) || state->mode == COUNT) return 0;
-    if (now == state->nth) snprintf(state->hit, sizeof state->hit, "%s %s", name, place);
+    if (now == state->nth) {
+        snprintf(state->hit, sizeof state->hit, "%s %s", name, place);
+        state->hit_at = seen;
+    }
     if (kind == WRITE && (state->mode == TEAR_AND_KILL || state->mode == TEAR_AND_FAIL)) return 2;
     if (state->mode == KILL || state->mode == TEAR_AND_KILL) {
         syscall(SYS_kill, 0, SIGKILL); /* the command with all that it has started */

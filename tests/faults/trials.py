@@ -42,6 +42,7 @@ class Fault:
         return "kill" in self.mode
 
 
+# Those that happen once before those that happen from then on: where nothing came after the one, both are the same.
 FAULTS = (
     Fault("killed", "kill", _WRITING),
     Fault("killed in the middle of a write", "tear and kill", WRITE),
@@ -49,8 +50,8 @@ FAULTS = (
     Fault("disk full, from then on", "fail on", OPEN_TO_WRITE | WRITE | NAMES, errno.ENOSPC),
     Fault("disk full in the middle of a write", "tear and fail", WRITE, errno.ENOSPC),
     Fault("a write that fails", "fail once", WRITE | SYNC, errno.EIO),
-    Fault("a disk that fails", "fail on", WRITE | SYNC | READ, errno.EIO),
     Fault("a read that fails", "fail once", OPEN_TO_READ | READ, errno.EIO),
+    Fault("a disk that fails", "fail on", WRITE | SYNC | READ, errno.EIO),
     Fault("read-only from then on", "fail on", OPEN_TO_WRITE | NAMES, errno.EROFS),
     Fault("too many open files, once", "fail once", OPEN_TO_WRITE | OPEN_TO_READ, errno.EMFILE),
     Fault("too many open files, from then on", "fail on", OPEN_TO_WRITE | OPEN_TO_READ, errno.EMFILE),
@@ -67,12 +68,25 @@ class Bench:
     before: Digest
     after: Digest
     newest: dict[str, str]
+    sequence: bytes  # the kinds of all operations of a clean run
     reruns: dict[str, list[str]] = field(default_factory=dict)
+    listings: dict[str, list[str]] = field(default_factory=dict)
+    # Of what happened once: an error at an operation -> the kinds of those that came after it.
+    once: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def n_operations(self, fault: Fault) -> int:
         """How many operations of the fault's kinds a clean run takes."""
-        self.ground.reset(self.name)
-        return self.injector.run(argv_of(self.name), self.ground.area, kinds=fault.kinds).count
+        return len(self._places(fault))
+
+    def is_told(self, fault: Fault, nth: int) -> bool:
+        """Whether it was tried already, as a fault that happens once: nothing that could fail came after it."""
+        places = self._places(fault)
+        if fault.mode != "fail on" or nth > len(places):
+            return False
+        return not self.once.get((fault.error, places[nth - 1]), fault.kinds) & fault.kinds
+
+    def _places(self, fault: Fault) -> list[int]:
+        return [at for at, kind in enumerate(self.sequence, start=1) if kind & fault.kinds]
 
     def trial(self, fault: Fault, nth: int) -> tuple[str, list[str]]:
         """The operation that was hit ("" if there are not so many), and the promises that were broken."""
@@ -81,7 +95,9 @@ class Bench:
         outcome = self.injector.run(argv_of(self.name), area, fault.mode, fault.kinds, nth, fault.error)
         if not outcome.hit:
             return "", []
-        now = digest(area)
+        if fault.mode == "fail once":
+            self.once[fault.error, outcome.hit_at] = outcome.kinds_after
+        now = self.ground.laid.digest()
         broken = self._not_as_before(now)
         if words := unclear(outcome, fault.is_killed):
             broken.append(words)
@@ -104,7 +120,7 @@ class Bench:
         """The promises that are broken where the power fails after n events of a clean run."""
         area = self.ground.area
         power.lay(trace.cut(n, model, seed), area)
-        now = digest(area)
+        now = self.ground.laid.digest()
         broken = self._not_as_before(now)
         broken += [f"said and lost: {line}" for line in unkept(trace.said(n), self.ground.folder)]
         if n == len(trace.events):
@@ -117,7 +133,13 @@ class Bench:
         area = self.ground.area
         changed = changed_before(self.before, now, self.ground.state(self.name), area)
         broken = [f"changed: {path}" for path in changed]
-        return broken + [f"listed and broken: {words}" for words in broken_listings(area / "work")]
+        return broken + [f"listed and broken: {words}" for words in self._broken_listings(now)]
+
+    def _broken_listings(self, now: Digest) -> list[str]:
+        state = fingerprint(now)
+        if state not in self.listings:
+            self.listings[state] = broken_listings(self.ground.area / "work")
+        return self.listings[state]
 
     def _rerun_once(self, now: Digest, is_other_lake: bool = False) -> list[str]:
         state = fingerprint(now)
@@ -130,14 +152,14 @@ class Bench:
         outcome = self.injector.run(argv_of(self.name), area)
         if outcome.code:
             return [f"the rerun ends with {outcome.code}: {outcome.err[-1500:]}"]
-        now = digest(area)
+        now = self.ground.laid.digest()
         differ, left = other_than(self.after, now), rubbish(self.after, now)
         if is_other_lake:
             differ = [path for path in differ if not path.endswith("/changes.parquet")]
             left = [path for path in left if not path.startswith("work/snapshots/")]
         broken = [f"other after the rerun: {path}" for path in differ]
         broken += [f"left behind: {path}" for path in left]
-        broken += [f"broken after the rerun: {words}" for words in broken_listings(area / "work")]
+        broken += [f"broken after the rerun: {words}" for words in self._broken_listings(now)]
         if newest(area / "work") != self.newest:
             broken.append("the rerun's product is not the newest")
         return broken
@@ -148,7 +170,10 @@ def bench(name: str, ground: Ground, injector: Injector) -> Bench:
     before, after = digest(ground.state(name)), digest(ground.state(f"after {name}"))
     assert before != after, f"{name} does nothing: its trials would prove nothing"
     last = newest(ground.state(f"after {name}") / "work")
-    return Bench(name, ground, injector, before, after, last)
+    ground.reset(name)
+    sequence = injector.run(argv_of(name), ground.area).sequence
+    assert ground.laid.digest() == digest(ground.area), "what was written has the times of what was not"
+    return Bench(name, ground, injector, before, after, last, sequence)
 
 
 def folder_for(default: Path) -> Path:

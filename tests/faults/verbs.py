@@ -18,6 +18,7 @@ from fledged.reviewing.log import DecisionLog
 from fledged.workspace import Workspace
 from fledged.writing import sha256_of_file, write_bytes
 from tests.faults.injector import Injector
+from tests.faults.laying import Area
 
 WORK = ["--work", "area/work"]
 _TRAIN = ["--backbone", "efficientnet_lite0", "--set", "train.input.size_px=64", "--set", "train.views=1"]
@@ -75,11 +76,12 @@ class Ground:
     """Where the trials take place. All paths stay the same from trial to trial."""
 
     folder: Path
+    laid: Area
 
     @property
     def area(self) -> Path:
         """What commands see, and where faults happen."""
-        return self.folder / "area"
+        return self.laid.folder
 
     def state(self, name: str) -> Path:
         """What the disk holds before a command."""
@@ -87,8 +89,7 @@ class Ground:
 
     def reset(self, name: str) -> None:
         """Put back what the disk held before a command."""
-        shutil.rmtree(self.area, ignore_errors=True)
-        copy(self.state(name), self.area)
+        self.laid.lay(self.state(name))
 
 
 def copy(source: Path, target: Path) -> None:
@@ -99,7 +100,7 @@ def copy(source: Path, target: Path) -> None:
 
 def lay_ground(folder: Path, injector: Injector, wanted: tuple[str, ...]) -> Iterator[tuple[str, Ground]]:
     """Run the chain once on a smaller lake, then on the whole one; yields each wanted command with its state laid."""
-    ground = Ground(folder)
+    ground = Ground(folder, Area(folder / "area"))
     last = max(list(COMMANDS.values()).index(argv_of(name)) for name in wanted)
     chain = [name for name in list(COMMANDS)[: last + 1] if {name, FIRST + name} & {*wanted} or name not in _ASIDE]
     draw_lake(folder / "drawn", n_per_class=6, defects=False, size_px=(96, 72))
