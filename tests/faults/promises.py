@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from fledged import products
 from fledged.errors import FledgedError
@@ -111,9 +111,9 @@ def _is_cached(path: str) -> bool:
     return path.startswith("work/cache/")
 
 
-def unclear(outcome: Outcome, is_killed: bool) -> str:
+def unclear(outcome: Outcome, mode: str) -> str:
     """What is wrong with how a command ended; "" if nothing is."""
-    if is_killed:
+    if "kill" in mode:
         return "" if outcome.code == -9 else f"was to be killed, ended with {outcome.code}"
     lines = [line for line in outcome.err.splitlines() if line.startswith("error:")]
     if outcome.code == 0:
@@ -122,7 +122,10 @@ def unclear(outcome: Outcome, is_killed: bool) -> str:
         return f"ended with {outcome.code}: {outcome.err[-1500:]}"
     if len(lines) != 1 or "Traceback" in outcome.err:
         return f"not one line: {outcome.err[-1500:]}"
-    return "" if "area" in lines[0] else f"names no path: {lines[0]}"
+    # Of faults that last, the first that counts may be another one.
+    path = PurePath("area" if mode == "fail on" else outcome.hit.partition(" ")[2])
+    name = path.parent.name if path.name.endswith("lock") else _RANDOM.sub("", path.name).removeprefix(".")
+    return "" if name in lines[0] else f"names no path, or another: {lines[0]}"
 
 
 def unkept(said: str, folder: Path) -> list[str]:

@@ -36,11 +36,6 @@ class Fault:
     kinds: int
     error: int = 0
 
-    @property
-    def is_killed(self) -> bool:
-        """Whether the process ends there."""
-        return "kill" in self.mode
-
 
 # Those that happen once before those that happen from then on: where nothing came after the one, both are the same.
 FAULTS = (
@@ -99,7 +94,7 @@ class Bench:
             self.once[fault.error, outcome.hit_at] = outcome.kinds_after
         now = self.ground.laid.digest()
         broken = self._not_as_before(now)
-        if words := unclear(outcome, fault.is_killed):
+        if words := unclear(outcome, fault.mode):
             broken.append(words)
         # A photo that cannot be read is a row with a reason: another snapshot, of which the next one tells.
         is_other_lake = outcome.code == 0 and f"{area}/lake" in outcome.hit
