@@ -12,12 +12,10 @@ from pydantic import ValidationError
 
 from fledged import places
 from fledged.buckets import Bucket
-from fledged.errors import LakeError, ProductError, WorkspaceError
+from fledged.errors import LakeError, ProductError
 from fledged.mirror import Mirror, cache_folder, files_of
 from fledged.products import Product
-from fledged.writing import sha256_of_file, write_bytes
-
-_READ_AGAIN = "Mend what is in the way, and run the same command again."
+from fledged.writing import sha256_of_file, unreadable, write_bytes
 
 AnyProduct = TypeVar("AnyProduct", bound=Product)
 
@@ -145,7 +143,7 @@ def open_product(kind: type[AnyProduct], folder: Path) -> AnyProduct:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ProductError(f"There is no {kind.kind} here", where=folder, remedy=remake) from error
     except OSError as error:
-        raise WorkspaceError(f"Cannot read: {error.strerror or error}", where=record, remedy=_READ_AGAIN) from error
+        raise unreadable(record, error) from error
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ProductError(f"This record of a {kind.kind} is damaged", where=record, remedy=remake) from error
     if version != kind.format_version:
@@ -168,7 +166,7 @@ def open_product(kind: type[AnyProduct], folder: Path) -> AnyProduct:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise ProductError(f"A file of {kind.kind} {product.id} is missing", where=path, remedy=remake) from error
         except OSError as error:
-            raise WorkspaceError(f"Cannot read: {error.strerror or error}", where=path, remedy=_READ_AGAIN) from error
+            raise unreadable(path, error) from error
         if actual != expected:
             raise ProductError(
                 f"A file of {kind.kind} {product.id} is not what was written (sha256 differs)",

@@ -78,6 +78,12 @@ def bytes_of_file(path: Path) -> bytes:
         return path.read_bytes()
 
 
+def unreadable(path: Path, error: OSError) -> WorkspaceError:
+    """What is said of a file that the disk does not let be read."""
+    remedy = "Mend what is in the way, and run the same command again."
+    return WorkspaceError(f"Cannot read: {error.strerror or error}", where=path, remedy=remedy)
+
+
 def sha256_of_file(path: Path) -> str:
     """Of the content, in hex."""
     with naming(path), path.open("rb") as file:

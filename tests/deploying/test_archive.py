@@ -7,10 +7,13 @@ import os
 import zipfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fledged.deploying.archive import write_zip
+from fledged.deploying.archive import n_bytes_of, write_zip
+from fledged.errors import WorkspaceError
+from fledged.writing import write
 
 NAMES = st.text("abc/_.", min_size=1, max_size=9).filter(lambda name: not name.startswith("/") and "//" not in name)
 
@@ -41,3 +44,17 @@ def test_files_count_by_their_content_alone(tmp_path: Path) -> None:
     assert zipped({"lib.cpython-313.so": path}) == made
     with zipfile.ZipFile(io.BytesIO(made)) as archive:
         assert archive.getinfo("lib.cpython-313.so").external_attr >> 16 == 0o755
+
+
+def test_as_many_bytes_as_come_out_again(tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_bytes(bytes(300))
+    contents: dict[str, Path | bytes] = {"module.py": tmp_path / "module.py", "page.html": b"<p>"}
+    with zipfile.ZipFile(io.BytesIO(zipped(contents))) as archive:
+        assert n_bytes_of(contents) == sum(entry.file_size for entry in archive.infolist()) == 303
+
+
+def test_a_file_that_cannot_be_read_is_named_and_not_the_archive(tmp_path: Path) -> None:
+    with pytest.raises(WorkspaceError, match="Cannot read") as raised:
+        write(tmp_path / "function.zip", lambda file: write_zip(file, {"lib.so": tmp_path / "lib.so"}))
+    assert raised.value.where == str(tmp_path / "lib.so")
+    assert list(tmp_path.iterdir()) == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import zipfile
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +11,7 @@ import fledged
 from fledged import progress
 from fledged.config import resolve
 from fledged.deploying import distributions, package, wheel
-from fledged.deploying.archive import write_zip
+from fledged.deploying.archive import n_bytes_of, write_zip
 from fledged.deploying.templates import rendered, templates_for
 from fledged.errors import ProductError
 from fledged.product_files import is_product, open_place, open_product
@@ -73,7 +72,7 @@ def deploy(
             bundle_id=chosen.id,
             settings=config,
             n_bytes=archive.stat().st_size,
-            n_bytes_unpacked=_unpacked_bytes(archive),
+            n_bytes_unpacked=n_bytes_of(files),
             sha256=sha256_of_file(archive),
             libraries=libraries,
             is_compiled=interpreter is not None,
@@ -94,11 +93,6 @@ def _bundle(wanted: Bundle | str | os.PathLike[str] | None, workspace: Workspace
     if wanted is not None and is_product(Bundle, wanted):
         return open_place(Bundle, wanted)
     return workspace.load(Bundle, None if wanted is None else os.fspath(wanted))
-
-
-def _unpacked_bytes(archive: Path) -> int:
-    with zipfile.ZipFile(archive) as opened:
-        return sum(entry.file_size for entry in opened.infolist())
 
 
 def _check_size(made: Package, archive: Path) -> None:

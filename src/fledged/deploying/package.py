@@ -11,6 +11,7 @@ import fledged
 from fledged.deploying.distributions import is_needed
 from fledged.interpreters import find_interpreter
 from fledged.products import Bundle
+from fledged.writing import bytes_of_file
 
 __all__ = ["contents", "find_interpreter", "of_bundle"]
 
@@ -64,7 +65,7 @@ def _compiled(modules: dict[str, Path | bytes], interpreter: str) -> dict[str, P
         for name, file in modules.items():
             assert isinstance(file, Path)
             (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_bytes(file.read_bytes())
+            (root / name).write_bytes(bytes_of_file(file))
         # Tracebacks name the places where the files will lie.
         command = [interpreter, *_COMPILE, "-s", folder, "-p", "/var/task", folder]
         environment = {"PYTHONHASHSEED": "0", "PATH": "/usr/bin:/bin"}
