@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,3 +123,15 @@ def test_a_fault_is_felt_at_the_operation_that_was_asked_for(injector: Injector)
     assert torn.code == -9
     assert 0 < (area / "work" / "decisions.jsonl").stat().st_size < 200
     assert injector.run(argv, area).code == 0
+
+
+def test_a_kill_ends_what_the_command_has_started_too(injector: Injector) -> None:
+    area = injector.folder / "area"
+    killed = injector.run(COMMANDS["fetch"], area, "kill", WRITE, 9)
+    assert killed.code == -9, killed.err
+    (draft,) = (area / "work" / "cache" / "wheels").glob(".*.part")
+    assert f" {draft}/" in killed.hit
+    there = sorted(draft.rglob("*"))
+    assert there
+    time.sleep(0.2)
+    assert sorted(draft.rglob("*")) == there

@@ -38,7 +38,7 @@ COMMANDS: dict[str, list[str]] = {
     "export": ["export", *WORK],
     "deploy": ["deploy", *WORK],
 }
-LIGHT = ("collect", "scan", "decide", "fetch")  # no network takes part
+LIGHT = ("collect", "scan", "decide")  # no network takes part, and no pip
 FIRST = "first "  # before a command: its first run, where nothing lies in the working folder yet
 _FIRST_DAY = Path("first day")  # beside the area, so that it meets no fault
 _ASIDE = ("fetch", "finetune", "unfreeze", "deploy")  # nothing after them needs what they make
