@@ -21,7 +21,14 @@ from tests.faults.injector import Injector
 from tests.faults.laying import Area
 
 WORK = ["--work", "area/work"]
-_TRAIN = ["--backbone", "efficientnet_lite0", "--set", "train.input.size_px=64", "--set", "train.views=1"]
+# A small network for all commands: it takes no part in what happens to files. `make_network` makes its weights.
+_NETWORK = """\
+[train]
+backbone = "timm:test_efficientnet"
+weights = "network.safetensors"
+views = 1
+input.size_px = 64
+"""
 COMMANDS: dict[str, list[str]] = {
     "collect": ["collect", "area/more.zip", "area/lake"],
     "scan": ["scan", "area/lake", *WORK],
@@ -30,10 +37,10 @@ COMMANDS: dict[str, list[str]] = {
     "fetch": ["tests.faults.verbs:fetch", "area/work"],
     "review": ["review", *WORK],
     "prepare": ["prepare", *WORK, "--set", "prepare.shorter_side_px=64"],
-    "train": ["train", *WORK, *_TRAIN, "--epochs", "2"],
-    "finetune": ["train", *WORK, *_TRAIN, "--mode", "finetune", "--epochs", "2"],
+    "train": ["train", *WORK, "--epochs", "2"],
+    "finetune": ["train", *WORK, "--mode", "finetune", "--epochs", "2"],
     # Of the last block alone, on activations of the frozen ones, which are computed once and kept.
-    "unfreeze": ["train", *WORK, *_TRAIN, "--unfreeze", "1", "--epochs", "1"],
+    "unfreeze": ["train", *WORK, "--unfreeze", "1", "--epochs", "1"],
     "evaluate": ["evaluate", *WORK],
     "export": ["export", *WORK],
     "deploy": ["deploy", *WORK],
@@ -47,6 +54,13 @@ _ASIDE = ("fetch", "finetune", "unfreeze", "deploy")  # nothing after them needs
 def argv_of(name: str) -> list[str]:
     """What is run for a command, or for its first run."""
     return COMMANDS[name.removeprefix(FIRST)]
+
+
+def make_network(to: str) -> None:
+    """Its weights."""
+    from tests.tiny import TINY
+
+    shutil.copy(TINY["weights"], to)
 
 
 def decide(log: str) -> None:
@@ -111,6 +125,9 @@ def lay_ground(folder: Path, injector: Injector, wanted: tuple[str, ...]) -> Ite
         shutil.move(photo, place)
     _pack(sorted((ground.area / "lake").rglob("*.*"))[:2], ground.area / "more.zip", "old_")
     (folder / _FIRST_DAY).touch()
+    (folder / "fledged.toml").write_text(_NETWORK)
+    made = injector.run(["tests.faults.verbs:make_network", "network.safetensors"], ground.area)
+    assert made.code == 0, made.err
     for name in chain:
         yield from _step(FIRST + name, wanted, injector, ground)
     (folder / _FIRST_DAY).unlink()
