@@ -127,7 +127,7 @@ def test_a_fault_is_felt_at_the_operation_that_was_asked_for(injector: Injector)
 
 def test_a_kill_ends_what_the_command_has_started_too(injector: Injector) -> None:
     area = injector.folder / "area"
-    killed = injector.run(COMMANDS["fetch"], area, "kill", WRITE, 9)
+    killed = injector.run(COMMANDS["fetch"], area, "kill", NAMES, 12)
     assert killed.code == -9, killed.err
     (draft,) = (area / "work" / "cache" / "wheels").glob(".*.part")
     assert f" {draft}/" in killed.hit
