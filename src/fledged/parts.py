@@ -1,7 +1,8 @@
 """A table that only grows, in parts: what was computed for a photo once, and is asked for again by its key.
 
 Each part is a Parquet file named by the keys in it, so nothing is ever written twice and nobody waits for a writer. A
-part that is damaged, or cannot be read, costs time, not correctness: what was in it is computed again.
+part that is damaged, or cannot be read, costs time, not correctness: what was in it is computed again. It is left out
+by whoever looks, even if that is for a moment alone, so that what was there once may be missing the next time.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from fledged.errors import naming
+from fledged.errors import WorkspaceError, naming
 from fledged.sealed import is_intact, write_sealed
 
 
@@ -53,6 +54,16 @@ class Parts:
                     continue
                 rows = found.join(part.select({self.key, *columns}).collect(), on=self.key).select("row", *columns)
             yield rows
+
+    def all_of(self, keys: pl.Series, *columns: str) -> Iterator[pl.DataFrame]:
+        """As `rows_of`, of keys that all are in some part. Raises WorkspaceError after the last, if some were not."""
+        is_there = np.zeros(len(keys), bool)
+        for found in self.rows_of(keys, *columns):
+            is_there[found["row"].to_numpy()] = True
+            yield found
+        if not is_there.all():
+            what = "A part of what was cached is gone, or cannot be read"
+            raise WorkspaceError(what, where=self.folder, remedy="Run the same command again.")
 
     def add(self, rows: pl.DataFrame) -> None:
         """Keep these rows (one a key, none of which is known) as a new part."""

@@ -125,7 +125,9 @@ def unclear(outcome: Outcome, mode: str) -> str:
     # Of faults that last, the first that counts may be another one.
     path = PurePath("area" if mode == "fail on" else outcome.hit.partition(" ")[2])
     name = path.parent.name if path.name.endswith("lock") else _RANDOM.sub("", path.name).removeprefix(".")
-    return "" if name in lines[0] else f"names no path, or another: {lines[0]}"
+    # Polars names no file, so the folder of those that are read together is named.
+    is_named = name in lines[0] or (path.suffix == ".parquet" and path.parent.name in lines[0])
+    return "" if is_named else f"names no path, or another: {lines[0]}"
 
 
 def unkept(said: str, folder: Path) -> list[str]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from demo.drawing import Planted
-from fledged.errors import ProductError
+from fledged.errors import ProductError, WorkspaceError
+from fledged.parts import Parts
 from fledged.reviewing import review as reviewing
 from fledged.reviewing.findings import TYPES
 from fledged.reviewing.review import review
@@ -66,6 +69,32 @@ def test_findings_have_their_columns_and_come_from_memory_when_decisions_change(
     flip_a_bit(memory)
     shutil.rmtree(tmp_path / "reviews")
     assert review(work=tmp_path, train=TINY).findings().equals(found)
+
+
+def test_a_cache_that_cannot_be_opened_for_a_moment_changes_no_review(
+    clean_lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, whole, n_calls = tmp_path / "work", Parts._scan, 0
+    scan(clean_lake, work=work)
+    expected = review(work=work, train=TINY).findings()
+    shutil.rmtree(work / "reviews")
+    shutil.rmtree(work / "cache" / "findings")
+    for nth in range(1, 100):
+        n_calls = 0
+
+        def but_the_nth(self: Parts, among: Iterable[str] | None = None, nth: int = nth) -> object:
+            nonlocal n_calls
+            n_calls += 1
+            return iter(()) if n_calls == nth else whole(self, among)
+
+        monkeypatch.setattr(Parts, "_scan", but_the_nth)
+        shutil.copytree(work, tmp_path / str(nth))
+        with contextlib.suppress(WorkspaceError):
+            review(work=tmp_path / str(nth), train=TINY)
+        if n_calls < nth:
+            break
+        assert review(work=tmp_path / str(nth), train=TINY).findings().equals(expected), nth
+    assert nth > 5
 
 
 def test_a_lake_without_a_readable_photo_has_findings_all_the_same(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def look_at(
     done = photos.height - missing.height
     step = "Looking at photos"
     looks = _looks(missing, lake, copies, eyes.on)
+    made = []
     for start in range(0, missing.height, _CHUNK):
         report(step, done + start, photos.height)
         sha256s = missing["sha256"][start : start + _CHUNK].to_list()
@@ -91,9 +92,11 @@ def look_at(
         chunk = chunk.with_columns(copy=add_features(chunk, eyes, 0, workspace, silent, known=copies_known))
         if not chunk.is_empty():
             kept.add(chunk)
+            made.append(chunk.select("sha256", "copy"))
         copies_known = pl.concat([copies_known, chunk.select("copy")])
     report(step, photos.height, photos.height)
-    known = kept.known({"sha256": pl.String, "copy": pl.String})
+    # What was made just now has its features; what was known of the same photo may have none.
+    known = pl.concat([*made, known.select("sha256", "copy")]).unique("sha256", keep="first", maintain_order=True)
     seen = photos.join(known, on="sha256", how="inner", maintain_order="left")
     return seen, Looks(_compact(seen["copy"], eyes, workspace), _outlines(seen["sha256"], kept))
 
@@ -126,7 +129,7 @@ def _outlines(sha256s: pl.Series, kept: Parts) -> npt.NDArray[np.uint8]:
         return np.empty(shape, np.uint8)
     with tempfile.TemporaryFile() as file:
         outlines = np.memmap(file, np.uint8, "w+", shape=shape)
-    for found in kept.rows_of(sha256s, "outline"):
+    for found in kept.all_of(sha256s, "outline"):
         for row, outline in found.select("row", "outline").iter_rows():
             outlines[row] = np.frombuffer(outline, np.uint8).reshape(OUTLINE_PX, OUTLINE_PX)
     return outlines
@@ -138,7 +141,7 @@ def _compact(keys: pl.Series, eyes: Embedding, workspace: Workspace) -> Float32A
     n = 0
     total: npt.NDArray[np.float64] = np.zeros(1)
     products: npt.NDArray[np.float64] = np.zeros((1, 1))
-    for found in parts.rows_of(keys, "features"):
+    for found in parts.all_of(keys, "features"):
         values = found["features"].to_numpy().astype(np.float64)
         n, total, products = n + len(values), total + values.sum(0), products + values.T @ values
     if not n:
@@ -149,7 +152,7 @@ def _compact(keys: pl.Series, eyes: Embedding, workspace: Workspace) -> Float32A
     directions = _directions(covariance * np.outer(scale, scale), min(N_DIRECTIONS, n))
     turn = (scale[:, None] * directions).astype(np.float32)
     compact = np.zeros((len(keys), turn.shape[1]), np.float32)
-    for found in parts.rows_of(keys, "features"):
+    for found in parts.all_of(keys, "features"):
         values = found["features"].to_numpy() - mean.astype(np.float32)
         compact[found["row"].to_numpy()] = values @ turn
     return compact
