@@ -35,3 +35,20 @@ def test_of_what_should_be_there_none_is_left_out_in_silence(parts: Parts) -> No
     with pytest.raises(WorkspaceError, match="Run the same command again"):
         list(parts.all_of(KEYS, "number"))
     assert parts.known({"photo": pl.String})["photo"].sort().to_list() == ["a", "b"]
+
+
+def test_who_would_not_compute_it_again_hears_of_a_part_that_cannot_be_opened(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = pl.scan_parquet
+
+    def fails(path: Path) -> pl.LazyFrame:
+        if path == sorted(parts.folder.iterdir())[0]:
+            raise OSError(5, "Input/output error")
+        return whole(path)
+
+    monkeypatch.setattr(pl, "scan_parquet", fails)
+    assert parts.known({"photo": pl.String}).height < len(KEYS)
+    with pytest.raises(OSError, match="Input/output error") as raised:
+        parts.known({"photo": pl.String}, all_of_them=True)
+    assert raised.value.filename == str(sorted(parts.folder.iterdir())[0])

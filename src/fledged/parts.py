@@ -27,13 +27,17 @@ class Parts:
     folder: Path
     key: str
 
-    def known(self, types: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
-        """These columns of all parts, a row a key, and `part`, where it is. Damaged parts are removed."""
+    def known(self, types: Mapping[str, type[pl.DataType]], *, all_of_them: bool = False) -> pl.DataFrame:
+        """These columns of all parts, a row a key, and `part`, where it is. Damaged parts are removed.
+
+        With `all_of_them` it raises OSError where one cannot be read, for who would not compute it again.
+        """
+        suppressed = () if all_of_them else (OSError,)
         for path in self.folder.glob("*.parquet"):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(*suppressed):
                 if not is_intact(path):
                     path.unlink()
-        parts = [part.select(*types, part=pl.lit(name)) for name, part in self._scan()]
+        parts = [part.select(*types, part=pl.lit(name)) for name, part in self._scan(left_out=suppressed)]
         empty = pl.DataFrame(schema={**types, "part": pl.String})
         with naming(self.folder):
             return pl.concat(parts).collect().unique(self.key, keep="first", maintain_order=True) if parts else empty
@@ -70,12 +74,17 @@ class Parts:
         name = hashlib.sha256("".join(rows[self.key]).encode()).hexdigest()[:16]
         write_sealed(self.folder / f"{name}.parquet", rows)
 
-    def _scan(self, among: Iterable[str] | None = None) -> Iterator[tuple[str, pl.LazyFrame]]:
+    def _scan(
+        self, among: Iterable[str] | None = None, left_out: tuple[type[OSError], ...] = (OSError,)
+    ) -> Iterator[tuple[str, pl.LazyFrame]]:
         names = sorted(path.name for path in self.folder.glob("*.parquet")) if among is None else sorted(among)
         for name in names:
             try:
-                part = pl.scan_parquet(self.folder / name)
-                part.collect_schema()
-            except (OSError, pl.exceptions.PolarsError):
+                with naming(self.folder / name):
+                    part = pl.scan_parquet(self.folder / name)
+                    part.collect_schema()
+            except pl.exceptions.PolarsError:
+                continue
+            except left_out:
                 continue
             yield name, part

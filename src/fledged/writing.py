@@ -78,10 +78,11 @@ def bytes_of_file(path: Path) -> bytes:
         return path.read_bytes()
 
 
-def unreadable(path: Path, error: OSError) -> WorkspaceError:
+def unreadable(path: Path, error: Exception) -> WorkspaceError:
     """What is said of a file that the disk does not let be read."""
     remedy = "Mend what is in the way, and run the same command again."
-    return WorkspaceError(f"Cannot read: {error.strerror or error}", where=path, remedy=remedy)
+    reason = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
+    return WorkspaceError(f"Cannot read: {reason}", where=path, remedy=remedy)
 
 
 def sha256_of_file(path: Path) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -82,10 +82,10 @@ def test_a_cache_that_cannot_be_opened_for_a_moment_changes_no_review(
     for nth in range(1, 100):
         n_calls = 0
 
-        def but_the_nth(self: Parts, among: Iterable[str] | None = None, nth: int = nth) -> object:
+        def but_the_nth(self: Parts, *asked: Any, nth: int = nth, **more: Any) -> object:
             nonlocal n_calls
             n_calls += 1
-            return iter(()) if n_calls == nth else whole(self, among)
+            return iter(()) if n_calls == nth else whole(self, *asked, **more)
 
         monkeypatch.setattr(Parts, "_scan", but_the_nth)
         shutil.copytree(work, tmp_path / str(nth))

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from fledged import places, reading
-from fledged.errors import LakeError, ProductError
+from fledged.errors import LakeError, ProductError, naming
 from fledged.images import BadPhoto
 from fledged.products import Dataset
-from fledged.reading import File, spots
+from fledged.reading import File, NotRegular, Spot, spots
 from fledged.scanning.walk import walk
 
 # Photos that lie beside the class folders are counted under this name.
@@ -97,14 +97,20 @@ def content_hash(photos: Iterable[Photo]) -> str:
 
 
 def read(photo: Photo) -> bytes:
-    """The bytes that were labelled. Raises BadPhoto if the file vanished, changed or cannot be read."""
+    """The bytes that were labelled. Raises BadPhoto if the file vanished, changed or could not be read then either.
+
+    Raises OSError where the disk does not give what it gave before: an answer without the photo would be kept for good.
+    """
     try:
-        data = reading.read(photo.file)
-    except FileNotFoundError as error:
+        with naming(photo.file.place if isinstance(photo.file, Spot) else photo.file):
+            data = reading.read(photo.file)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, NotRegular) as error:
         raise BadPhoto("vanished since the scan") from error
     except places.Changed as error:
         raise BadPhoto("changed since the scan") from error
     except OSError as error:
+        if photo.sha256:
+            raise
         raise BadPhoto(f"cannot be read: {error.strerror or error}") from error
     if hashlib.sha256(data).hexdigest() != photo.sha256:
         raise BadPhoto("changed since the scan")

@@ -53,7 +53,8 @@ def cached(run: Run, dataset: Dataset, workspace: Workspace) -> Cached | str:
     photos = [read_split(dataset, split) for split in splits]
     both = pl.concat(photos)
     keys = copy_keys(both["jpeg"])
-    if not set(keys) <= set(known_features(embedding, 0, workspace)["copy"]):
+    # What cannot be read for a moment is here: a report would say for good that it is not.
+    if not set(keys) <= set(known_features(embedding, 0, workspace, all_of_them=True)["copy"]):
         return "the cached features of its training are not here"
     features_NF = read_features(keys, embedding, 0, workspace)
     temperature = run.calibration.temperature if run.calibration else 1.0

@@ -16,6 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from fledged.networks import backbones
 from fledged.networks.knowing import SMALLEST, Regions, open_regions
 from fledged.networks.model import Classifier, Head
+from fledged.networks.tensors import tensors_of
 from fledged.products import REGIONS_FILE, WEIGHTS_FILE, Run
 
 Float32Array = npt.NDArray[np.float32]
@@ -47,7 +48,7 @@ def load_classifier(run: Run) -> Classifier:
     backbone = backbones.empty(run.backbone.name)
     head = Head(run.backbone.n_features, len(run.classes), hidden=run.settings.head.hidden)
     model = Classifier(backbone, head, run.preprocess)
-    model.load_state_dict(safetensors.torch.load_file(run.folder / WEIGHTS_FILE))
+    model.load_state_dict(tensors_of(safetensors.torch.load_file, run.folder / WEIGHTS_FILE))
     return model.eval()
 
 

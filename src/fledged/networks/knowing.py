@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
 
+from fledged.networks.tensors import tensors_of
+
 SMALLEST = 1e-12  # length by which features are divided at least
 
 _COOLEST, _HOTTEST = 0.1, 10.0
@@ -94,7 +96,7 @@ class Regions:
 
 def open_regions(path: Path) -> Regions:
     """From the file."""
-    tensors = safetensors.numpy.load_file(path)
+    tensors = tensors_of(safetensors.numpy.load_file, path)
     return Regions(tensors["means"], tensors["directions"], tensors["scale"].item())
 
 

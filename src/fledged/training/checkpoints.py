@@ -13,6 +13,7 @@ import torch
 from pydantic import ValidationError
 
 from fledged.errors import ProductError
+from fledged.networks.tensors import tensors_of
 from fledged.products import Environment, Run
 from fledged.records import Record
 from fledged.settings.training import TrainConfig
@@ -131,7 +132,7 @@ def load(checkpoint: Checkpoint, workspace: Workspace, group: Group = ALONE) -> 
     if not intact:
         raise _damaged(path)
     parts: dict[str, dict[str, torch.Tensor]] = {part: {} for part in _PARTS}
-    tensors = safetensors.torch.load_file(path)
+    tensors = tensors_of(safetensors.torch.load_file, path)
     steps = tensors.pop(_STEPS, NO_STEPS)
     for key, tensor in tensors.items():
         part, name = key.split("/", 1)

@@ -114,9 +114,11 @@ def copy_keys(jpegs: pl.Series) -> pl.Series:
     return pl.Series("copy", [hashlib.sha256(jpeg).hexdigest() for jpeg in jpegs], pl.String)
 
 
-def known_features(embedding: Embedding, number: int, workspace: Workspace, recipe: Recipe = ()) -> pl.DataFrame:
-    """The keys (column copy) of all photos whose features are in the cache."""
-    return feature_parts(embedding, number, workspace, recipe).known({"copy": pl.String})
+def known_features(
+    embedding: Embedding, number: int, workspace: Workspace, recipe: Recipe = (), *, all_of_them: bool = False
+) -> pl.DataFrame:
+    """The keys (column copy) of all photos whose features are in the cache; `all_of_them` as in `Parts.known`."""
+    return feature_parts(embedding, number, workspace, recipe).known({"copy": pl.String}, all_of_them=all_of_them)
 
 
 def read_features(

@@ -18,6 +18,7 @@ from fledged.networks import backbones
 from fledged.networks.backbones import Backbone
 from fledged.networks.blocks import chain, cut
 from fledged.networks.model import Classifier, Head, Tail
+from fledged.networks.tensors import tensors_of
 from fledged.networks.weights import Source, locate
 from fledged.products import WEIGHTS_FILE, Dataset, Preprocess, Run, Split
 from fledged.settings.training import LossConfig, OptimizeConfig, TrainConfig
@@ -109,7 +110,7 @@ def untrained(job: Job) -> tuple[Backbone, Classifier]:
     head = Head(backbone.n_features, len(job.dataset.classes), settings.dropout, settings.hidden)
     model = Classifier(backbone.module, head, how)
     if start is not None:
-        model.load_state_dict(safetensors.torch.load_file(start.folder / WEIGHTS_FILE))
+        model.load_state_dict(tensors_of(safetensors.torch.load_file, start.folder / WEIGHTS_FILE))
     return backbone, model
 
 
