@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import shutil
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from fledged import writing
+from fledged.errors import ProductError, WorkspaceError
 from fledged.products import Run
 from fledged.progress import silent
 from fledged.settings.training import OptimizeConfig, TrainConfig
@@ -197,6 +199,26 @@ def test_what_is_kept_comes_back_to_the_last_bit(tmp_path: Path) -> None:
         ours, theirs = getattr(back, part), getattr(progress(4), part)
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_checkpoint_that_cannot_be_read_for_a_moment_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, workspace = begun(tmp_path)
+    checkpoints.save(progress(4), begin, workspace)
+    (file,) = (tmp_path / "checkpoints").glob("abc-4-*")
+
+    def fails(path: Path) -> str:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr(checkpoints, "sha256_of_file", fails)
+    with pytest.raises(WorkspaceError, match="run the same command again") as raised:
+        reached(workspace)
+    assert raised.value.where == str(file)
+    monkeypatch.undo()
+    file.unlink()
+    with pytest.raises(ProductError, match="it is gone"):
+        reached(workspace)
 
 
 @pytest.mark.parametrize("after_writing", [False, True])

@@ -22,7 +22,7 @@ from fledged.training.loop import Epoch, Progress
 from fledged.training.processes import ALONE, Group
 from fledged.training.steps import NO_STEPS
 from fledged.workspace import Workspace
-from fledged.writing import bytes_of_file, sha256_of_file, write_bytes
+from fledged.writing import bytes_of_file, sha256_of_file, unreadable, write_bytes
 
 _LOG = logging.getLogger("fledged")
 
@@ -115,7 +115,8 @@ def find(run_id: str, workspace: Workspace) -> Checkpoint | None:
 
 
 def load(checkpoint: Checkpoint, workspace: Workspace, group: Group = ALONE) -> Progress:
-    """Where training stood. Raises ProductError if the file is not what was written.
+    """Where training stood. Raises ProductError if the file is not what was written, and WorkspaceError if
+    the disk does not let it be read.
 
     Where this is another machine, or another number of threads or processes, a line says that the weights will not
     be those of an uninterrupted run to the last bit.
@@ -126,11 +127,12 @@ def load(checkpoint: Checkpoint, workspace: Workspace, group: Group = ALONE) -> 
         _LOG.warning("Resuming where not all is as it was (%s): the last bits will differ.", "; ".join(changed))
     path = _folder(workspace) / checkpoint.file
     try:
-        intact = sha256_of_file(path) == checkpoint.sha256
-    except OSError:
-        intact = False
-    if not intact:
-        raise _damaged(path)
+        if sha256_of_file(path) != checkpoint.sha256:
+            raise _damaged(path)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise _damaged(path, "it is gone") from error
+    except OSError as error:  # hours of training may be in it: a disk that fails for a moment is no damage
+        raise unreadable(path, error) from error
     parts: dict[str, dict[str, torch.Tensor]] = {part: {} for part in _PARTS}
     tensors = tensors_of(safetensors.torch.load_file, path)
     steps = tensors.pop(_STEPS, NO_STEPS)
