@@ -49,5 +49,5 @@ def test_what_is_gone_or_another_photo_is_a_bad_photo(photo: Photo, tmp_path: Pa
     with pytest.raises(BadPhoto, match="vanished"):
         read(photo)
     (tmp_path / "a.jpg").mkdir()
-    with pytest.raises(BadPhoto, match="vanished"):
+    with pytest.raises(BadPhoto, match="cannot be read: not a regular file"):
         read(photo)

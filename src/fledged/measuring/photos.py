@@ -104,12 +104,12 @@ def read(photo: Photo) -> bytes:
     try:
         with naming(photo.file.place if isinstance(photo.file, Spot) else photo.file):
             data = reading.read(photo.file)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, NotRegular) as error:
+    except FileNotFoundError as error:
         raise BadPhoto("vanished since the scan") from error
     except places.Changed as error:
         raise BadPhoto("changed since the scan") from error
     except OSError as error:
-        if photo.sha256:
+        if photo.sha256 and not isinstance(error, NotRegular | IsADirectoryError | NotADirectoryError):
             raise
         raise BadPhoto(f"cannot be read: {error.strerror or error}") from error
     if hashlib.sha256(data).hexdigest() != photo.sha256:
