@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
 from fledged.errors import ParityError
+from fledged.exporting import parity as room
 from fledged.exporting.parity import Asked, Gate, parity_of
+from fledged.products import Preprocess
 
 LAX = Gate(1.0, None, 0.0, 1.0, "Do this.")
 
@@ -59,3 +63,19 @@ def test_beyond_a_limit_is_an_error_that_says_by_how_much(gate: Gate, n_wrong: i
 )
 def test_within_the_limits_it_passes_and_a_single_photo_never_fails(gate: Gate, n_wrong: int) -> None:
     assert parity_of(asked(n_wrong), gate).n_photos == 200
+
+
+def test_a_photo_that_the_disk_does_not_give_for_a_moment_ends_the_export_and_one_that_is_gone_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = Preprocess(size_px=32, resize="crop", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    photo = tmp_path / "a.jpg"
+    assert room._input(photo, "", how) is None
+
+    def fails(file: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(room, "read", fails)
+    with pytest.raises(OSError, match="Input/output error") as raised:
+        room._input(photo, "", how)
+    assert raised.value.filename == str(photo)

@@ -13,13 +13,13 @@ import numpy.typing as npt
 import polars as pl
 
 from fledged import engine, images, places
-from fledged.errors import ParityError
+from fledged.errors import ParityError, naming
 from fledged.exporting.compose import OUTPUT, UNKNOWN
 from fledged.images import UInt8Array
 from fledged.intervals import paired_difference, wilson
 from fledged.products import Dataset, Parity, Preprocess, Report
 from fledged.progress import Report as Progress
-from fledged.reading import File, read, spots
+from fledged.reading import File, NotRegular, Spot, read, spots
 from fledged.settings.results import ExportConfig
 
 Float32Array = npt.NDArray[np.float32]
@@ -160,9 +160,13 @@ def _asked(
 
 
 def _input(file: File, sha256: str, how: Preprocess) -> UInt8Array | None:
-    """The photo as the model sees it, or None if the file is not what was evaluated."""
+    """The photo as the model sees it, or None if the file is not what was evaluated.
+
+    Raises OSError where the disk does not give what it gave before: the bundle would be compared without it for good.
+    """
     try:
-        data = read(file)
+        with naming(file.place if isinstance(file, Spot) else file):
+            data = read(file)
         return images.model_input(data, how) if hashlib.sha256(data).hexdigest() == sha256 else None
-    except (OSError, images.BadPhoto):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, NotRegular, places.Changed, images.BadPhoto):
         return None
