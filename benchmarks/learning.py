@@ -152,17 +152,20 @@ def _full(root: Path, _ready_s: float, lake: str, _n_seeds: int) -> None:
 
 def _best(root: Path, _ready_s: float, lake: str, _n_seeds: int) -> None:
     """The most accurate that each makes of the lake, by the processor's time: others may work beside it."""
-    ours = {mode: _ours(root, mode, "--mode", mode) for mode in ("gradual", "finetune")}
     epochs = str(_PATIENT_EPOCHS[lake])
-    theirs = {
-        f"fastai, fine_tune({epochs})": _ask("fastai_job.py", root, "fine_tune", epochs, "42"),
-        f"timm's recipe, {epochs} epochs": _ask("timm_job.py", root, epochs, "42"),
+    peers = {
+        f"fastai, fine_tune({epochs})": ("fastai_job.py", "fine_tune", epochs, "42"),
+        f"timm's recipe, {epochs} epochs": ("timm_job.py", epochs, "42"),
     }
-    most_s = max(measured.cpu_s for _, measured in ours.values())
-    rows = [
-        _row(f"fledged, --mode {mode}", job.cpu_s, found, job.cpu_s / most_s) for mode, (found, job) in ours.items()
-    ]
-    rows += [_row(what, job.cpu_s, found, job.cpu_s / most_s) for what, (job, found) in theirs.items()]
+    found = {}
+    for mode in ("finetune", "gradual"):
+        right, job = _ours(root, mode, "--mode", mode)
+        found[f"fledged, --mode {mode}"] = (job.cpu_s, right)
+    most_s = max(seconds for seconds, _ in found.values())
+    for what, (file, *arguments) in peers.items():
+        job, right = _ask(file, root, *arguments)
+        found[what] = (job.cpu_s, right)
+    rows = [_row(what, seconds, right, seconds / most_s) for what, (seconds, right) in found.items()]
     _write(
         lake,
         "the best of each in ten times the time",

@@ -2,7 +2,7 @@
 
 LAKE holds train, val and test with a folder a class. timm's own augmentation (RandAugment, random erasing, mixup and
 cutmix), label smoothing, AdamW, cosine with warm-up and averaged weights, on torchvision's MobileNetV2 with the weights
-of a safetensors file: what its train script does with `--aa rand-m9-mstd0.5-inc1 --reprob 0.25 --mixup 0.2 --cutmix 1
+of a safetensors file: what its train script does with `--aa rand-m9-mstd0.5-t3a --reprob 0.25 --mixup 0.2 --cutmix 1
 --smoothing 0.1 --opt adamw --lr 3e-4 --weight-decay 0.05 --sched cosine --warmup-epochs 1 --model-ema`.
 """
 
@@ -27,7 +27,7 @@ def main(lake: Path, out: Path, weights: Path, epochs: int, seed: int) -> None:
     from torchvision.models import mobilenet_v2
 
     torch.manual_seed(seed)
-    varied = create_transform(224, is_training=True, auto_augment="rand-m9-mstd0.5-inc1", re_prob=0.25)
+    varied = create_transform(224, is_training=True, auto_augment="rand-m9-mstd0.5-t3a", re_prob=0.25)
     plain = create_transform(224, is_training=False, interpolation="bicubic", crop_pct=0.95)
     train, test = ImageFolder(lake / "train", varied), ImageFolder(lake / "test", plain)
     batches = DataLoader(train, 32, shuffle=True, drop_last=True, num_workers=2, persistent_workers=True)
