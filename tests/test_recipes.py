@@ -38,7 +38,7 @@ def augment(*assignments: str) -> AugmentConfig:
         ("augment.steps=[{step='random_resized_crop', area=[0.9, 0.1]}]", "the smallest comes first"),
         ("augment.steps=[{step='resize', by='pading'}]", "by is 'pading'.*'serving' or 'squash'"),
         ("augment.steps=[3]", "step 1 is 3; write a name or a table"),
-        ("augment.steps=cutout", "valid tuple"),
+        ("augment.steps=cutout", "it takes a list"),
         ("augment=3", "`train.augment` is 3"),
     ],
 )
