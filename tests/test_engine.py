@@ -5,7 +5,9 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import loky
 import pytest
+from loky.process_executor import BrokenProcessPool
 
 from fledged.engine import LOCAL, engine_of, map_photos
 from fledged.errors import ConfigError, MissingExtra
@@ -34,6 +36,24 @@ def test_an_item_that_kills_its_worker_is_named_and_the_others_are_answered() ->
 def test_a_last_item_by_itself_is_not_taken_for_one_that_killed_its_worker() -> None:
     items = ["__import__('os')._exit(3)", *(str(i) for i in range(1, 65))]
     assert list(map_photos(eval, items, lambda _: "crashed", TWO, "count", _quiet)) == ["crashed", *range(1, 65)]
+
+
+def test_a_pool_that_breaks_as_it_is_given_a_chunk_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = loky.get_reusable_executor
+    pools: list[object] = []
+
+    def broken_the_second_time(**how: object) -> object:
+        pool = usual(**how)
+        pools.append(pool)
+        if len(pools) == 2:  # an earlier chunk kills its worker just after the pool was handed out
+            with pytest.raises(BrokenProcessPool):
+                pool.submit(eval, "__import__('os')._exit(3)").result()
+        return pool
+
+    monkeypatch.setattr(loky, "get_reusable_executor", broken_the_second_time)
+    items = [str(i) for i in range(65)]
+    assert list(map_photos(eval, items, lambda _: "crashed", TWO, "count", _quiet)) == list(range(65))
+    assert len(set(map(id, pools))) > 1
 
 
 def test_relative_paths_are_those_of_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,10 +57,17 @@ def in_threads(job: Job[Item, Result], batches: Iterable[Sequence[Item]], worker
 
 def _submit(function: Callable[[Item], Result], chunk: Sequence[Item], workers: int) -> Future[list[Result]]:
     from loky import get_reusable_executor
+    from loky.process_executor import BrokenProcessPool
 
-    executor = get_reusable_executor(max_workers=workers, timeout=60)
-    future: Future[list[Result]] = executor.submit(_run_chunk, function, chunk, folder_here())
-    return future
+    def submit() -> Future[list[Result]]:
+        executor = get_reusable_executor(max_workers=workers, timeout=60)
+        future: Future[list[Result]] = executor.submit(_run_chunk, function, chunk, folder_here())
+        return future
+
+    try:
+        return submit()
+    except BrokenProcessPool:  # by an earlier chunk, since the pool was asked for: the next one is new
+        return submit()
 
 
 def _outcome(
