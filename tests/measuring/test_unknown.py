@@ -75,7 +75,7 @@ def test_refused_photos_are_counted() -> None:
     table = answers.table()
     assert table["accepted"].to_list() == [True, False, True, True, False, None]
     assert table["unknown_score"].to_list()[-1] is None
-    figures = unknown_of(answers, known, None, None, (Workspace("nowhere"), silent))
+    figures = unknown_of(answers, known, why_not(None, None), ())
     assert (figures.accepted.value, figures.accepted.n, figures.refused.value) == (0.6, 5, 0.4)
     assert (figures.right_accepted.n, figures.right_accepted.value) == (3, 2 / 3)
     assert (figures.right_refused.n, figures.right_refused.value) == (2, 1.0)

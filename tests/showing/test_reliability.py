@@ -41,7 +41,7 @@ def make_modest_report(root: Path) -> Report:
         for i, label in enumerate(run.classes)
     )
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(unknown, "_left_out", lambda *_: left_out)
+        patched.setattr(unknown, "left_out_of", lambda *_: left_out)
         return report_on(subject, exam, workspace, resolve(EvaluateConfig, {}), silent)
 
 

@@ -21,7 +21,7 @@ from fledged.measuring.figures import Figures, figures_of
 from fledged.measuring.photos import Photo
 from fledged.measuring.subject import Subject, find_subject
 from fledged.pages import words
-from fledged.products import Bundle, Dataset, Report, Run
+from fledged.products import Bundle, Dataset, LeftOutClass, Report, Run
 from fledged.settings.results import EvaluateConfig
 from fledged.showing import tracking
 from fledged.showing.album import keep
@@ -102,6 +102,7 @@ def report_on(
             is_folder=exam.folder is not None,
             with_learning=config.learning_curve,
         )
+        in_turn = beside.submit(_left_out, judged, exam, workspace)
         answers = answer(exam.photos, judged, config, report, replace(on, sees=str(exam.where)))
     if not len(answers.answered):
         raise LakeError(
@@ -110,7 +111,7 @@ def report_on(
             remedy=f"The first one: {answers.errors[0]}. Bring the files back, or scan the folder again.",
         )
     figures = figures_of(answers, judged.name, exam.source, exam.n_seen, exam.folders_without_class, coming.result())
-    figures = _with_self_knowledge(figures, answers, judged, exam, (workspace, report))
+    figures = _with_self_knowledge(figures, answers, judged, exam, in_turn.result())
     made_at = now()
     folder = workspace.folder("report", report_id)
     exhibits = exhibits_of(answers, judged, exam.dataset, config, workspace, report)
@@ -141,17 +142,26 @@ def _usual_cores(judged: Subject) -> AbstractContextManager[None]:
     return usual_cores()
 
 
+def _left_out(judged: Subject, exam: Exam, workspace: Workspace) -> tuple[LeftOutClass, ...]:
+    """How well photos of each class are told from the others by who was not told of it."""
+    if judged.unknown is None or judged.run is None or exam.dataset is None:
+        return ()
+    from fledged.measuring.unknown import left_out_of
+
+    return left_out_of(judged.run, exam.dataset, workspace)
+
+
 def _with_self_knowledge(
-    figures: Figures, answers: Answers, judged: Subject, exam: Exam, house: tuple[Workspace, progress.Report]
+    figures: Figures, answers: Answers, judged: Subject, exam: Exam, left_out: tuple[LeftOutClass, ...]
 ) -> Figures:
     """With those of calibration and of refused photos, where the model has a temperature and a threshold."""
     added: dict[str, object] = {}
     if judged.calibration is not None:
         added["calibration"] = calibration_of(answers, judged.calibration)
     if judged.unknown is not None:
-        from fledged.measuring.unknown import unknown_of
+        from fledged.measuring.unknown import unknown_of, why_not
 
-        added["unknown"] = unknown_of(answers, judged.unknown, judged.run, exam.dataset, house)
+        added["unknown"] = unknown_of(answers, judged.unknown, why_not(judged.run, exam.dataset), left_out)
     return figures.model_copy(update=added)
 
 

@@ -20,7 +20,7 @@ from fledged.measuring.metrics import wilson
 from fledged.networks.inference import load_classifier
 from fledged.networks.knowing import regions_of
 from fledged.products import Dataset, LeftOutClass, Run, Unknown, UnknownFigures
-from fledged.progress import Report
+from fledged.progress import silent
 from fledged.training.batches import read_split
 from fledged.training.features import features_of
 from fledged.training.self_knowledge import read_val, some_of
@@ -47,12 +47,8 @@ _TRAINED = "this backbone was trained with all of the classes, so its features k
 _NO_RUN = "the run or its dataset is not at hand"
 
 
-def unknown_of(
-    answers: Answers, known: Unknown, run: Run | None, dataset: Dataset | None, house: tuple[Workspace, Report]
-) -> UnknownFigures:
-    """The figures of at least one answered photo, of a model with a threshold."""
-    why_none = why_not(run, dataset)
-    left_out = _left_out(run, dataset, *house) if run and dataset and not why_none else ()
+def unknown_of(answers: Answers, known: Unknown, why_none: str, left_out: tuple[LeftOutClass, ...]) -> UnknownFigures:
+    """The figures of at least one answered photo, of a model with a threshold; `why_none` says why none is left out."""
     right_N, accepted_N = answers.predicted == answers.true, answers.accepted
     return UnknownFigures(
         threshold=known.threshold,
@@ -76,6 +72,21 @@ def why_not(run: Run | None, dataset: Dataset | None) -> str:
     if len(run.classes) < _FEWEST:
         return _TWO_CLASSES
     return "" if run.mode == "transfer" else _TRAINED
+
+
+def left_out_of(run: Run, dataset: Dataset, workspace: Workspace) -> tuple[LeftOutClass, ...]:
+    """How well the validation photos of each class are told from the others; none where `why_not` has a reason."""
+    if why_not(run, dataset):
+        return ()
+    backbone = load_classifier(run).embed.backbone
+    embedding = frozen_of(run, backbone, workspace)
+
+    def labelled(photos: pl.DataFrame) -> Labelled:
+        features_NF = features_of(photos, embedding, 0, workspace, silent)
+        return Labelled(features_NF, photos["label"].to_numpy())
+
+    train, val = some_of(read_split(dataset, "train")), read_val(dataset)
+    return left_out_in_turn(labelled(train), labelled(val), run.classes) if val.height else ()
 
 
 def left_out_in_turn(train: Labelled, asked: Labelled, classes: tuple[str, ...]) -> tuple[LeftOutClass, ...]:
@@ -110,15 +121,3 @@ def accepted_at(known_N: ScoreArray, unknown_M: ScoreArray, share_kept: float) -
     """
     threshold = np.sort(known_N)[max(1, math.ceil(share_kept * len(known_N) - 1e-9)) - 1]
     return float((unknown_M <= threshold).mean())
-
-
-def _left_out(run: Run, dataset: Dataset, workspace: Workspace, report: Report) -> tuple[LeftOutClass, ...]:
-    backbone = load_classifier(run).embed.backbone
-    embedding = frozen_of(run, backbone, workspace)
-
-    def labelled(photos: pl.DataFrame) -> Labelled:
-        features_NF = features_of(photos, embedding, 0, workspace, report)
-        return Labelled(features_NF, photos["label"].to_numpy())
-
-    train, val = some_of(read_split(dataset, "train")), read_val(dataset)
-    return left_out_in_turn(labelled(train), labelled(val), run.classes) if val.height else ()
