@@ -19,7 +19,7 @@ import pytest
 
 from fledged import mirror as mirroring
 from fledged import product_files, stores
-from fledged.buckets import Area, Conflict, keeps_conditions
+from fledged.areas import Area, Conflict, keeps_conditions
 from fledged.errors import MissingExtra, ProductError, WorkspaceError
 from fledged.mirror import Mirror, evict
 from fledged.product_files import is_product, open_place, stamp_of
@@ -371,7 +371,7 @@ def test_a_write_under_a_condition_is_refused_when_it_does_not_hold(work: str, t
     assert held is not None
     assert held.data == b"3"
     assert seen is not None
-    assert (seen.etag, seen.sha256) == (held.etag, digest)
+    assert (seen.tag, seen.sha256) == (held.tag, digest)
     assert keeps_conditions(area)
 
 

@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("obstore")
 
 from fledged import stores
-from fledged.buckets import Conflict, keeps_conditions
+from fledged.areas import Conflict, keeps_conditions
 from fledged.errors import WorkspaceError
 from fledged.stores import Store
 
@@ -119,7 +119,7 @@ def test_google_is_told_the_generation_that_is_written_over(google: None, tmp_pa
     held, seen = store.get("x"), store.seen("x")
     assert held is not None
     assert seen is not None
-    assert (held.data, held.etag, seen.etag, seen.sha256) == (b"3", second, second, _DIGEST)
+    assert (held.data, held.tag, seen.tag, seen.sha256) == (b"3", second, second, _DIGEST)
     assert store.download("x", tmp_path / "x") == hashlib.sha256(b"3").hexdigest()
     assert (tmp_path / "x").read_bytes() == b"3"
     assert keeps_conditions(store)

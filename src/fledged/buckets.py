@@ -1,4 +1,4 @@
-"""Objects of an S3 bucket, read and written under conditions, so that two machines never overwrite each other unaware.
+"""Objects of an S3 bucket, read and written under conditions.
 
 `If-None-Match: *` writes only what is not there yet, and `If-Match` only over what was read before
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html). Each object carries the sha256 of its
@@ -10,16 +10,15 @@ from __future__ import annotations
 import base64
 import contextlib
 import functools
-import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any
 
 from fledged import naming_extras
+from fledged.areas import Conflict, Held, Seen
 from fledged.errors import FledgedError, WorkspaceError
-from fledged.writing import write
+from fledged.writing import write_chunks
 
 _MOST_BYTES = 5 * 2**30  # that one request may write
 _CHUNK = 2**20
@@ -37,54 +36,6 @@ _REASONS = {
     "NotImplemented": "This service knows no conditional writes, which a shared working folder needs",
 }
 _REMEDY = "Check the address, the region and the credentials; docs/remote.md says where they are looked for."
-
-
-class Conflict(Exception):
-    """Somebody else has written there meanwhile."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """An object as it was read."""
-
-    data: bytes
-    etag: str
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """An object as a HEAD tells it."""
-
-    etag: str
-    sha256: str  # "" where it was not written by this program
-
-
-class Area(Protocol):
-    """What a working folder needs of a service; names are relative to its address."""
-
-    unlikely: str  # a tag that no object has
-
-    @property
-    def service(self) -> str:
-        """Who answers."""
-
-    def get(self, name: str) -> Held | None:
-        """An object, small enough for memory; None if there is none."""
-
-    def download(self, name: str, path: Path) -> str | None:
-        """Write an object into a file, which appears when it is whole, and return its sha256; None if there is none."""
-
-    def seen(self, name: str) -> Seen | None:
-        """What a HEAD says; None if there is none."""
-
-    def put(self, name: str, content: bytes | Path, sha256: str, before: str | None) -> str:
-        """Write an object over the one with the tag `before`, or (None) where none is; its new tag.
-
-        Other bytes than those of the sha256 are refused. Raises Conflict if something else lies there.
-        """
-
-    def names(self, folder: str) -> list[str]:
-        """What lies right under a folder, files and folders (with a slash), sorted; hidden ones are left out."""
 
 
 class Bucket:
@@ -117,15 +68,7 @@ class Bucket:
                 answer = client.get_object(Bucket=self._bucket, Key=self._prefix + name)
             except client.exceptions.NoSuchKey:
                 return None
-            digest = hashlib.sha256()
-
-            def fill(file: BinaryIO) -> None:
-                for chunk in answer["Body"].iter_chunks(_CHUNK):
-                    digest.update(chunk)
-                    file.write(chunk)
-
-            write(path, fill)
-            return digest.hexdigest()
+            return write_chunks(path, answer["Body"].iter_chunks(_CHUNK))
 
     def seen(self, name: str) -> Seen | None:
         with self._telling(name) as client:
@@ -183,26 +126,6 @@ class Bucket:
             words = " ".join(str(error).split())[:200]
             what = _REASONS.get(_code(error)) or f"The bucket does not answer as it should: {words}"
             raise self._error(what, where=f"{self.url}/{name}", remedy=_REMEDY) from error
-
-
-def keeps_conditions(area: Area) -> bool:
-    """Whether nothing is written where the condition does not hold, as three writes of `.conditions` tell.
-
-    Some services ignore the conditions; of Google's interface for S3's clients that is known: it keeps them for reading
-    (https://cloud.google.com/storage/docs/request-preconditions).
-    """
-    content = b"It was tried here whether writes are refused whose condition does not hold.\n"
-    sha256 = hashlib.sha256(content).hexdigest()
-
-    def is_written(before: str | None) -> bool:
-        try:
-            area.put(".conditions", content, sha256, before)
-        except Conflict:
-            return False
-        return True
-
-    is_written(None)  # from now on it is there
-    return not (is_written(None) or is_written(area.unlikely))
 
 
 def _code(error: Exception) -> str:

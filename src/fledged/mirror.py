@@ -25,7 +25,8 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock
 
 from fledged import stores
-from fledged.buckets import Area, Bucket, Conflict, Held, keeps_conditions
+from fledged.areas import Area, Conflict, Held, keeps_conditions
+from fledged.buckets import Bucket
 from fledged.config import resolve
 from fledged.errors import FledgedError, ProductError, WorkspaceError
 from fledged.settings.remote import RemoteConfig
@@ -47,14 +48,14 @@ class Mirror:
     def __init__(self, url: str, error: type[FledgedError] = WorkspaceError) -> None:
         self.url = url
         self._error = error
-        self.bucket = _area(url, error)
+        self.area = _area(url, error)
         self.root = cache_folder() / hashlib.sha256(url.encode()).hexdigest()[:16]
 
     # Products
 
     def ids(self, folder: str) -> list[str]:
         """The products that may be there: their folders."""
-        names = (name.removesuffix("/") for name in self.bucket.names(folder) if name.endswith("/"))
+        names = (name.removesuffix("/") for name in self.area.names(folder) if name.endswith("/"))
         return [name for name in names if _PLAIN.fullmatch(name)]
 
     def pull(self, folder: str, record: str, *, check: bool = False) -> bool:
@@ -66,7 +67,7 @@ class Mirror:
         name = f"{folder}/{record}"
         for look in range(_LOOKS):
             time.sleep(_PAUSE_S * look)
-            held = self.bucket.get(name)
+            held = self.area.get(name)
             if held is None:
                 return False
             files = files_of(held.data, f"{self.url}/{name}")
@@ -90,7 +91,7 @@ class Mirror:
                 path = self.root / folder / file
                 if path.is_file() and sha256_of_file(path) == sha256:
                     continue
-                if self.bucket.download(f"{folder}/{file}", draft / file) != sha256:
+                if self.area.download(f"{folder}/{file}", draft / file) != sha256:
                     return False
                 fetched.append(file)
             for file in fetched:
@@ -124,7 +125,7 @@ class Mirror:
         ours = bytes_of_file(self.root / name)
         files, digest = files_of(ours, name), hashlib.sha256(ours).hexdigest()
         for _ in range(_TRIES):
-            held = self.bucket.get(name)
+            held = self.area.get(name)
             if held is not None and held.data not in (ours, before):
                 theirs = files_of(held.data, f"{self.url}/{name}")
                 if self._is_whole(folder, theirs):
@@ -137,7 +138,7 @@ class Mirror:
                 for file, sha256 in files.items():
                     self._push_file(f"{folder}/{file}", self.root / folder / file, sha256)
                 if is_new:
-                    self._put(name, ours, digest, held.etag if held else None)
+                    self._put(name, ours, digest, held.tag if held else None)
             except Conflict:
                 continue
             # A record that was written in an earlier try may be somebody else's by now, who has gone.
@@ -148,12 +149,12 @@ class Mirror:
         raise self._busy(name)
 
     def _push_file(self, name: str, path: Path, sha256: str) -> None:
-        seen = self.bucket.seen(name)
+        seen = self.area.seen(name)
         if seen is None or seen.sha256 != sha256:
-            self._put(name, path, sha256, seen.etag if seen else None)
+            self._put(name, path, sha256, seen.tag if seen else None)
 
     def _is_whole(self, folder: str, files: Mapping[str, str]) -> bool:
-        looks = ((self.bucket.seen(f"{folder}/{file}"), sha256) for file, sha256 in files.items())
+        looks = ((self.area.seen(f"{folder}/{file}"), sha256) for file, sha256 in files.items())
         return all(seen is not None and seen.sha256 == sha256 for seen, sha256 in looks)
 
     # Files that grow
@@ -166,7 +167,7 @@ class Mirror:
             return json.dumps(known | ({kind: product_id} if kind else {})).encode()
 
         if kind is None:
-            held = self.bucket.get("latest.json")
+            held = self.area.get("latest.json")
             return _names_in(held.data if held else b"")
         return _names_in(self._rewrite("latest.json", with_this))
 
@@ -203,7 +204,7 @@ class Mirror:
     def sync_folder(self, folder: str) -> None:
         """The same of every file in a folder, here and there."""
         here = [path.name for path in (self.root / folder).glob("*") if path.is_file() and path.name[0] != "."]
-        there = [name for name in self.bucket.names(folder) if not name.endswith("/")]
+        there = [name for name in self.area.names(folder) if not name.endswith("/")]
         for name in sorted({*here, *there}):
             if _PLAIN.fullmatch(name):
                 self.sync_lines(f"{folder}/{name}")
@@ -211,12 +212,12 @@ class Mirror:
     def _rewrite(self, name: str, change: Callable[[Held | None], bytes]) -> bytes:
         """What a file holds after `change`, whoever else changes it at the same time."""
         for _ in range(_TRIES):
-            held = self.bucket.get(name)
+            held = self.area.get(name)
             data = change(held)
             if data == (held.data if held else b""):
                 return data
             try:
-                self._put(name, data, hashlib.sha256(data).hexdigest(), held.etag if held else None)
+                self._put(name, data, hashlib.sha256(data).hexdigest(), held.tag if held else None)
             except Conflict:
                 continue
             return data
@@ -224,16 +225,16 @@ class Mirror:
 
     def _put(self, name: str, content: bytes | Path, sha256: str, before: str | None) -> None:
         """`put` of the bucket, once it is known that it keeps conditions."""
-        mark, service = self.root / _TRIED, self.bucket.service.encode()
+        mark, service = self.root / _TRIED, self.area.service.encode()
         if _bytes_of(mark) != service:
-            if not keeps_conditions(self.bucket):
+            if not keeps_conditions(self.area):
                 raise self._error(
                     "This service does not keep conditions of writing, so machines would lose each other's work",
                     where=self.url,
                     remedy="Take one that does (docs/remote.md), or a folder of this machine.",
                 )
             write_bytes(mark, service)
-        self.bucket.put(name, content, sha256, before)
+        self.area.put(name, content, sha256, before)
 
     # Files beside products
 
@@ -254,9 +255,9 @@ class Mirror:
 
     def pull_file(self, name: str) -> None:
         """Get one file, if it is there and another than here."""
-        seen, path = self.bucket.seen(name), self.root / name
+        seen, path = self.area.seen(name), self.root / name
         if seen is not None and not (path.is_file() and sha256_of_file(path) == seen.sha256):
-            self.bucket.download(name, path)
+            self.area.download(name, path)
 
     # The copy
 

@@ -58,7 +58,7 @@ def stamp_of(kind: type[Product], place: str | os.PathLike[str]) -> str:
         record = _record_behind(kind, url)
         return hashlib.sha256(record).hexdigest() if record else ""
     seen = Bucket(url, ProductError).seen(f"{kind.kind}.json")
-    return seen.etag if seen else ""
+    return seen.tag if seen else ""
 
 
 def open_place(kind: type[AnyProduct], place: str | os.PathLike[str]) -> AnyProduct:

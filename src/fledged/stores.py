@@ -14,13 +14,13 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from fledged import naming_extras
-from fledged.buckets import Conflict, Held, Seen
+from fledged.areas import Conflict, Held, Seen
 from fledged.errors import FledgedError, WorkspaceError
 from fledged.places import REMEDY
-from fledged.writing import bytes_of_file, write
+from fledged.writing import bytes_of_file, write_chunks
 
 SCHEMES = ("gs", "abfs", "abfss")
 _MOST_BYTES = 2**30  # of a file: a write under a condition is one request, and its content is in memory
@@ -59,15 +59,7 @@ class Store:
             answer = self._answer(store, name)
             if answer is None:
                 return None
-            digest = hashlib.sha256()
-
-            def fill(file: BinaryIO) -> None:
-                for chunk in answer.stream(min_chunk_size=_CHUNK):
-                    digest.update(chunk)
-                    file.write(chunk)
-
-            write(path, fill)
-            return digest.hexdigest()
+            return write_chunks(path, answer.stream(min_chunk_size=_CHUNK))
 
     def seen(self, name: str) -> Seen | None:
         with self._telling(name) as store:

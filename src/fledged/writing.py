@@ -8,7 +8,7 @@ import hashlib
 import io
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -17,6 +17,7 @@ from fledged.errors import WorkspaceError, naming
 
 if TYPE_CHECKING:
     import polars as pl
+    from _typeshed import ReadableBuffer
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -42,6 +43,19 @@ def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
             temporary.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
+
+
+def write_chunks(path: Path, chunks: Iterable[ReadableBuffer]) -> str:
+    """Write a file atomically, of parts that come one by one; its sha256."""
+    digest = hashlib.sha256()
+
+    def fill(file: BinaryIO) -> None:
+        for chunk in chunks:
+            digest.update(chunk)
+            file.write(chunk)
+
+    write(path, fill)
+    return digest.hexdigest()
 
 
 def make_folder(folder: Path) -> None:
