@@ -40,9 +40,7 @@ from fledged.workspace import Workspace
 
 N_PHOTOS = 20_000
 _SIZE_PX = (240, 180)
-_N_FEATURES = 50  # times fewer photos go through the network
-_N_FEATURES_SCALING = 12  # where one worker is compared with two
-_N_SCALING = 1  # times fewer take part there in the rest
+_N_FEATURES = 12  # times fewer photos go through the network
 _PARTS, _PARTS_SCALING = 8, 2
 
 Work = Callable[[Engine, slice], object]
@@ -58,11 +56,10 @@ def main(n_photos: int = N_PHOTOS) -> None:
         ray = engine_of({"name": "ray"})
         list(map_photos(abs, [1], abs, ray, "start", silent))
         started_s = time.monotonic() - start_s
-        works = _works(paths, _N_FEATURES, folder)
+        works = _works(paths, folder)
         overhead = [_compared(name, n, work, (LOCAL, ray), _PARTS) for name, (n, work) in works.items()]
-        fewer = _works(paths[::_N_SCALING], _N_FEATURES_SCALING // _N_SCALING, folder)
         one, two = replace(ray, workers=1), replace(ray, workers=2)
-        scaling = [_compared(name, n, work, (one, two), _PARTS_SCALING) for name, (n, work) in fewer.items()]
+        scaling = [_compared(name, n, work, (one, two), _PARTS_SCALING) for name, (n, work) in works.items()]
         import ray as module
 
         module.shutdown()
@@ -98,18 +95,16 @@ def _command(n_photos: int) -> str:
     return f"python -m benchmarks.ray {n_photos}" if n_photos != N_PHOTOS else "python -m benchmarks ray"
 
 
-def _works(paths: list[Path], features_of_every: int, folder: str) -> dict[str, tuple[int, Work]]:
+def _works(paths: list[Path], folder: str) -> dict[str, tuple[int, Work]]:
     """What is measured: how many photos, and the work."""
     files = [str(path) for path in paths]
     hashed = [(file, hashlib.sha256(Path(file).read_bytes()).hexdigest()) for file in files]
     shrink = functools.partial(shrink_file, shorter_side_px=128, jpeg_quality=92)
     some = pl.DataFrame(
         {
-            "sha256": [sha256 for _, sha256 in hashed[::features_of_every]],
+            "sha256": [sha256 for _, sha256 in hashed[::_N_FEATURES]],
             # Distinct contents, so that each is computed: bytes after the end of a JPEG are not read.
-            "jpeg": [
-                Path(file).read_bytes() + str(n).encode() for n, (file, _) in enumerate(hashed[::features_of_every])
-            ],
+            "jpeg": [Path(file).read_bytes() + str(n).encode() for n, (file, _) in enumerate(hashed[::_N_FEATURES])],
         }
     )
     backbone = backbones.build(locate(TrainConfig(backbone="efficientnet_lite0")))
