@@ -61,14 +61,24 @@ def measure(parts: Sequence[str], lake: str, n_seeds: int, loop_epochs: int) -> 
             _MEASURE[part](root, ready_s, lake, loop_epochs if part == "tail" else n_seeds)
 
 
+def _built(root: Path, name: str) -> tuple[dict[str, Any], Measured]:
+    """The test answers of the one command that does it all, and how it went."""
+    work = root / "built"
+    built = run(fledged("build", str(DATA / name), "--work", str(work), *_grouped(name), "--weights", str(WEIGHTS)))
+    return _tested(work), built
+
+
+def _grouped(name: str) -> list[str]:
+    return ["--group-by", GROUP_BY[name]] if name in GROUP_BY else []
+
+
 def _prepare(root: Path, name: str) -> float:
     """The dataset, and its photos as folders for the peers; the seconds from raw files to the dataset."""
     work, lake = root / "work", DATA / name
-    group_by = ["--group-by", GROUP_BY[name]] if name in GROUP_BY else []
     steps = (
         fledged("scan", str(lake), "--work", str(work)),
         fledged("review", "--work", str(work), *no_page(), *weights_flags("review")),
-        fledged("prepare", "--work", str(work), *group_by),
+        fledged("prepare", "--work", str(work), *_grouped(name)),
     )
     seconds = sum(run(step).seconds for step in steps)
     run(fledged("copy", str(root / "folders"), "--work", str(work)))
@@ -83,9 +93,11 @@ def _head(root: Path, ready_s: float, lake: str, n_seeds: int) -> None:
         theirs, found = _ask("fastai_job.py", root, "frozen", str(_HEAD_EPOCHS), str(seed))
         if not pairs:
             total_s = ready_s + trained.seconds
+            built, build = _built(root, lake)
             rows = [
-                _row(f"fastai, fit_one_cycle({_HEAD_EPOCHS}), frozen", theirs.seconds, found, theirs.seconds / total_s),
-                _row("fledged scan, review, prepare, train", total_s, ours, 1.0),
+                _row(f"fastai, fit_one_cycle({_HEAD_EPOCHS}), frozen", theirs.seconds, found, 1.0),
+                _row("fledged scan, review, prepare, train", total_s, ours, theirs.seconds / total_s),
+                _row("fledged build: tested and exported, too", build.seconds, built, theirs.seconds / build.seconds),
             ]
             notes = f"Of fledged's seconds {trained.seconds:.1f} are `train`."
         else:
@@ -182,9 +194,12 @@ def _ours(root: Path, _name: str, *flags: str) -> tuple[dict[str, Any], Measured
     """The test answers of a training, and how it went."""
     work = root / "work"
     trained = run(fledged("train", "--work", str(work), *weights_flags("train"), *flags))
-    report = json.loads(run(fledged("evaluate", "--work", str(work), "--json")).stdout)
-    accuracy = report["accuracy"]
-    return {"right": accuracy["value"] * accuracy["n"], "n": accuracy["n"]}, trained
+    return _tested(work), trained
+
+
+def _tested(work: Path) -> dict[str, Any]:
+    accuracy = json.loads(run(fledged("evaluate", "--work", str(work), "--json")).stdout)["accuracy"]
+    return {"right": accuracy["value"] * accuracy["n"], "n": accuracy["n"]}
 
 
 def _history(root: Path) -> pl.DataFrame:
