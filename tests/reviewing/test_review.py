@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +98,32 @@ def test_a_cache_that_cannot_be_opened_for_a_moment_changes_no_review(
             break
         assert review(work=tmp_path / str(nth), train=TINY).findings().equals(expected), nth
     assert nth > 5
+
+
+def test_how_features_lie_in_the_cache_changes_no_bit_of_a_review(clean_lake: Path, tmp_path: Path) -> None:
+    work, names = tmp_path / "work", sorted(path for path in clean_lake.rglob("*") if path.is_file())
+    scan(clean_lake, work=work)
+    expected = review(work=work, train=TINY).findings()
+    (part,) = (work / "cache" / "features").rglob("*.parquet")
+    rows = pl.read_parquet(part)
+    shutil.rmtree(work / "reviews")
+    shutil.rmtree(work / "cache" / "findings")
+    # As where a part could not be read for a moment: half of what it holds is in another one too.
+    Parts(part.parent, "copy").add(rows.sort("copy").head(len(names) // 2))
+    assert review(work=work, train=TINY).findings().equals(expected)
+
+
+def test_no_room_for_what_is_seen_is_one_line(
+    clean_lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    scan(clean_lake, work=tmp_path / "work")
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(WorkspaceError, match="no room for what is seen of the photos: No space left") as caught:
+        review(work=tmp_path / "work", train=TINY)
+    assert caught.value.where == tempfile.gettempdir()
 
 
 def test_a_lake_without_a_readable_photo_has_findings_all_the_same(tmp_path: Path) -> None:

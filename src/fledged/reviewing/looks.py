@@ -6,9 +6,13 @@ Both are computed once for each content and kept; training finds the same featur
 from __future__ import annotations
 
 import functools
+import math
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +21,7 @@ import polars as pl
 from fledged import engine
 from fledged.copies import files_of, kept_copies
 from fledged.engine import Engine
+from fledged.errors import WorkspaceError
 from fledged.networks import backbones
 from fledged.networks.weights import Source
 from fledged.parts import Parts
@@ -31,11 +36,13 @@ from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
 Float32Array = npt.NDArray[np.float32]
+Number = TypeVar("Number", np.uint8, np.float32)
 
 # Directions of greatest spread that are kept of the features: what LogisticRegression and neighbours work on.
 N_DIRECTIONS = 256
 
 _CHUNK = 1024  # photos between two writes: what a crash can cost
+_BLOCK = 4096  # photos whose features are in memory at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +130,11 @@ def _jpegs(sha256s: list[str], looks: list[Look]) -> pl.DataFrame:
 
 
 def _outlines(sha256s: pl.Series, kept: Parts) -> npt.NDArray[np.uint8]:
-    """The outlines (N, 64, 64) in a file without a name, which is gone with its last reader."""
+    """The outlines (N, 64, 64)."""
     shape = (len(sha256s), OUTLINE_PX, OUTLINE_PX)
     if not len(sha256s):
         return np.empty(shape, np.uint8)
-    with tempfile.TemporaryFile() as file:
-        outlines = np.memmap(file, np.uint8, "w+", shape=shape)
+    outlines = _aside(shape, np.uint8)
     for found in kept.all_of(sha256s, "outline"):
         for row, outline in found.select("row", "outline").iter_rows():
             outlines[row] = np.frombuffer(outline, np.uint8).reshape(OUTLINE_PX, OUTLINE_PX)
@@ -136,26 +142,51 @@ def _outlines(sha256s: pl.Series, kept: Parts) -> npt.NDArray[np.uint8]:
 
 
 def _compact(keys: pl.Series, eyes: Embedding, workspace: Workspace) -> Float32Array:
-    """Features, standardised and turned to their directions of greatest spread (N, F), part by part."""
-    parts = feature_parts(eyes, 0, workspace)
-    n = 0
-    total: npt.NDArray[np.float64] = np.zeros(1)
-    products: npt.NDArray[np.float64] = np.zeros((1, 1))
-    for found in parts.all_of(keys, "features"):
-        values = found["features"].to_numpy().astype(np.float64)
-        n, total, products = n + len(values), total + values.sum(0), products + values.T @ values
+    """Features, standardised and turned to their directions of greatest spread (N, F)."""
+    features = _features(keys, feature_parts(eyes, 0, workspace))
+    n, width = features.shape
     if not n:
-        return np.empty((len(keys), 0), np.float32)
+        return np.empty((0, 0), np.float32)
+    # In the order of the photos: what sums end in, to the last bit, is not for the parts of a cache to say.
+    total, products = np.zeros(width), np.zeros((width, width))
+    for start in range(0, n, _BLOCK):
+        values = features[start : start + _BLOCK].astype(np.float64)
+        total, products = total + values.sum(0), products + values.T @ values
     mean = total / n
     covariance = products / n - np.outer(mean, mean)
     scale = 1 / np.sqrt(np.maximum(np.diag(covariance), 1e-8))
     directions = _directions(covariance * np.outer(scale, scale), min(N_DIRECTIONS, n))
     turn = (scale[:, None] * directions).astype(np.float32)
-    compact = np.zeros((len(keys), turn.shape[1]), np.float32)
-    for found in parts.all_of(keys, "features"):
-        values = found["features"].to_numpy() - mean.astype(np.float32)
-        compact[found["row"].to_numpy()] = values @ turn
+    compact = np.empty((n, turn.shape[1]), np.float32)
+    for start in range(0, n, _BLOCK):
+        compact[start : start + _BLOCK] = (features[start : start + _BLOCK] - mean.astype(np.float32)) @ turn
     return compact
+
+
+def _features(keys: pl.Series, parts: Parts) -> Float32Array:
+    """The features (N, F) in the order of the keys, each once, though it may be in several parts."""
+    features: Float32Array = np.empty((0, 0), np.float32)
+    for found in parts.all_of(keys, "features"):
+        values = found["features"].to_numpy()
+        if not len(features):
+            features = _aside((len(keys), values.shape[1]), np.float32)
+        features[found["row"].to_numpy()] = values
+    return features
+
+
+def _aside(shape: tuple[int, ...], of: type[Number]) -> npt.NDArray[Number]:
+    """Room in a file without a name, which is gone with its last reader: memory does not grow with the lake."""
+    try:
+        with tempfile.TemporaryFile() as file:
+            if hasattr(os, "posix_fallocate"):  # a map into a full disk would end the process
+                os.posix_fallocate(file.fileno(), 0, math.prod(shape) * np.dtype(of).itemsize)
+            return np.memmap(file, of, "w+", shape=shape)
+    except OSError as error:
+        raise WorkspaceError(
+            f"There is no room for what is seen of the photos: {error.strerror or error}",
+            where=Path(tempfile.gettempdir()),
+            remedy="Free some space, or set TMPDIR to a folder of another disk, and run the same command again.",
+        ) from error
 
 
 def _directions(correlation: npt.NDArray[np.float64], wanted: int) -> npt.NDArray[np.float64]:
