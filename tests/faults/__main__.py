@@ -43,6 +43,11 @@ def main() -> int:
             wanted = tuple(asked.commands) or (*(FIRST + name for name in COMMANDS), *COMMANDS)
             for name, ground in lay_ground(Path(text) / "ground", injector, wanted):
                 measured = bench(name, ground, injector)
+                fresh, warm = (measured.operations(is_fresh=is_fresh) for is_fresh in (True, False))
+                print(f"{name}: {fresh.total()} operations in a fresh process", flush=True)
+                if differ := (fresh - warm) + (warm - fresh):
+                    n_broken += 1
+                    print(f"BROKEN {name}: a fork does not do the same: {dict(differ)}", flush=True)
                 for fault in FAULTS:
                     if not _is_asked(fault.name, asked.only) or name.startswith(FIRST):
                         continue

@@ -15,6 +15,7 @@ from tests.faults.stand_ins import lay_wheels
 from tests.faults.state import State
 
 HERE = Path(__file__).parent
+_WARM = [sys.executable, "-m", "tests.faults.warm"]
 MISSING = "" if shutil.which("gcc") and sys.platform == "linux" else "the shim needs Linux and gcc"
 
 
@@ -45,26 +46,22 @@ class Injector:
         (folder / "tmp").mkdir()  # killed commands leave their temporary folders
         root = HERE.parents[1]
         paths = [str(root), str(root / "src")]
+        self._env = os.environ | {
+            "LD_PRELOAD": str(shim),
+            "FAULTS_STATE": str(folder / "state"),
+            "PYTHONPATH": os.pathsep.join(paths),
+            "OMP_WAIT_POLICY": "PASSIVE",
+            # No hub of weights is asked, and nobody waits for one.
+            "HF_HUB_OFFLINE": "1",
+            "https_proxy": "http://127.0.0.1:9",
+            "MALLOC_ARENA_MAX": "2",
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(folder / "wheels"),
+            "TMPDIR": str(folder / "tmp"),
+        }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.warm"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=folder,
-            env=os.environ
-            | {
-                "LD_PRELOAD": str(shim),
-                "FAULTS_STATE": str(folder / "state"),
-                "PYTHONPATH": os.pathsep.join(paths),
-                "OMP_WAIT_POLICY": "PASSIVE",
-                # No hub of weights is asked, and nobody waits for one.
-                "HF_HUB_OFFLINE": "1",
-                "https_proxy": "http://127.0.0.1:9",
-                "MALLOC_ARENA_MAX": "2",
-                "PIP_CONFIG_FILE": os.devnull,
-                "PIP_NO_INDEX": "1",
-                "PIP_FIND_LINKS": str(folder / "wheels"),
-                "TMPDIR": str(folder / "tmp"),
-            },
+            _WARM, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder, env=self._env
         )
         self.threads = self._answer()["threads"]
 
@@ -77,18 +74,22 @@ class Injector:
         nth: int = 0,
         error: int = 0,
         trace: Path | None = None,
+        is_fresh: bool = False,
     ) -> Outcome:
         """Run a command (or `module:function` with arguments), with a fault at its Nth operation below `root`.
 
-        Into `trace`, an empty folder, goes what `power.py` reads.
+        Into `trace`, an empty folder, go the operations and what `power.py` reads. One that `is_fresh` is no fork.
         """
         out, err = self.folder / "out", self.folder / "err"
         (self.folder / "out.modules").unlink(missing_ok=True)
         self.state.order(root, mode, kinds, nth, error, trace)
         request = {"argv": argv, "cwd": str(root.parent), "out": str(out), "err": str(err), "modules": self._modules}
-        self._requests.write((json.dumps(request) + "\n").encode())
-        self._requests.flush()
-        code = os.waitstatus_to_exitcode(self._answer()["status"])
+        if is_fresh:
+            code = subprocess.run([*_WARM, json.dumps(request)], check=False, cwd=self.folder, env=self._env).returncode
+        else:
+            self._requests.write((json.dumps(request) + "\n").encode())
+            self._requests.flush()
+            code = os.waitstatus_to_exitcode(self._answer()["status"])
         self.state.disarm()
         modules = self.folder / "out.modules"
         self._modules = json.loads(modules.read_text()) if modules.exists() else []

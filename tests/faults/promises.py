@@ -31,7 +31,7 @@ TELL_TIMES = (
 )
 _TIME = re.compile(rb"\d{4}-\d\d-\d\dT[0-9:.]+(Z|\+00:00)")
 _SAVED = re.compile(r"Saved (\S+?)(?:: (.+))?(?:  .*)?$")
-_RANDOM = re.compile(r"\.[0-9a-f]{8}\.part$")
+_RANDOM = re.compile(r"\.[0-9a-f]{8}\.part(?=$|\0)")
 
 Digest = dict[str, str]
 
@@ -63,8 +63,13 @@ def _is_whole(line: bytes) -> bool:
 
 def fingerprint(found: Digest) -> str:
     """The same for two states that differ in nothing but the random names of half-written files."""
-    named = sorted((_RANDOM.sub(".part", path), sha256) for path, sha256 in found.items())
+    named = sorted((without_chance(path), sha256) for path, sha256 in found.items())
     return hashlib.sha256(repr(named).encode()).hexdigest()
+
+
+def without_chance(paths: str) -> str:
+    """A path, or some that end in NUL, without the random part of the names of half-written files."""
+    return _RANDOM.sub(".part", paths)
 
 
 def broken_listings(work: Path) -> list[str]:

@@ -32,7 +32,8 @@ struct state {
     long nth, count;
     char root[1024];
     char hit[1024];
-    char trace[1024]; /* a folder for `events` and for files as they were when they were synced; "": nothing is noted */
+    /* A folder for `events`, `operations`, and files as they were when they were synced; "": nothing is noted. */
+    char trace[1024];
     long n_synced;
     long n_seen, hit_at; /* operations of all kinds: how many there were, and which of them was hit, from 1 on */
     int kinds_after;     /* the kinds of those that came after it */
@@ -76,9 +77,22 @@ static void whole_path(int folder, const char *path, char *place) {
     strncat(place, path, PATH_MAX - strlen(place) - 1);
 }
 
+/* Adds to one of the notes: the same file for all processes and threads. */
+static void note(const char *file, const char *line, int n) {
+    char name[PATH_MAX];
+    snprintf(name, sizeof name, "%s/%s", state->trace, file);
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0 || syscall(SYS_write, fd, line, (size_t)n) != n) abort();
+    syscall(SYS_close, fd);
+}
+
 /* 0: go on. 1: fail with errno set. 2: do half of it and then fail or die. */
 static int fault(int kind, const char *name, const char *place) {
     if (!below(place)) return 0;
+    if (state->trace[0]) {
+        char line[PATH_MAX + 64];
+        note("operations", line, snprintf(line, sizeof line, "%s %s%c", name, place, 0));
+    }
     long seen = __atomic_add_fetch(&state->n_seen, 1, __ATOMIC_SEQ_CST);
     if (seen <= (long)sizeof state->order) state->order[seen - 1] = (unsigned char)kind;
     if (state->hit_at) __atomic_or_fetch(&state->kinds_after, kind, __ATOMIC_SEQ_CST);
@@ -125,12 +139,18 @@ static void after_half(void) {
 
 /* An event that changes what the disk holds: its kind, a path and another path or a number, each ended by a NUL. */
 static void event(const char *kind, const char *place, const char *more) {
-    char line[2 * PATH_MAX + 64], name[PATH_MAX];
-    int n = snprintf(line, sizeof line, "%s%c%s%c%s%c", kind, 0, place, 0, more, 0);
-    snprintf(name, sizeof name, "%s/events", state->trace);
-    int fd = (int)syscall(SYS_openat, AT_FDCWD, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (fd < 0 || syscall(SYS_write, fd, line, (size_t)n) != n) abort();
-    syscall(SYS_close, fd);
+    char line[2 * PATH_MAX + 64];
+    note("events", line, snprintf(line, sizeof line, "%s%c%s%c%s%c", kind, 0, place, 0, more, 0));
+}
+
+/* What was made elsewhere and is moved here, as pip does it: none of it is on the disk for sure. */
+static int came_in(const char *place, const struct stat *about, int kind, struct FTW *where) {
+    (void)kind, (void)where;
+    char size[32];
+    snprintf(size, sizeof size, "%ld", (long)about->st_size);
+    event(S_ISDIR(about->st_mode) ? "mkdir" : "empty", place, "");
+    if (S_ISREG(about->st_mode)) event("write", place, size);
+    return 0;
 }
 
 static int is_traced(void) { return state && state->armed && state->trace[0]; }
@@ -141,7 +161,8 @@ static void noted_name(const char *kind, int folder, const char *path, int other
     char place[PATH_MAX], more[PATH_MAX] = "";
     whole_path(folder, path, place);
     if (to) whole_path(other, to, more);
-    if (below(place) || below(more)) event(kind, place, more);
+    if (!below(place) && below(more)) nftw(more, came_in, 16, FTW_PHYS);
+    else if (below(place)) event(kind, place, more);
     errno = before;
 }
 

@@ -1,14 +1,23 @@
-"""Wheels by the names and versions of the libraries that AWS Lambda is given, with next to nothing in them.
+"""What AWS Lambda is given, in small: three libraries, in wheels with next to nothing in them, and few of our modules.
 
 How a package is made is the same with them, and pip takes a moment and no network.
 """
 
 from __future__ import annotations
 
+import functools
+import subprocess
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
+from fledged.deploying import distributions, package, wheel
 from fledged.deploying.distributions import installed
+
+_NEEDED = ("mangum", "numpy", "starlette")
+_EACH = 40  # of our modules, each 40th is packed
+
+Files = dict[str, Path | bytes]
 
 
 def lay_wheels(folder: Path) -> None:
@@ -22,3 +31,27 @@ def lay_wheels(folder: Path) -> None:
             wheel.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
             wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
             wheel.writestr(f"{about}/RECORD", "")
+
+
+def lessen() -> None:
+    """Packages are made of little from now on, and the program that compiles for them is known."""
+    distributions.NEEDED = _NEEDED
+    package._of_fledged, wheel.contents = (
+        functools.partial(_few, package._of_fledged),
+        functools.partial(_few, wheel.contents),
+    )
+    package.find_interpreter = functools.cache(functools.partial(_program, package.find_interpreter))
+    package.find_interpreter("3.13")
+
+
+def _few(whole: Callable[[], Files]) -> Files:
+    files = whole()
+    modules = [name for name in files if name.startswith("fledged/")]
+    return {name: content for name, content in files.items() if name not in modules or not modules.index(name) % _EACH}
+
+
+def _program(find: Callable[[str], str | None], python: str) -> str | None:
+    """Not what starts it, such as the scripts of pyenv, which take longer than it does."""
+    found = find(python)
+    asked = [found or "", "-c", "import sys; print(sys.executable)"]
+    return found and subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()

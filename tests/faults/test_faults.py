@@ -51,6 +51,14 @@ def test_no_fault_loses_a_product_and_the_same_command_mends_it(injector: Inject
     assert n_trials == N_TRIALS * len(LIGHT)
 
 
+def test_a_fork_does_what_a_fresh_process_does(injector: Injector) -> None:
+    for name, ground in lay_ground(injector.folder / "fresh", injector, LIGHT):
+        measured = bench(name, ground, injector)
+        fresh = measured.operations(is_fresh=True)
+        assert fresh.total() > 20, name
+        assert measured.operations(is_fresh=False) == fresh
+
+
 def test_a_power_cut_loses_nothing_that_was_said_to_be_saved(injector: Injector) -> None:
     draw, n_cuts = random.Random(SEED), 0
     wanted = (*(FIRST + name for name in LIGHT), *LIGHT)

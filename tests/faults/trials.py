@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import shutil
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults import power
-from tests.faults.injector import Injector
+from tests.faults.injector import Injector, Outcome
 from tests.faults.promises import (
     Digest,
     broken_listings,
@@ -20,6 +21,7 @@ from tests.faults.promises import (
     rubbish,
     unclear,
     unkept,
+    without_chance,
 )
 from tests.faults.state import NAMES, OPEN_TO_READ, OPEN_TO_WRITE, READ, SYNC, WRITE
 from tests.faults.verbs import Ground, argv_of, copy
@@ -102,14 +104,23 @@ class Bench:
 
     def trace(self) -> power.Trace:
         """A clean run, with notes of all that it does."""
+        notes, outcome = self._noted(is_fresh=False)
+        copy(self.ground.area, notes / "after")
+        return power.Trace(notes, self.ground.area, self.ground.state(self.name), notes / "after", outcome.out)
+
+    def operations(self, *, is_fresh: bool) -> Counter[str]:
+        """All operations of a clean run, each with its path: of a fork, or of a fresh process."""
+        notes, _ = self._noted(is_fresh=is_fresh)
+        return Counter(without_chance((notes / "operations").read_bytes().decode()).split("\0")[:-1])
+
+    def _noted(self, *, is_fresh: bool) -> tuple[Path, Outcome]:
         self.ground.reset(self.name)
-        notes, area = self.ground.folder / "notes", self.ground.area
+        notes = self.ground.folder / "notes"
         shutil.rmtree(notes, ignore_errors=True)
         notes.mkdir()
-        outcome = self.injector.run(argv_of(self.name), area, trace=notes)
+        outcome = self.injector.run(argv_of(self.name), self.ground.area, trace=notes, is_fresh=is_fresh)
         assert outcome.code == 0, outcome.err
-        copy(area, notes / "after")
-        return power.Trace(notes, area, self.ground.state(self.name), notes / "after", outcome.out)
+        return notes, outcome
 
     def power_cut(self, trace: power.Trace, n: int, model: str, seed: int) -> list[str]:
         """The promises that are broken where the power fails after n events of a clean run."""

@@ -1,6 +1,7 @@
 """A process that has imported everything and forks a child for each command: a trial then takes no start-up.
 
-Started by injector.py, with the shim preloaded. Reads one JSON request a line, answers with one JSON line.
+Started by injector.py, with the shim preloaded. Reads one JSON request a line, answers with one JSON line; or, with a
+request as its argument, runs that one itself, as a fresh process does.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import pkgutil
 import sys
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 import jinja2
 import typer.main
 
+from tests.faults import stand_ins
 from tests.faults.state import State
 
 _AWAY = "fledged.serving.function"  # opens a bundle where it is imported
@@ -26,6 +29,9 @@ _AWAY = "fledged.serving.function"  # opens a bundle where it is imported
 
 def main() -> None:
     """Answer requests until the input ends."""
+    stand_ins.lessen()
+    if sys.argv[1:]:
+        _run(json.loads(sys.argv[1]), State(Path(os.environ["FAULTS_STATE"])))
     warm_up()
     answers = os.fdopen(os.dup(1), "w")
     print(json.dumps({"threads": len(os.listdir("/proc/self/task"))}), file=answers, flush=True)
@@ -67,7 +73,7 @@ def share(app: typer.Typer) -> None:
     jinja2.Environment.__init__ = functools.partialmethod(made, bytecode_cache=cache)  # type: ignore[method-assign, assignment]
 
 
-def _run(request: dict[str, object], state: State) -> None:
+def _run(request: dict[str, object], state: State) -> NoReturn:
     code = 99
     try:
         for number, name in ((0, "/dev/null"), (1, str(request["out"])), (2, str(request["err"]))):

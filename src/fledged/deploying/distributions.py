@@ -105,6 +105,7 @@ def _pip(wanted: list[str], limits: Path, python: str, architecture: str, folder
     platforms = [word for platform in _PLATFORMS[architecture] for word in ("--platform", platform)]
     command = [
         *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"),
+        "--no-warn-conflicts",  # with what is installed here, which the function never sees: a second of looking
         *("--target", str(folder), "--only-binary=:all:", "--implementation", "cp", "--python-version", python),
         *platforms,
         *("--constraint", str(limits)),
