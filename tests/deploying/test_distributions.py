@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from fledged.deploying import distributions
 from fledged.deploying.distributions import NEEDED, installed, is_needed, unpacked
-from fledged.errors import MissingExtra, ProductError
+from fledged.errors import MissingExtra, ProductError, WorkspaceError
 from fledged.workspace import Workspace
 
 
@@ -80,7 +81,18 @@ def test_libraries_that_cannot_be_fetched_are_one_line_and_nothing_stays(
         return outcome
 
     monkeypatch.setattr(subprocess, "run", pip)
-    with pytest.raises(ProductError, match=rf"could not be fetched.*{words}"):
+    with pytest.raises(ProductError, match=rf"could not be fetched.*{words}") as caught:
         unpacked("3.13", "x86_64", Workspace(tmp_path))
+    assert Path(str(caught.value.where)).read_text().count("==") > len(NEEDED)  # what limits pip
     left = [path.name for path in (tmp_path / "cache" / "wheels").iterdir() if not path.name.startswith(".")]
     assert left == []
+
+
+def test_a_disk_that_takes_no_list_of_limits_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, _: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(WorkspaceError, match="No space left on device") as caught:
+        unpacked("3.13", "x86_64", Workspace(tmp_path))
+    assert str(caught.value.where).endswith(".txt")

@@ -9,13 +9,14 @@ import functools
 import subprocess
 import zipfile
 from collections.abc import Callable
+from importlib.metadata import distribution
 from pathlib import Path
 
 from fledged.deploying import distributions, package, wheel
 from fledged.deploying.distributions import installed
 
-_NEEDED = ("mangum", "numpy", "starlette")
-_EACH = 40  # of our modules, each 40th is packed
+_NEEDED: tuple[str, ...] = ("mangum", "numpy", "starlette")
+_EACH = 100  # of our modules, each 100th is packed
 
 Files = dict[str, Path | bytes]
 
@@ -35,13 +36,18 @@ def lay_wheels(folder: Path) -> None:
 
 def lessen() -> None:
     """Packages are made of little from now on, and the program that compiles for them is known."""
-    distributions.NEEDED = _NEEDED
+    distributions.NEEDED = _NEEDED  # type: ignore[assignment]
     package._of_fledged, wheel.contents = (
         functools.partial(_few, package._of_fledged),
         functools.partial(_few, wheel.contents),
     )
     package.find_interpreter = functools.cache(functools.partial(_program, package.find_interpreter))
     package.find_interpreter("3.13")
+    # To read what some hundred packages say of themselves takes longer than all the rest.
+    here = [distribution(name) for name in _NEEDED]
+    distributions.distributions = lambda: here
+    wheel.constraints = functools.cache(wheel.constraints)
+    wheel.constraints()
 
 
 def _few(whole: Callable[[], Files]) -> Files:

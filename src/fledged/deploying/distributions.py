@@ -83,20 +83,23 @@ def unpacked(python: str, architecture: str, workspace: Workspace) -> Path:
     """
     wanted = [f"{name}=={number}" for name, number in installed().items()]
     # What they need in turn comes in the versions of here as well.
-    limits = sorted(f"{found.name}=={found.version}" for found in distributions() if found.name)
+    about = [found.metadata for found in distributions()]
+    limits = sorted(f"{one['Name']}=={one['Version']}" for one in about if "Name" in one)
     key = hashlib.sha256(json.dumps([wanted, limits, python, architecture]).encode()).hexdigest()[:16]
     folder = workspace.cache(f"wheels/{key}")
     if folder.exists():
         return folder
     draft = folder.with_name(f".{key}.part")
+    limits_file = draft.with_suffix(".txt")
     with disk_errors(draft):
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
-        limits_file = draft.with_suffix(".txt")
+    with disk_errors(limits_file):
         limits_file.write_text("\n".join(limits))
         _pip(wanted, limits_file, python, architecture, draft)
         limits_file.unlink()
-        os.sync()  # once for all files: what has its name is there whole
+    os.sync()  # once for all files: what has its name is there whole
+    with disk_errors(folder):
         draft.rename(folder)
     return folder
 
@@ -119,6 +122,6 @@ def _pip(wanted: list[str], limits: Path, python: str, architecture: str, folder
     if reason:
         raise ProductError(
             f"The libraries for Python {python} on {architecture} could not be fetched: {reason[0]}",
-            where=folder,
+            where=limits,  # pip says what it cannot write, but not that it cannot read them
             remedy="pip and a package index must be at hand; then run the same command again.",
         )
