@@ -45,7 +45,7 @@ def lessen() -> None:
     package.find_interpreter("3.13")
     # To read what some hundred packages say of themselves takes longer than all the rest.
     here = [distribution(name) for name in _NEEDED]
-    distributions.distributions = lambda: here
+    distributions.distributions = lambda: here  # type: ignore[attr-defined, assignment]
     wheel.constraints = functools.cache(wheel.constraints)
     wheel.constraints()
 
