@@ -373,7 +373,7 @@ def test_a_png_with_a_damaged_middle_is_bad() -> None:
     data = bytearray(buffer.getvalue())
     images.decode(bytes(data))
     data[data.index(b"IDAT") + 2000] ^= 1
-    with pytest.raises(BadPhoto, match="checksum"):
+    with pytest.raises(BadPhoto, match=r"checksum|broken data"):
         images.decode(bytes(data))
 
 
@@ -393,3 +393,14 @@ def test_the_seen_box_is_what_the_square_shows(resize: str, size: tuple[int, int
         x, y = left + (column + 0.5) / 32 * (right - left), top + (row + 0.5) / 32 * (bottom - top)
         assert abs(square[row, column, 0] - 255 * x / width) < 8
         assert abs(square[row, column, 1] - 255 * y / height) < 8
+
+
+def test_pixels_that_cannot_be_unpacked_are_damage_even_where_they_are_cut_off() -> None:
+    png = encoded(halves(), "PNG")
+    at = png.index(b"IDAT") + 4
+    data = png[:at] + b"x\x9c" + b"\xff" * 60
+    whole = b"IDAT" + data[at:]
+    sound = png[: at - 8] + struct.pack(">I", len(whole) - 4) + whole + struct.pack(">I", zlib.crc32(whole)) + png[-12:]
+    for damaged in (data[: at - 8] + struct.pack(">I", 9000) + data[at - 4 :], sound):
+        with pytest.raises(BadPhoto):
+            images.decode(damaged)

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from fledged import costs
 from fledged.products import Preprocess
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -29,6 +30,10 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "PPM", "TIFF", "AVIF", "HEIF")
 # Pillow warns above this many pixels and refuses above twice as many; we refuse at the lower one.
 MAX_PIXELS = 89_478_485
 MAX_BYTES = 100 * 2**20
+
+# Larger pictures are shrunk while they become RGB, as JPEGs are while they are decoded; in pieces of so many pixels.
+_LARGE_PIXELS = 24_000_000
+_PIECE_PIXELS = 1_000_000
 
 # Pillow decodes and shrinks to no less than this many times the wanted size before the exact resampling:
 # far faster on large photos, and hardly different (Pillow's own default in Image.thumbnail).
@@ -104,17 +109,19 @@ def decode(
     """The header and the whole picture, upright, in RGB.
 
     With `at_least_px`, a large JPEG is decoded at 1/2, 1/4 or 1/8 of its size, the shorter side never below
-    that many pixels. Raises BadPhoto.
+    that many pixels, and so are pictures of other formats of over 24 million pixels. Raises BadPhoto.
     """
     with _opened(data, max_pixels, max_bytes) as image:
-        header = _header(image)
         try:
+            if image.format == "PNG":
+                image.load()  # before its EXIF is asked for: Pillow would load it then, and what failed is forgotten
+            header = _header(image)
             if at_least_px is not None:
                 image.draft(None, (at_least_px, at_least_px))
             image.load()
             if header.format == "PNG" and _png_is_damaged(data):
                 raise OSError("a part of it is not what was written (checksum)")
-            return header, _upright_rgb(image)
+            return header, _upright_rgb(image, at_least_px)
         except Exception as error:  # decoders of hostile files raise nearly anything
             raise BadPhoto(_reason(error)) from error
 
@@ -207,8 +214,10 @@ def _opened(data: bytes, max_pixels: int, max_bytes: int) -> Image.Image:
         import pi_heif
 
         pi_heif.register_heif_opener()
+    file = costs.Metered(data)
     try:
-        image = Image.open(io.BytesIO(data), formats=[f for f in FORMATS if f != "HEIF" or kind == "heif"])
+        costs.check_bytes(data)
+        image = Image.open(file, formats=[f for f in FORMATS if f != "HEIF" or kind == "heif"])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadPhoto(f"more pixels than the limit of {max_pixels / 1e6:.0f} million") from error
     except UnidentifiedImageError as error:
@@ -220,6 +229,11 @@ def _opened(data: bytes, max_pixels: int, max_bytes: int) -> Image.Image:
     n_pixels = image.width * image.height
     if n_pixels > max_pixels:
         raise BadPhoto(f"{n_pixels / 1e6:.0f} million pixels, over the limit of {max_pixels / 1e6:.0f} million")
+    try:
+        costs.check_opened(image, data)
+    except Exception as error:  # of tags that are not what they should be, too
+        raise BadPhoto(_reason(error)) from error
+    file.is_open()
     return image
 
 
@@ -304,18 +318,39 @@ def _time(exif_time: str) -> str | None:
         return None
 
 
-def _upright_rgb(image: Image.Image) -> Image.Image:
+def _upright_rgb(image: Image.Image, at_least_px: int | None = None) -> Image.Image:
     """Of a picture that is loaded: a TIFF is turned by that, and then has no orientation any more."""
-    picture = _to_rgb(image)
+    picture = _to_rgb(image, _reduction(image.size, at_least_px))
     turn = _UPRIGHT.get(_orientation(image))
     return picture.transpose(turn) if turn is not None else picture
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _reduction(size_px: tuple[int, int], at_least_px: int | None) -> int:
+    """By how much a picture may be shrunk before anything else, so that the rest takes little memory."""
+    if at_least_px is None or size_px[0] * size_px[1] <= _LARGE_PIXELS:
+        return 1
+    return next((by for by in (8, 4, 2) if min(size_px) // by >= at_least_px), 1)
+
+
+def _to_rgb(image: Image.Image, by: int) -> Image.Image:
+    """In RGB, `by` times smaller; large pictures piece by piece, since the steps between take some times as much."""
     if image.mode == "RGB":
-        return image.copy() if image.readonly else image
-    if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
-        return _deep_grey_to_rgb(image)
+        return image.reduce(by) if by > 1 else image.copy() if image.readonly else image
+    full_scale = _full_scale(image)
+    width, height = image.size
+    n_rows = max(1, _PIECE_PIXELS // width // by) * by
+    if n_rows >= height and by == 1:
+        return _piece_to_rgb(image, full_scale)
+    picture = Image.new("RGB", (-(-width // by), -(-height // by)))
+    for top in range(0, height, n_rows):
+        piece = _piece_to_rgb(image.crop((0, top, width, min(height, top + n_rows))), full_scale)
+        picture.paste(piece.reduce(by) if by > 1 else piece, (0, top // by))
+    return picture
+
+
+def _piece_to_rgb(image: Image.Image, full_scale: float | None) -> Image.Image:
+    if full_scale is not None:
+        return _deep_grey_to_rgb(image, full_scale)
     if image.has_transparency_data:
         colour = image.convert("RGBA")
         white = Image.new("RGBA", colour.size, (255, 255, 255, 255))
@@ -323,13 +358,22 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _deep_grey_to_rgb(image: Image.Image) -> Image.Image:
-    """16-bit and floating-point grey to 8 bits: Pillow's own conversion clips at 255, which turns photos white."""
-    grey = np.asarray(image, dtype=np.float64)
+def _full_scale(image: Image.Image) -> float | None:
+    """What is white in a picture of 16-bit or floating-point grey; None for other pictures."""
+    if image.mode not in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
+        return None
+    if image.mode != "F":
+        return 65535.0
+    grey = np.asarray(image)
     if np.isnan(grey).all():
         raise ValueError("no pixel is a number")
     # Floating-point files hold 0..1 by convention; integers are 16-bit.
-    full_scale = (1.0 if np.nanmax(grey) <= 1 else 255.0) if image.mode == "F" else 65535.0
+    return 1.0 if np.nanmax(grey) <= 1 else 255.0
+
+
+def _deep_grey_to_rgb(image: Image.Image, full_scale: float) -> Image.Image:
+    """16-bit and floating-point grey to 8 bits: Pillow's own conversion clips at 255, which turns photos white."""
+    grey = np.asarray(image, dtype=np.float64)
     eight_bit = np.nan_to_num(np.clip(grey / full_scale, 0, 1) * 255).round().astype(np.uint8)
     return Image.fromarray(eight_bit).convert("RGB")
 
@@ -338,6 +382,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "needs more memory than there is"
     text = " ".join(str(error).split())[:200]
+    if isinstance(error, costs.TooCostly):
+        return text
     if "truncated" in text or "Truncated" in text:
         return "truncated: the file ends before the photo does"
     return f"damaged: {text or type(error).__name__}"
