@@ -15,6 +15,11 @@ def test_what_where_and_remedy_stand_in_one_line() -> None:
     assert str(error) == "There is no photo (a b). Add one."
 
 
+def test_nothing_in_a_line_is_obeyed_by_a_terminal() -> None:
+    error = LakeError("There is no photo", where=Path("\x1b[2Jowl\x9b\u202egpj\ud800"))
+    assert str(error) == "There is no photo (\\x1b[2Jowl\\x9b\\u202egpj\\ud800)."
+
+
 def test_a_missing_extra_names_its_install_line() -> None:
     assert str(MissingExtra("train", "torch")).endswith("Install it with: pip install 'fledged[train]'")
 

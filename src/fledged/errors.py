@@ -41,7 +41,12 @@ class FledgedError(Exception):
         sentence = f"{self.what}{place}".rstrip(".")
         sentence += "" if sentence.endswith("?") else "."
         # A path may hold a newline; the promise is one line.
-        return " ".join(f"{sentence} {self.remedy}".split())
+        return shown(" ".join(f"{sentence} {self.remedy}".split()))
+
+
+def shown(text: str) -> str:
+    """The text with all that a terminal would obey spelled out: names of files and classes may hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def rebuilt(parts: Mapping[str, str | None]) -> FledgedError:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fledged.collecting.tally import Collected
+from fledged.errors import shown
 from fledged.measured import Parity
 from fledged.measuring.comparison import Comparison
 from fledged.pages.words import photos
@@ -27,13 +28,13 @@ _NEXT = {
 
 def one_line(product: Product) -> str:
     """What was made, in a line without its place."""
-    return f"{product.kind.capitalize().replace('_', ' '):<8} {product.id}  {_facts(product)}"
+    return shown(f"{product.kind.capitalize().replace('_', ' '):<8} {product.id}  {_facts(product)}")
 
 
 def lines(product: Product, next_command: str | None = None) -> list[str]:
     """What was made, details that matter, where it is, and the next command."""
     place = f"Saved {product.folder}    Next: {next_command or _next(product)}"
-    return [one_line(product), *_details(product), place]
+    return [one_line(product), *map(shown, _details(product)), shown(place)]
 
 
 def _next(product: Product) -> str:
@@ -201,7 +202,7 @@ def collected_lines(collected: Collected) -> list[str]:
     if collected.refused_table:
         told.append(f"Why, one by one: {_from_here(collected.refused_table)}")
     lake = _from_here(collected.lake)
-    return [*told, f"Saved {lake}    Next: fledged scan {shlex.quote(lake)}"]
+    return [*map(shown, told), f"Saved {lake}    Next: fledged scan {shlex.quote(lake)}"]
 
 
 def comparison_lines(compared: Comparison) -> list[str]:
@@ -234,7 +235,7 @@ def comparison_lines(compared: Comparison) -> list[str]:
         )
     if compared.page:
         told.append(f"Page: {_from_here(compared.page)}")
-    return [*told, f"Next: {_after(compared.contenders[0].name)}"]
+    return [shown(line) for line in (*told, f"Next: {_after(compared.contenders[0].name)}")]
 
 
 def reproduction_lines(done: Reproduction) -> list[str]:

@@ -251,6 +251,27 @@ def test_names_cannot_move_the_cursor_nor_break_a_table(work: Path, folder: Path
     assert [row["file"] for row in rows] == [*names[:2], told[2]]
 
 
+def test_a_spreadsheet_runs_no_name(work: Path, folder: Path) -> None:
+    name = "=HYPERLINK(1).jpg"
+    Path(name).write_bytes(jpeg("red"))
+    predict(work, name, "--to", "a.csv")
+    (row,) = csv.DictReader(io.StringIO(Path("a.csv").read_text(), newline=""))
+    assert row["file"] == "'" + name
+    assert answers(predict(work, "--from", "a.csv", "--json")) == {name: "red"}
+    predict(work, "-", "--to", "b.csv", stdin=jpeg("red"))
+    assert Path("b.csv").read_text().splitlines()[1].startswith("-,red,")
+
+
+def test_a_class_cannot_move_the_cursor_either(tmp_path: Path, folder: Path) -> None:
+    classes = ("\x1b[2Jred\nx", "=green", "blue")
+    other = make_tiny_bundle(tmp_path / "own", classes).folder.parent.parent
+    assert predict(other, "in/red.jpg").stdout.startswith("in/red.jpg\t\\x1b[2Jred\\nx 9")
+    told = predict(other, "in", "--to", "c.csv").stdout
+    assert "\\x1b[2Jred\\nx 1" in told
+    assert "\x1b" not in told
+    assert ",'=green," in Path("c.csv").read_text()
+
+
 @pytest.fixture
 def photo_url() -> Iterator[str]:
     class Handler(http.server.BaseHTTPRequestHandler):

@@ -18,7 +18,7 @@ import fledged
 from fledged import DEFAULT_WORK as DEFAULT
 from fledged import naming_extras
 from fledged.cli.app import Address, AsJson, Assign, Engine, Work, app, engine_of, settings_of
-from fledged.errors import ConfigError, RequestError
+from fledged.errors import ConfigError, RequestError, shown
 
 if TYPE_CHECKING:
     from fledged.engine import Engine as On
@@ -187,7 +187,7 @@ def _sum_up(counts: Counter[str], n_asked: int, to: Path | None, as_json: bool) 
     unread = counts[_UNREAD]
     refused = f"; {unread:,} could not be read, and the rows say why" if unread else ""
     if to is not None and not as_json:
-        said = [f"{label} {n:,}" for label, n in counts.most_common() if label != _UNREAD]
+        said = [f"{shown(label)} {n:,}" for label, n in counts.most_common() if label != _UNREAD]
         more = f", and {len(said) - 8} more classes" if len(said) > 8 else ""
         print(f"Answered {n_asked - unread:,} of {n_asked:,} photos{refused}: {', '.join(said[:8]) or 'none'}{more}")
         print(f"Saved {to}")

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fledged.cells import cell
 from fledged.collecting.offers import Refused
 from fledged.provenance import STATE_FOLDER
 from fledged.records import Record
@@ -102,7 +103,7 @@ class Tally:
         table.writerow(("what", "class", "reason", "detail", "next_run_tries_again"))
         for row in self._rows:
             again = "yes" if row.again else "no"
-            table.writerow((row.what, row.label or "", row.reason, row.detail, again))
+            table.writerow(map(cell, (row.what, row.label or "", row.reason, row.detail, again)))
         write_bytes(path, text.getvalue().encode("utf-8", "backslashreplace"))
         return path
 

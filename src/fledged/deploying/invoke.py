@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from fledged.errors import RequestError
+from fledged.errors import RequestError, shown
 from fledged.records import Record
 from fledged.serving.client import Client
 
@@ -22,11 +22,11 @@ class Invocation(Record):
 
     def lines(self) -> list[str]:
         """For the terminal."""
-        names = [f"{entry['label']} {entry['score']:.1%}" for entry in self.answer.get("top_k", [])]
+        names = [f"{shown(str(entry['label']))} {entry['score']:.1%}" for entry in self.answer.get("top_k", [])]
         said = ", ".join(names) if self.answer.get("accepted", True) else f"unknown, its likeliest: {', '.join(names)}"
         inside_ms = 1000 * self.answer.get("seconds", 0.0)
         told = [
-            f"{said}   (bundle {self.answer.get('bundle_id', 'unnamed')})",
+            f"{said}   (bundle {shown(str(self.answer.get('bundle_id', 'unnamed')))})",
             f"First answer after {self.first_ms:,.0f} ms",
         ]
         if self.later_ms:

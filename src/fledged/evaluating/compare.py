@@ -23,6 +23,7 @@ from fledged.products import Bundle, Report, Run
 from fledged.showing.album import keep
 from fledged.showing.compare_page import render
 from fledged.showing.flips import Flips, flips_of, pair_of, table_of
+from fledged.showing.spreadsheet import cells
 from fledged.training.train import train
 from fledged.workspace import DEFAULT, Workspace
 from fledged.writing import write_bytes
@@ -91,7 +92,7 @@ def _write(compared: Comparison, flips: Sequence[Flips], judged: Sequence[Report
     shown = (photo for one in flips for photo in (*one.only_first, *one.only_second))
     address, is_beside = keep((photo.thumbnail for photo in shown if photo.thumbnail), place)
     answers = io.BytesIO()
-    table_of(judged).write_csv(answers)
+    cells(table_of(judged)).write_csv(answers)
     write_bytes(place / "answers.csv", answers.getvalue())
     write_bytes(place / "compare.json", compared.model_dump_json(indent=2).encode())
     write_bytes(place / "compare.html", render(compared, flips, address, is_beside).encode())

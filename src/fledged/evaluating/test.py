@@ -29,6 +29,7 @@ from fledged.settings.results import EvaluateConfig, GridConfig
 from fledged.showing.album import Address, keep
 from fledged.showing.gallery import thumbnail
 from fledged.showing.sheets import png, sheet
+from fledged.showing.spreadsheet import cells
 from fledged.showing.templates import template
 from fledged.workspace import DEFAULT, Workspace
 from fledged.writing import write_bytes
@@ -75,7 +76,7 @@ def test(
     shown = _shown(answers, sorted({*by_confidence, *in_picture.tolist()}))
     write_bytes(place / "grid.png", png(_grid([shown[int(row)] for row in in_picture])))
     table = io.BytesIO()
-    answers.table().drop("label").write_csv(table)
+    cells(answers.table().drop("label")).write_csv(table)
     write_bytes(place / "predictions.csv", table.getvalue())
     on_page = [shown[row] for row in by_confidence]
     address, is_beside = keep((one.thumbnail for one in on_page if one.thumbnail), place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fledged.errors import shown
 from fledged.products import ClassScore
 from fledged.records import Record
 
@@ -35,10 +36,12 @@ class Explanation(Record):
         told = []
         for photo in self.photos:
             if photo.error:
-                told.append(f"{photo.path}\terror: {photo.error}")
+                told.append(f"{shown(photo.path)}\terror: {shown(photo.error)}")
             else:
-                classes = [f"{one.label} {one.score:.1%}" for one in photo.scores]
-                told.append("\t".join([photo.path, *([] if photo.accepted else ["unknown, its likeliest:"]), *classes]))
+                classes = [f"{shown(one.label)} {one.score:.1%}" for one in photo.scores]
+                told.append(
+                    "\t".join([shown(photo.path), *([] if photo.accepted else ["unknown, its likeliest:"]), *classes])
+                )
                 told.append(f"  Saved {photo.picture}")
         return [*told, f"Page: {self.page}"]
 
@@ -63,4 +66,4 @@ class Grid(Record):
             told.append(f"  {'unknown':<24} {self.n_unknown:,}")
         if self.n_unreadable:
             told.append(f"{self.n_unreadable:,} files could not be read; {self.table} says why")
-        return [*told, f"Saved {self.picture}", f"Page: {self.page}"]
+        return [*map(shown, told), f"Saved {self.picture}", f"Page: {self.page}"]

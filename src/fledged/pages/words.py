@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 
+from fledged.errors import shown
+
 if TYPE_CHECKING:
     from markupsafe import Markup
 
@@ -88,7 +90,7 @@ def breakable(name: str) -> Markup:
 
 def visible(name: str) -> str:
     """The name with line breaks, reversed writing and the like spelled out: names of files may hold anything."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+    return shown(name)
 
 
 def shortened(name: str, n_columns: int) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fledged import naming_extras
-from fledged.errors import ConfigError
+from fledged.cells import cell
+from fledged.errors import ConfigError, shown
 from fledged.products import Failure, Prediction
 
 Answer = tuple[str, Prediction | Failure]  # the photo's name
@@ -67,18 +68,18 @@ def csv_lines(answers: Iterable[Answer], top_k: int) -> Iterator[bytes]:
 def text_line(answer: Answer, *, aligned: bool) -> str:
     """One answer for people: aligned columns for a terminal, else the file and its answers between tabs."""
     name, said = answer
-    # Whoever named the file may not move the cursor of whoever reads about it.
-    file = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in printable(name))
+    # Whoever named the file, or a class, may not move the cursor of whoever reads about it.
+    file = shown(printable(name))
     if isinstance(said, Failure):
         return (
             f"{'–':>6}  {'cannot be read':<{_LABEL_WIDTH}}  {file}: {said.error}"
             if aligned
             else f"{file}\terror: {said.error}"
         )
-    classes = [f"{entry.label} {entry.score:.1%}" for entry in said.top_k]
+    classes = [f"{shown(entry.label)} {entry.score:.1%}" for entry in said.top_k]
     if not aligned:
         return "\t".join([file, *(classes if said.accepted else ["unknown, its likeliest:", *classes])])
-    label = said.label if said.accepted else f"unknown ({said.label}?)"
+    label = shown(said.label) if said.accepted else f"unknown ({shown(said.label)}?)"
     confidence = f"{said.confidence:.1%}" if said.accepted else "–"
     others = f"  ({', '.join(classes[1:])})" if len(classes) > 1 else ""
     return f"{confidence:>6}  {label:<{_LABEL_WIDTH}}  {file}{others}"
@@ -134,7 +135,7 @@ def _csv_line(cells: Sequence[object]) -> bytes:
 
 
 def _cell(value: object) -> object:
-    return str(value).lower() if isinstance(value, bool) else value
+    return str(value).lower() if isinstance(value, bool) else cell(value)
 
 
 def _fill_parquet(file: BinaryIO, answers: Iterable[Answer], top_k: int) -> None:

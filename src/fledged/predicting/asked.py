@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from fledged import naming_extras
+from fledged.cells import value_of
 from fledged.errors import ConfigError, RequestError
 from fledged.places import looks_remote, resolved
 from fledged.predicting.files import find_photos, read
@@ -152,7 +153,7 @@ def _csv_cells(text: str, source: str, column: str | None) -> list[str]:
     try:
         names = next(reader, [])
         place = names.index(_column([name.strip() for name in names], source, column, names))
-        return [row[place].strip() if place < len(row) else "" for row in reader if any(map(str.strip, row))]
+        return [value_of(row[place].strip()) if place < len(row) else "" for row in reader if any(map(str.strip, row))]
     except csv.Error as error:
         raise ConfigError(f"Line {reader.line_num} is not CSV: {error}", where=source, remedy="Mend it.") from error
 
