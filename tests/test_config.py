@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from fledged.config import SECTIONS, parse_assignments, parts_of, resolve
+from fledged.config import CONFIG_FILE, SECTIONS, parse_assignments, parts_of, resolve
 from fledged.errors import ConfigError
-from fledged.settings.lake import PrepareConfig, ReviewConfig
+from fledged.settings.lake import PrepareConfig, ReviewConfig, ScanConfig
 from fledged.settings.training import TrainConfig
 
 
@@ -59,6 +60,26 @@ def test_a_file_that_is_not_toml_is_named() -> None:
     Path("fledged.toml").write_text("[train\n")
     with pytest.raises(ConfigError, match=r"fledged\.toml"):
         resolve(TrainConfig, {})
+
+
+def test_a_file_that_is_nested_without_end_is_one_line() -> None:
+    CONFIG_FILE.write_text("[scan]\nworkers = " + "[" * 20_000)
+    with pytest.raises(ConfigError, match="nested too deep"):
+        resolve(ScanConfig, {})
+    assert parse_assignments(["scan.workers=" + "[" * 20_000])["scan"]["workers"] == "[" * 20_000
+
+
+def test_of_a_long_value_the_beginning_is_told() -> None:
+    with pytest.raises(ConfigError) as told:
+        resolve(ScanConfig, {"workers": "x" * 10**6})
+    assert len(str(told.value)) < 600
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_pipe_in_the_place_of_the_file_is_not_waited_for() -> None:
+    os.mkfifo(CONFIG_FILE)
+    with pytest.raises(ConfigError, match="not a regular file"):
+        resolve(ScanConfig, {})
 
 
 def test_a_file_that_cannot_be_read_is_named() -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from fledged import reading
 from fledged.places import TooLarge
-from fledged.reading import NotRegular, Spot, read, spots
+from fledged.reading import Spot, read, spots
+from fledged.regular import NotRegular
 from tests.aws import between, buckets
 
 

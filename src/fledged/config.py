@@ -15,6 +15,7 @@ from typing import TypeVar, cast
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from fledged import regular
 from fledged.errors import ConfigError, suggestion
 from fledged.records import Record
 from fledged.settings.deploying import DeployConfig
@@ -26,6 +27,7 @@ from fledged.settings.training import FindLrConfig, TrainConfig
 from fledged.settings.tuning import TuneConfig
 
 CONFIG_FILE = Path("fledged.toml")
+_MOST_TOLD = 200  # letters of a value that is refused
 
 SECTIONS: dict[str, type[Record]] = {
     "collect": CollectConfig,
@@ -69,9 +71,15 @@ def resolve(config: type[Config], settings: Mapping[str, object]) -> Config:
             words = f"it takes a list, such as {json.dumps(example or ['one', 'two'])}"
         default = "" if field is None or isinstance(field.default, Record) else f" The default is {field.default!r}."
         raise ConfigError(
-            f"`{'.'.join((section, *path))}` is {first.get('input')!r}: {words}",
+            f"`{'.'.join((section, *path))}` is {_short(first.get('input'))}: {words}",
             remedy=f"{field.description}{default}" if field else "Take it out.",
         ) from error
+
+
+def _short(given: object) -> str:
+    """A value as it fits into a line."""
+    text = repr(given)
+    return text if len(text) <= _MOST_TOLD else f"{text[:_MOST_TOLD]}…"
 
 
 def overlaid(settings: Mapping[str, object], by: Mapping[str, object]) -> dict[str, object]:
@@ -140,12 +148,14 @@ def parse_assignments(assignments: list[str]) -> dict[str, dict[str, object]]:
 
 def _from_file(section: str) -> dict[str, object]:
     try:
-        with CONFIG_FILE.open("rb") as file:
+        with regular.opened(CONFIG_FILE) as file:
             sections = tomllib.load(file)
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise ConfigError(f"Cannot read: {error.strerror}", where=CONFIG_FILE, remedy="Mend or remove it.") from error
+    except RecursionError as error:
+        raise ConfigError("This is nested too deep", where=CONFIG_FILE, remedy="Mend or remove the file.") from error
     except ValueError as error:  # not TOML, or not even UTF-8
         raise ConfigError(f"This is not TOML: {error}", where=CONFIG_FILE, remedy="Mend or remove the file.") from error
     for name in sections:
@@ -154,7 +164,7 @@ def _from_file(section: str) -> dict[str, object]:
     found = sections.get(section, {})
     if not isinstance(found, dict):
         raise ConfigError(
-            f"`{section}` is {found!r}, and not a table",
+            f"`{section}` is {_short(found)}, and not a table",
             where=CONFIG_FILE,
             remedy=f"Write [{section}], and settings below.",
         )
@@ -164,5 +174,5 @@ def _from_file(section: str) -> dict[str, object]:
 def _toml_value(text: str) -> object:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Base64Bytes, Field
+from pydantic import Base64Bytes, Field, ValidationError
 
+from fledged import regular
+from fledged.errors import ProductError
 from fledged.records import Record
 
 
@@ -90,4 +92,8 @@ class Reference(Record):
     @classmethod
     def open(cls, path: Path) -> Reference:
         """From the file."""
-        return cls.model_validate_json(path.read_bytes())
+        try:
+            return cls.model_validate_json(regular.read(path))
+        except ValidationError as error:
+            remedy = "Make the bundle again with: fledged export"
+            raise ProductError("These answers of a bundle are damaged", where=path, remedy=remedy) from error

@@ -18,7 +18,8 @@ from fledged.errors import naming
 from fledged.parts import Parts
 from fledged.places import Changed
 from fledged.progress import Report
-from fledged.reading import File, NotRegular, Spot, read, spots
+from fledged.reading import File, Spot, read, spots
+from fledged.regular import NotRegular
 from fledged.rows import Rows
 from fledged.workspace import Workspace
 

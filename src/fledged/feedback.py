@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from fledged import regular
 from fledged.errors import LakeError
 from fledged.records import Record
 
@@ -52,7 +53,7 @@ def read_feedback(folder: Path) -> Iterator[Feedback]:
     """
     log = folder / LOG
     try:
-        lines = log.read_bytes().split(b"\n")
+        lines = regular.read(log).split(b"\n")
     except OSError as error:
         raise LakeError(f"Cannot be read: {error.strerror}", where=log, remedy="Mend or move the file.") from error
     for number, line in enumerate(lines, start=1):

@@ -333,10 +333,10 @@ def files_of(record: bytes, where: str) -> dict[str, str]:
     try:
         files = json.loads(record)["files"]
         named = {str(name): str(sha256) for name, sha256 in files.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ProductError("This record is damaged", where=where, remedy="Make the product again.") from error
     for name in named:
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or not name:
+        if PurePosixPath(name).is_absolute() or {"..", "\0"} & {*PurePosixPath(name).parts, *name} or not name:
             raise ProductError("This record names a file outside of its folder", where=where, remedy="Delete it.")
     return named
 

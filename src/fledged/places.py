@@ -18,7 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fledged import naming_extras
+from fledged import naming_extras, regular
 from fledged.errors import FledgedError, LakeError, MissingExtra
 
 _ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://?(?P<rest>[^/].*|/.*|)", re.DOTALL)
@@ -43,10 +43,6 @@ class TooLarge(OSError):
     def __init__(self, n_bytes: int) -> None:
         super().__init__(errno.EFBIG, os.strerror(errno.EFBIG))
         self.n_bytes = n_bytes
-
-
-class NotRegular(OSError):
-    """A pipe, a device or a folder lies where a file was."""
 
 
 class Changed(OSError):
@@ -115,7 +111,7 @@ def n_workers(place: str, wanted: int) -> int:
 def head(place: str, n_bytes: int) -> bytes:
     """The first bytes of a file. Raises OSError, and LakeError as `open_remote` does."""
     if not is_remote(place):
-        with Path(place).open("rb") as file:
+        with regular.opened(place) as file:
             return file.read(n_bytes)
     with open_remote(place) as file:
         return file.read(n_bytes)
@@ -125,7 +121,7 @@ def head(place: str, n_bytes: int) -> bytes:
 def opened(place: str) -> Iterator[Iterable[bytes]]:
     """The lines of a file. Raises OSError, and LakeError as `open_remote` does."""
     if not is_remote(place):
-        with Path(place).open("rb") as file:
+        with regular.opened(place) as file:
             yield file
         return
     with open_remote(place) as raw, io.BufferedReader(raw, 2**20) as lines:  # type: ignore[type-var]

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from fledged import places
+from fledged import places, regular
 from fledged.buckets import Bucket
 from fledged.errors import LakeError, ProductError
 from fledged.mirror import Mirror, cache_folder, files_of
@@ -138,13 +138,13 @@ def open_product(kind: type[AnyProduct], folder: Path) -> AnyProduct:
     record = folder / f"{kind.kind}.json"
     remake = f"Make it again with: {MAKERS[kind.kind]}"
     try:
-        text = record.read_bytes()
+        text = regular.read(record)
         version = int(json.loads(text)["version"])
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ProductError(f"There is no {kind.kind} here", where=folder, remedy=remake) from error
     except OSError as error:
         raise unreadable(record, error) from error
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ProductError(f"This record of a {kind.kind} is damaged", where=record, remedy=remake) from error
     if version != kind.format_version:
         age = "a newer" if version > kind.format_version else "an older"
@@ -159,7 +159,7 @@ def open_product(kind: type[AnyProduct], folder: Path) -> AnyProduct:
         raise ProductError(f"This record of a {kind.kind} is damaged", where=record, remedy=remake) from error
     for name, expected in product.files.items():
         path = folder / name
-        if Path(name).is_absolute() or ".." in Path(name).parts:
+        if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
             raise ProductError("This record names a file outside of its folder", where=record, remedy=remake)
         try:
             actual = sha256_of_file(path)

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, field_validator
 
 from fledged.contract import BackboneInfo as BackboneInfo
 from fledged.contract import Calibration as Calibration
@@ -293,6 +293,13 @@ class Bundle(Product):
     spread: Spread | None = None  # of the answers, to tell drift from; None in bundles of before it was recorded
     precision: Literal["fp32", "int8"] = "fp32"
     heatmap_cells: int | None = None  # along a side of the graph's heatmap; None: it has none
+
+    @field_validator("classes")
+    @classmethod
+    def _are_told_apart(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if "" in classes or len({*classes}) < len(classes):
+            raise ValueError("each class has a name, and no two the same")
+        return classes
 
     def reference(self) -> Reference | None:
         """What it answered when it was exported; None for a bundle of before that was kept."""

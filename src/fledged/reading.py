@@ -6,9 +6,7 @@ milliseconds, whatever it is for, and a core decodes a photo in as many. Without
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 import threading
 import time
 from collections import OrderedDict
@@ -16,6 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
+from fledged import regular
 from fledged.places import TooLarge, download, is_remote
 
 # Of each process: requests at a time, and what they may hold before anybody asks for it.
@@ -39,10 +38,6 @@ class Spot(NamedTuple):
 File = Spot | str | os.PathLike[str]  # a path or an address
 
 
-class NotRegular(OSError):
-    """A pipe, a device or a folder lies where a file was."""
-
-
 def spots(places: Sequence[str], sizes: Sequence[int] | None = None) -> list[Spot]:
     """Files in the order in which they will be read, with their sizes where these are known.
 
@@ -63,18 +58,11 @@ def read(file: File, max_bytes: int | None = None) -> bytes:
     spot = file if isinstance(file, Spot) else Spot(os.fspath(file))
     if is_remote(spot.place):
         return _ahead.read(spot, max_bytes)
-    # A pipe that took the photo's place must not be waited for.
-    descriptor = os.open(spot.place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise NotRegular(errno.EINVAL, "not a regular file", spot.place)
-        if max_bytes is not None and status.st_size > max_bytes:
-            raise TooLarge(status.st_size)
-        with os.fdopen(descriptor, "rb", closefd=False) as opened:
-            return opened.read()
-    finally:
-        os.close(descriptor)
+    with regular.opened(spot.place) as opened:
+        n_bytes = os.fstat(opened.fileno()).st_size
+        if max_bytes is not None and n_bytes > max_bytes:
+            raise TooLarge(n_bytes)
+        return opened.read()
 
 
 class _Ahead:

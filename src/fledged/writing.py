@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from fledged import leftovers
+from fledged import leftovers, regular
 from fledged.errors import WorkspaceError, naming
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
 def bytes_of_file(path: Path) -> bytes:
     """The whole content; an OSError names the file, which that of `Path.read_bytes` does not where reading fails."""
     with naming(path):
-        return path.read_bytes()
+        return regular.read(path)
 
 
 def unreadable(path: Path, error: Exception) -> WorkspaceError:
@@ -101,7 +101,7 @@ def unreadable(path: Path, error: Exception) -> WorkspaceError:
 
 def sha256_of_file(path: Path) -> str:
     """Of the content, in hex."""
-    with naming(path), path.open("rb") as file:
+    with naming(path), regular.opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

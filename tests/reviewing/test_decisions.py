@@ -153,6 +153,14 @@ def test_a_time_that_is_none_is_named(tmp_path: Path) -> None:
         read_decisions(log)
 
 
+@pytest.mark.parametrize("time", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00"])
+def test_a_time_outside_of_what_can_be_told_in_utc_is_named(tmp_path: Path, time: str) -> None:
+    log = tmp_path / "decisions.jsonl"
+    log.write_text(f'{{"path": "a/1.jpg", "action": "drop", "time": "{time}"}}\n')
+    with pytest.raises(ProductError, match="Line 1 is no decision: `time`: a time is of the years 1 to 9999"):
+        read_decisions(log)
+
+
 def test_times_are_compared_across_zones(tmp_path: Path) -> None:
     log = tmp_path / "decisions.jsonl"
     log.write_text(

@@ -85,11 +85,11 @@ def test_what_is_no_photo_is_told_in_the_same_words(pool: Decoders, replaced: li
 
 
 def test_a_photo_that_wants_too_much_memory_is_refused() -> None:
-    grey = encoded(Image.new("L", (9000, 9000)), "PNG", compress_level=1)
+    large = encoded(Image.new("RGB", (9000, 9000)), "PNG", compress_level=1)
     with decoders(DecodeConfig(processes=1, timeout_s=60, max_megabytes=256)) as pool:
         assert pool is not None
         with pytest.raises(images.BadPhoto, match="memory"):
-            pool.decode(grey, HOW)
+            pool.decode(large, HOW)
         assert pool.decode(jpeg(), HOW).shape == (32, 32, 3)
 
 

@@ -20,6 +20,7 @@ from typing import Literal, get_args
 
 from pydantic import Field, ValidationError
 
+from fledged import regular
 from fledged.collecting.offers import Refusal, clean_label
 from fledged.errors import ConfigError, suggestion
 from fledged.products import SPLIT_FOLDERS
@@ -65,12 +66,14 @@ class Plan(Record):
 def read_plan(path: Path) -> Plan:
     """The plan in a TOML file. Raises ConfigError that names the wrong key and the nearest known one."""
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        given = tomllib.loads(regular.read(path).decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"The plan cannot be read: {error.strerror}", where=path, remedy="Check the path.") from error
     except UnicodeDecodeError as error:
         raise ConfigError("The plan is not UTF-8 text", where=path, remedy="Save it as UTF-8.") from error
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError as error:
+        raise ConfigError("The plan is nested too deep", where=path, remedy="Mend the file.") from error
+    except ValueError as error:  # a number of too many digits, too
         raise ConfigError(f"The plan is not TOML: {error}", where=path, remedy="Mend that line.") from error
     try:
         plan = Plan.model_validate(given)

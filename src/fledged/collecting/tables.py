@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from fledged import regular
 from fledged.collecting.offers import (
     Link,
     Offer,
@@ -63,7 +64,7 @@ def open_csv(path: Path, label: str, max_bytes: int) -> Offers:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return regular.read(path).decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"Cannot be read: {error.strerror}", where=path, remedy="Check the path.") from error
     except UnicodeDecodeError as error:
@@ -129,6 +130,6 @@ def read_file(path: Path, max_bytes: int) -> bytes:
             raise Refusal("there is no such file" if not path.exists() else "not a regular file")
         if path.stat().st_size > max_bytes:
             raise Refusal("too large", f"over {max_bytes / 2**20:g} MB")
-        return path.read_bytes()
+        return regular.read(path)
     except (OSError, ValueError) as error:
         raise Refusal("cannot be read", printable(getattr(error, "strerror", None) or str(error))) from error

@@ -19,7 +19,8 @@ from fledged.images import UInt8Array
 from fledged.intervals import paired_difference, wilson
 from fledged.products import Dataset, Parity, Preprocess, Report
 from fledged.progress import Report as Progress
-from fledged.reading import File, NotRegular, Spot, read, spots
+from fledged.reading import File, Spot, read, spots
+from fledged.regular import NotRegular
 from fledged.settings.results import ExportConfig
 
 Float32Array = npt.NDArray[np.float32]

@@ -14,7 +14,8 @@ from fledged import places, reading
 from fledged.errors import LakeError, ProductError, naming
 from fledged.images import BadPhoto
 from fledged.products import Dataset
-from fledged.reading import File, NotRegular, Spot, spots
+from fledged.reading import File, Spot, spots
+from fledged.regular import NotRegular
 from fledged.scanning.walk import walk
 
 # Photos that lie beside the class folders are counted under this name.

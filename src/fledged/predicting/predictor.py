@@ -27,6 +27,7 @@ from fledged.predicting import objects
 from fledged.predicting.batches import Batches
 from fledged.predicting.files import read
 from fledged.predicting.many import Read, answer_many
+from fledged.predicting.operators import ENDLESS, operators
 from fledged.predicting.sessions import Session, Sessions
 from fledged.product_files import open_place, open_product
 from fledged.products import Bundle, ClassScore, Failure, Prediction, Preprocess
@@ -246,6 +247,12 @@ def session_of(bundle: Bundle, model: bytes, threads: int) -> onnxruntime.Infere
     # The bytes that are run are the bytes that were hashed, whatever happens to the file in between.
     if hashlib.sha256(model).hexdigest() != bundle.files.get(MODEL):
         raise _unusable(bundle, "is not what was exported (sha256 differs)")
+    try:
+        endless = ENDLESS.intersection(operators(model))
+    except ValueError as error:
+        raise _unusable(bundle, "cannot be opened") from error
+    if endless:
+        raise _unusable(bundle, f"has an operator that may never end: {', '.join(sorted(endless))}")
     options = onnx_sessions.options(threads, integers=bundle.precision == "int8")
     # A model of bytes looks for external weights in the current folder, even in `../`; nothing lies in the null device.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)

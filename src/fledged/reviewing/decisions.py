@@ -22,8 +22,9 @@ import polars as pl
 from pydantic import ValidationError, field_validator, model_validator
 from pydantic_core import from_json
 
-from fledged.errors import ProductError, naming
+from fledged.errors import ProductError
 from fledged.records import Record
+from fledged.writing import bytes_of_file
 
 MAX_LABEL_BYTES = 255  # what file systems take
 
@@ -147,7 +148,10 @@ def folder_name(label: str) -> str:
 def moment_of(time: str) -> datetime:
     """A time of the log as a moment. Raises ValueError."""
     moment = datetime.fromisoformat(time)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a time is of the years 1 to 9999, in UTC as well") from error
 
 
 def is_cut_off(line: bytes) -> bool:
@@ -163,8 +167,7 @@ def read_log(log: Path) -> Tally:
     """All that a log says; nothing if there is none. Raises ProductError naming the first bad line."""
     tally = Tally()
     if log.exists():
-        with naming(log):
-            data = log.read_bytes()
+        data = bytes_of_file(log)
         for _ in tally.read(data, log):
             pass
     return tally

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from fledged import regular
 from fledged.errors import WorkspaceError
 from fledged.reviewing.decisions import Decision, Tally, is_cut_off
 from fledged.writing import disk_errors, make_folder, sync_folder
@@ -113,7 +114,7 @@ class DecisionLog:
             signature = (status.st_ino, status.st_size, status.st_mtime_ns)
             if signature == self._signature:
                 return
-            data = self.path.read_bytes()
+            data = regular.read(self.path)
         except FileNotFoundError:
             signature, data = None, b""
         except OSError as error:

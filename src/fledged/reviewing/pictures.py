@@ -12,7 +12,8 @@ from PIL import Image
 from fledged import images
 from fledged.errors import LakeError
 from fledged.places import Changed, TooLarge
-from fledged.reading import File, NotRegular, read
+from fledged.reading import File, read
+from fledged.regular import NotRegular
 
 SIZES_PX = {"thumb": 320, "large": 1600}  # of the longer side
 _JPEG_QUALITY = {"thumb": 82, "large": 90}

@@ -15,7 +15,8 @@ from PIL import Image
 
 from fledged import images
 from fledged.places import Changed, TooLarge
-from fledged.reading import File, NotRegular, read
+from fledged.reading import File, read
+from fledged.regular import NotRegular
 
 VERSION = 5  # raise when any figure changes, so that old rows are probed again
 
