@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from fledged import regular
 from fledged.errors import WorkspaceError
 from fledged.writing import bytes_of_file, sha256_of_file, write, write_bytes, write_table
 
@@ -65,7 +66,7 @@ def test_a_disk_that_fails_while_it_is_read_names_the_file(tmp_path: Path, monke
     def failing(_: Path) -> bytes:
         raise OSError(errno.EIO, "Input/output error")  # as read(2) has it, which knows no name
 
-    monkeypatch.setattr(Path, "read_bytes", failing)
+    monkeypatch.setattr(regular, "read", failing)
     with pytest.raises(OSError, match="Input/output") as raised:
         bytes_of_file(tmp_path / "splits.csv")
     assert raised.value.filename == str(tmp_path / "splits.csv")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fledged import regular
 from fledged.errors import ProductError, WorkspaceError
 from fledged.reviewing.decisions import Decision, read_decisions
 from fledged.reviewing.log import DecisionLog
@@ -132,7 +133,7 @@ def test_a_log_that_cannot_be_read_for_a_moment_is_one_line_and_nothing_is_lost(
         raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as disk:
-        disk.setattr(Path, "read_bytes", fail)
+        disk.setattr(regular, "read", fail)
         with pytest.raises(WorkspaceError, match=r"Cannot read the decisions: Input/output error") as told:
             log.follow()
         assert str(told.value.where) == str(file)
