@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 import fledged
+from fledged import regular
 from fledged.collecting import download, links, store
 from fledged.collecting.offers import Refusal
 from fledged.collecting.tally import Collected
@@ -446,15 +447,16 @@ def test_a_folder_is_collected_from_time_and_again(tmp_path: Path, monkeypatch: 
     (folder / "owl/b.jpg").write_bytes(photo(2))
     os.utime(folder / "owl/b.jpg", (1, 1))
     read: list[Path] = []
-    original = Path.read_bytes
+    original = regular.read
 
     def noted(path: Path) -> bytes:
         read.append(path)
         return original(path)
 
-    monkeypatch.setattr(Path, "read_bytes", noted)
+    monkeypatch.setattr(regular, "read", noted)
     second = collect(folder, lake)
     assert (second.n_new, second.n_known) == (1, 1)
+    assert folder / "owl/b.jpg" in read
     assert folder / "owl/a.jpg" not in read  # unchanged: not read again
 
 
