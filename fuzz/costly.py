@@ -90,12 +90,11 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "WebP of 88 million pixels in 34 bytes": lambda: _flat("RGB", "WEBP", lossless=True, method=0),
     "AVIF of 88 million pixels": lambda: _flat("L", "AVIF", speed=10),
 }
-LARGEST = "PNG of 88 million pixels with alpha"
 # In little memory: taken.
 TAKEN: dict[str, Callable[[], bytes]] = {
     "PNG of 88 million pixels with a palette that is transparent": lambda: _flat("P", "PNG", transparency=0),
     "PNG of 88 million pixels of 16 bits": lambda: _flat("I;16", "PNG"),
-    LARGEST: lambda: _flat("RGBA", "PNG"),
+    "PNG of 88 million pixels with alpha": lambda: _flat("RGBA", "PNG"),
     "GIF with a comment of 500 kB behind its picture": _gif_comment,
     "JPEG of 30 scans": lambda: many_scans(20),
 }
