@@ -7,6 +7,7 @@ resolved record goes into the product.
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,6 +60,7 @@ def resolve(config: type[Config], settings: Mapping[str, object]) -> Config:
     section = next(name for name, known in SECTIONS.items() if known is config)
     given = overlaid(_from_file(section), settings)
     _check_names(section, config, given)
+    _check_finite(section, given)
     try:
         return config.model_validate(given)
     except ValidationError as error:
@@ -110,6 +112,18 @@ def _check_names(section: str, config: type[Record], given: Mapping[str, object]
             raise ConfigError(f"`{section}` has no setting `{name}`", remedy=suggestion(name, config.model_fields))
         if name in parts and isinstance(value, Mapping):
             _check_names(f"{section}.{name}", parts[name], value)
+
+
+def _check_finite(where: str, value: object) -> None:
+    """TOML and Python have numbers that are none; few ranges exclude them, and no record in JSON can hold them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"`{where}` is {value}", remedy="Give it a finite number.")
+    if isinstance(value, Mapping):
+        for name, below in value.items():
+            _check_finite(f"{where}.{name}", below)
+    elif isinstance(value, list | tuple):
+        for below in value:
+            _check_finite(where, below)
 
 
 def _field(config: type[Record], path: tuple[int | str, ...]) -> tuple[tuple[str, ...], FieldInfo | None]:

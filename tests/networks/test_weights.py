@@ -141,3 +141,8 @@ def test_a_weights_file_must_be_there_and_be_safetensors(tmp_path: Path, name: s
 def test_scratch_needs_no_weights() -> None:
     source = locate(TrainConfig(mode="scratch"), CLOSED_PORT)
     assert (source.backbone, source.path) == ("mobilenet_v2", None)
+
+
+def test_the_way_out_names_the_backbone_that_auto_would_be(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"with weights of mobilenet_v2;"):
+        locate(TrainConfig(weights=str(tmp_path / "gone.safetensors")))

@@ -186,10 +186,10 @@ def test_the_least_recently_used_go_first(
 def test_more_than_the_limit_or_the_disk_can_take_is_refused(
     frozen: Embedding, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(NoRoom, match="more than the limit of 0 MB"):
+    with pytest.raises(NoRoom, match=r"1\.5 kB are more than the limit of 0\.0 kB"):
         activations_of(photos(1), frozen, 1, LIGHT, Store(workspace, 0, silent))
     monkeypatch.setattr(activations, "_SPARE_BYTES", 2**60)
-    with pytest.raises(NoRoom, match="the disk has no room for 0 MB, only for 0 MB"):
+    with pytest.raises(NoRoom, match=r"the disk has no room for 1\.5 kB, only for 0\.0 kB"):
         activations_of(photos(1), frozen, 1, LIGHT, Store(workspace, LIMIT, silent))
 
 

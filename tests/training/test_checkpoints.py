@@ -178,6 +178,24 @@ def test_the_checkpoint_of_a_finished_run_is_gone_after_the_next_training(
     assert all(name.startswith("abc") for name in left)
 
 
+def test_an_earlier_training_that_was_stopped_is_gone_on_with_after_another_was_finished(
+    own_work: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def stop(step: str, done: int, total: int) -> None:
+        if step == "Training epochs" and done == 2:
+            raise KeyboardInterrupt
+
+    stopped = train(work=own_work, report=stop, **SMALL, epochs=4, seed=1)
+    checkpoints.begin("never", "da7a", TrainConfig(), Workspace(own_work))  # has no epoch to go on from
+    train(work=own_work, report=silent, **SMALL, epochs=1, seed=2)
+    with caplog.at_level(logging.INFO, logger="fledged"):
+        resumed = train(work=own_work, report=silent, resume=True)
+    assert (resumed.id, resumed.n_epochs) == (stopped.id, 4)
+    assert f"Going on with run {stopped.id}, which was stopped after 2 of 4 epochs" in caplog.text
+    with pytest.raises(ProductError, match="no checkpoint"):
+        train(work=own_work, report=silent, resume=True)
+
+
 def test_the_last_training_that_was_finished_is_not_trained_again(
     own_work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

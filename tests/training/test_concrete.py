@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fledged.errors import ConfigError
 from fledged.products import Dataset
 from fledged.settings.training import TrainConfig
 from fledged.training.concrete import concrete, identity, plan_of
@@ -27,3 +28,8 @@ def test_a_setting_that_came_later_makes_no_run_another_where_it_is_as_it_was(da
     assert "backbone_rate" not in usual["optimize"]
     assert identity(of(dataset, "finetune", backbone_rate=0.1)) == usual
     assert identity(of(dataset, "finetune", backbone_rate=1.0))["optimize"]["backbone_rate"] == 1.0
+
+
+def test_from_scratch_no_blocks_are_left_frozen(dataset: Dataset) -> None:
+    with pytest.raises(ConfigError, match=r"`train\.unfreeze` is 3, but from scratch all .*--mode finetune"):
+        concrete(TrainConfig(mode="scratch", unfreeze=3), "mobilenet_v2", dataset)

@@ -38,6 +38,9 @@ def test_the_stages_are_runs_and_the_best_is_the_answer(
     assert set(runs) == {0, 1}
     assert (runs[0].settings.start, runs[1].settings.start) == ("", runs[0].id)
     assert best.val_loss == min(run.val_loss for run in runs.values())
+    plans = [line for line in caplog.messages if line.startswith("Plan: ")]
+    assert plans[0].startswith("Plan: the head, then the last block and the head; each by a learning rate range test")
+    assert "accuracy of 100%, after 3 stages without" in plans[0]
     lines = [line for line in caplog.messages if line.startswith("Stage")]
     assert [line.split(",")[0] for line in lines] == [
         "Stage 1 of 2: the head",
@@ -102,6 +105,12 @@ def test_of_the_usual_stages_those_are_taken_that_there_are_blocks_for(monkeypat
     asked, _ = stages(monkeypatch, [(0.8, 0.5), (0.9, 0.3)])
     assert [each["unfreeze"] for each in asked] == [0, 1]
     assert asked[0]["cache"]["blocks"] == 1
+
+
+def test_blocks_to_unfreeze_are_not_given_beside_the_plan() -> None:
+    settings: dict[str, Any] = TINY | {"mode": "gradual", "unfreeze": 3}
+    with pytest.raises(ConfigError, match=r"`train\.unfreeze` is 3, .*train\.gradual\.stages=\[0, 3\]"):
+        gradual.run_stages(train, None, settings, GradualConfig(), "work", silent)
 
 
 def test_stages_grow() -> None:

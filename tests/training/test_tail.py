@@ -12,10 +12,11 @@ import torch
 from fledged.networks import backbones
 from fledged.networks.blocks import chain, cut
 from fledged.networks.model import Classifier, Head, Tail
+from fledged.pages import words
 from fledged.products import Dataset, Preprocess
 from fledged.progress import silent
 from fledged.settings.training import TrainConfig
-from fledged.training.activations import Store
+from fledged.training.activations import Store, n_bytes
 from fledged.training.batches import Batch
 from fledged.training.loop import Plan
 from fledged.training.tail import tail_batches
@@ -41,7 +42,10 @@ def test_cached_and_uncached_training_see_the_same_batches(
     module = backbones.empty("mobilenet_v2").eval()
     with caplog.at_level(logging.INFO):
         cached = batches(module, dataset, tmp_path / "cached", 10**9)
-    assert "Activations of the frozen blocks: " in caplog.text
+    told = [line for line in caplog.messages if line.startswith("Activations of the frozen blocks: ")]
+    sizes = [n_bytes(dataset.n_in(split), views, (160, 2, 2)) for split, views in (("train", 2), ("val", 1))]
+    assert [line.partition(": ")[2].partition(" (")[0] for line in told] == list(map(words.amount, sizes))
+    assert f"({dataset.n_in('train')} photos, 2 views)" in told[0]
     assert "computed in each epoch" not in caplog.text
     uncached = batches(module, dataset, tmp_path / "uncached", 0)
     assert "not kept, but computed in each epoch: " in caplog.text

@@ -40,7 +40,9 @@ def main() -> None:
             print("Stopped; what was finished is kept.", file=sys.stderr)
         sys.exit(code)
     except TyperException as error:  # a wrong flag, command or value
-        print(f"error: {shown(' '.join(str(error.format_message()).split()))} Help: fledged --help", file=sys.stderr)
+        words = shown(" ".join(error.format_message().split()).removesuffix("."))
+        where = getattr(error, "ctx", None)  # the command whose words were wrong
+        print(f"error: {words}. Help: {where.command_path if where else 'fledged'} --help", file=sys.stderr)
         sys.exit(2)
     except FledgedError as error:
         if not error.is_told:

@@ -76,15 +76,15 @@ def three_ways(backbone: str) -> str:
 
 def _from_file(config: TrainConfig) -> Source:
     path = Path(config.weights).expanduser()
+    name = "mobilenet_v2" if config.backbone == "auto" else config.backbone
     if not path.is_file():
-        raise WeightsError("There is no such weights file", where=path, remedy=three_ways(config.backbone))
+        raise WeightsError("There is no such weights file", where=path, remedy=three_ways(name))
     if path.suffix != ".safetensors":
         raise WeightsError(
             "Weights are read from safetensors only, since other formats can run code",
             where=path,
             remedy="Convert them once: safetensors.torch.save_file(torch.load(path, weights_only=True), new_path)",
         )
-    name = "mobilenet_v2" if config.backbone == "auto" else config.backbone
     return Source(name, path, sha256_of_file(path), f"the file {path.name}")
 
 

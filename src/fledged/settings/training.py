@@ -295,7 +295,7 @@ class TrainConfig(Record):
     @classmethod
     def _known(cls, name: str) -> str:
         if name not in ("auto", *BACKBONES) and not name.startswith("timm:"):
-            raise ValueError("there is no such backbone")
+            raise ValueError(f"there is no such backbone. {suggestion(name, dict.fromkeys(('auto', *BACKBONES)))}")
         return name
 
     @field_validator("loss")

@@ -27,6 +27,7 @@ import polars as pl
 from fledged import engine
 from fledged.augmenting import views
 from fledged.errors import WorkspaceError
+from fledged.pages import words
 from fledged.products import Preprocess
 from fledged.progress import Report
 from fledged.recipes import Recipe
@@ -110,7 +111,9 @@ def activations_of(photos: pl.DataFrame, frozen: Embedding, n_views: int, recipe
         if wanted := sum(some.height for some in missing) * n_bytes(1, 1, shape_of(frozen)):
             bases = [_folder(frozen.base, number, recipe, store.workspace) for number in range(n_views) if frozen.base]
             _make_room([*folders, *bases], wanted, store.limit_bytes)
-            _LOG.info("Activations of the frozen blocks: %.0f MB in %s", wanted / 2**20, folders[0].parent)
+            which = words.photos(pl.concat([some["copy"] for some in missing]).n_unique())
+            which += f", {n_views} view{'s' if n_views > 1 else ''}"
+            _LOG.info("Activations of the frozen blocks: %s (%s) in %s", words.amount(wanted), which, folders[0].parent)
         for number, (folder, some) in enumerate(zip(folders, missing, strict=True)):
             if not some.is_empty():
                 _compute(some, frozen, (number, recipe), folder, store)
@@ -181,9 +184,9 @@ def _make_room(needed: Sequence[Path], wanted: int, limit_bytes: int) -> None:
     removable = sum(sizes[folder] for folder in oldest_first)
     of_limit, of_disk = limit_bytes - sum(sizes.values()), shutil.disk_usage(root).free - _SPARE_BYTES
     if wanted > of_limit + removable:
-        raise NoRoom(f"{wanted / 2**20:,.0f} MB are more than the limit of {limit_bytes / 2**20:,.0f} MB allows")
+        raise NoRoom(f"{words.amount(wanted)} are more than the limit of {words.amount(limit_bytes)} allows")
     if wanted > (most := of_disk + removable):
-        raise NoRoom(f"the disk has no room for {wanted / 2**20:,.0f} MB, only for {max(0, most) / 2**20:,.0f} MB")
+        raise NoRoom(f"the disk has no room for {words.amount(wanted)}, only for {words.amount(max(0, most))}")
     lacking = wanted - min(of_limit, of_disk)
     for folder in oldest_first:
         if lacking <= 0:

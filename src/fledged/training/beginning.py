@@ -44,8 +44,14 @@ class Asked:
             return self
         last = checkpoints.latest(self.workspace)
         if last is None:
-            raise ProductError(
-                "There is no checkpoint to resume from", where=self.workspace.root, remedy="Run: fledged train"
+            last = checkpoints.stopped(self.workspace)
+            if last is None:
+                raise ProductError(
+                    "There is no checkpoint to resume from", where=self.workspace.root, remedy="Run: fledged train"
+                )
+            _LOG.info(
+                "The last training is complete. Going on with run %s, which was stopped after %d of %d epochs",
+                *(last.run_id, len(last.history), last.settings.epochs),
             )
         return replace(self, dataset=last.dataset_id, config=last.settings)
 

@@ -103,6 +103,20 @@ def latest(workspace: Workspace) -> Checkpoint | None:
     return find(run_id, workspace)
 
 
+def stopped(workspace: Workspace) -> Checkpoint | None:
+    """The record of the training that was under way most recently, of all that have epochs to go on from."""
+    written: dict[Path, int] = {}
+    for path in _folder(workspace).glob("*.json"):
+        with contextlib.suppress(FileNotFoundError):  # its run is complete meanwhile
+            written[path] = path.stat().st_mtime_ns
+    for path in sorted(written, key=lambda path: written[path], reverse=True):
+        with contextlib.suppress(ProductError):  # latest.json is no record, and a damaged one is no way to go on
+            found = find(path.stem, workspace)
+            if found is not None and found.history:
+                return found
+    return None
+
+
 def find(run_id: str, workspace: Workspace) -> Checkpoint | None:
     """The record of a run's checkpoint, if there is one. Raises ProductError if it is damaged."""
     path = _folder(workspace) / f"{run_id}.json"

@@ -87,6 +87,11 @@ def concrete(config: TrainConfig, backbone: str, dataset: Dataset) -> TrainConfi
             where="train.mode",
             remedy="Name one of its stages: --mode finetune --unfreeze N",
         )
+    if config.unfreeze >= 0 and config.mode == "scratch":
+        raise ConfigError(
+            f"`train.unfreeze` is {config.unfreeze}, but from scratch all blocks are trained",
+            remedy="Leave --unfreeze out, or take --mode finetune.",
+        )
     if config.unfreeze > 0 and config.mode == "transfer":
         config = config.model_copy(update={"mode": "finetune"})
     if config.unfreeze == 0 and config.mode == "finetune":

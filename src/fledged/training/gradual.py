@@ -20,7 +20,7 @@ from fledged.networks.weights import locate
 from fledged.products import Dataset, Run
 from fledged.settings.training import CacheConfig, GradualConfig, TrainConfig
 from fledged.training.lr_finder import find_lr
-from fledged.training.stages import Stage, Stages
+from fledged.training.stages import Stage, Stages, trained
 
 _LOG = logging.getLogger("fledged")
 
@@ -42,6 +42,13 @@ def run_stages(
     is trained, if a stage that was asked for trains more blocks than there are.
     """
     plan = _fitting(plan, settings)
+    _LOG.info(
+        "Plan: %s; each by a learning rate range test, then training. It ends at a validation accuracy of %g%%, after "
+        "%s without a lower validation loss, or with the last",
+        ", then ".join(map(trained, plan.stages)),
+        plan.target_accuracy * 100,
+        "a stage" if plan.patience == 1 else f"{plan.patience} stages",
+    )
     done: list[Stage] = []
     best: Stage | None = None
     ended = "it was the last stage of the plan"
@@ -83,6 +90,11 @@ def run_stages(
 def _fitting(plan: GradualConfig, settings: dict[str, object]) -> GradualConfig:
     """The plan for this network: the usual one's stages, as far as there are blocks for them."""
     config = resolve(TrainConfig, settings)
+    if config.unfreeze >= 0:
+        raise ConfigError(
+            f"`train.unfreeze` is {config.unfreeze}, but gradual unfreezing has a plan of its own",
+            remedy=f"Leave --unfreeze out, or say --set 'train.gradual.stages=[0, {max(1, config.unfreeze)}]'.",
+        )
     backbone = backbones.build(locate(config))
     blocks = chain(backbone.name, backbone.module)
     if "stages" in plan.model_fields_set and plan.stages[-1] > len(blocks):

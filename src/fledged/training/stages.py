@@ -7,6 +7,12 @@ from fledged.records import Record
 FILE = "stages.json"
 
 
+def trained(unfreeze: int) -> str:
+    """What is trained where so many blocks are, in words."""
+    blocks = {0: "", 1: "the last block and "}.get(unfreeze, f"the last {unfreeze} blocks and ")
+    return f"{blocks}the head"
+
+
 class Stage(Record):
     """A run of gradual unfreezing, and what it brought."""
 
@@ -20,8 +26,7 @@ class Stage(Record):
     @property
     def trains(self) -> str:
         """What was trained, in words."""
-        blocks = {0: "", 1: "the last block and "}.get(self.unfreeze, f"the last {self.unfreeze} blocks and ")
-        return f"{blocks}the head"
+        return trained(self.unfreeze)
 
 
 class Stages(Record):
