@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fledged import summary
-from fledged.products import SPLITS, Dataset, Figure, Leak, Report
+from fledged.products import SPLITS, Dataset, Figure, Leak, Report, Snapshot
 from fledged.workspace import now
 
 
@@ -43,6 +43,12 @@ def test_uneven_and_missing_classes_are_told() -> None:
     assert "Imbalance: 38 hawk and 2 owl. To learn them alike: fledged train --set train.balance=weights" in said
     assert "No photo in val: owl" in said
     assert "No photo in test" not in said
+
+
+def test_one_class_is_one() -> None:
+    snapshot = Snapshot.model_construct(id="5a95407", n_photos=20, labels={"hawk": 20}, n_unreadable=0, n_skipped=0)
+    snapshot.at(Path("work"))
+    assert "20 photos, 1 class (20 hawk)" in "\n".join(summary.lines(snapshot))
 
 
 def test_what_a_random_split_would_have_claimed_is_one_line_with_intervals() -> None:

@@ -63,7 +63,7 @@ def _after(subject: str) -> str:
 def _facts(product: Product) -> str:
     match product:
         case Snapshot():
-            words = [f"{product.n_photos:,} photos, {len(product.labels)} classes ({counted(product.labels)})"]
+            words = [f"{product.n_photos:,} photos, {_classes(len(product.labels))} ({counted(product.labels)})"]
             if product.n_unreadable:
                 words.append(f"{product.n_unreadable:,} unreadable")
             if product.n_skipped:
@@ -77,7 +77,7 @@ def _facts(product: Product) -> str:
         case Dataset():
             splits = " · ".join(f"{split} {product.n_in(split):,}" for split in SPLITS)
             n_photos = sum(product.n_in(split) for split in SPLITS)
-            return f"{n_photos:,} photos in {product.n_groups:,} groups, {len(product.classes)} classes ({splits})"
+            return f"{n_photos:,} photos in {product.n_groups:,} groups, {_classes(len(product.classes))} ({splits})"
         case RangeTest():
             end = f"; it ran away at {product.rates[-1]:.2g}" if product.ran_away else ""
             return (
@@ -101,7 +101,7 @@ def _facts(product: Product) -> str:
             parity = product.parity
             as_run = "as the run did" if parity.label_agreement == 1 else f"{parity.label_agreement:.1%} as the run did"
             return (
-                f"{len(product.classes)} classes, {product.precision}; answers {as_run} on {parity.n_photos:,} test "
+                f"{_classes(len(product.classes))}, {product.precision}; answers {as_run} on {parity.n_photos:,} test "
                 f"photos (largest difference {parity.max_abs_difference:.0e})"
             )
         case Package():
@@ -243,7 +243,8 @@ def reproduction_lines(done: Reproduction) -> list[str]:
     if done.is_equal:
         return [
             f"Equal: run {done.run_id}, trained again in {done.seconds:.1f} s, has the same weights to the last bit "
-            f"(sha256 {done.weights_sha256[:12]}…) and the same figures in all {done.n_epochs} epochs"
+            f"(sha256 {done.weights_sha256[:12]}…) and the same figures in "
+            f"{'its one epoch' if done.n_epochs == 1 else f'all {done.n_epochs} epochs'}"
         ]
     told = [f"Not equal: run {done.run_id}, trained again in {done.seconds:.1f} s, came out otherwise"]
     if done.where_largest:
@@ -292,6 +293,10 @@ def _of_dataset(dataset: Dataset) -> list[str]:
             f"{100 * more.value:.1f} points ({100 * more.low:.1f} to {100 * more.high:.1f})"
         )
     return told
+
+
+def _classes(n: int) -> str:
+    return f"{n} class{'' if n == 1 else 'es'}"
 
 
 def _in_a_line(name: str) -> str:

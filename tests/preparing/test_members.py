@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterable
+
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -22,7 +25,7 @@ NOTHING_KNOWN = dict.fromkeys(
 )
 
 
-def lake(n: int = 10, labels: str = "ab", lake_split: str | None = None) -> pl.DataFrame:
+def lake(n: int = 10, labels: Iterable[str] = "ab", lake_split: str | None = None) -> pl.DataFrame:
     rows = [(f"{label}/{i:02d}.jpg", f"{label}{i:02d}", label, lake_split, None) for label in labels for i in range(n)]
     columns = dict.fromkeys(("path", "sha256", "label", "lake_split", "error"), pl.String)
     return pl.DataFrame(rows, schema=columns, orient="row").with_columns(**NOTHING_KNOWN)
@@ -114,11 +117,25 @@ def test_one_class_is_a_clear_error() -> None:
 def test_a_class_of_one_group_is_a_clear_error_with_a_way_out() -> None:
     photos = pl.concat([lake(), lake(n=2, labels="c")])
     alike = findings(("near_duplicate", "c/00.jpg", "c/01.jpg"))
-    with pytest.raises(LakeError, match=r"`c` has 2 usable photos in 1 groups.*\(near duplicate\).*--drop-classes 'c'"):
+    with pytest.raises(LakeError, match=r"`c` has 2 usable photos in 1 group \(near duplicate\);.*--drop-classes c\."):
         choose(photos, alike)
     assert reasons(choose(photos, alike, drop_classes=("c",))) == {
         "c/00.jpg": "class dropped",
         "c/01.jpg": "class dropped",
+    }
+
+
+def test_all_classes_that_are_too_small_are_named_at_once() -> None:
+    photos = pl.concat([lake(), *(lake(n=1, labels=[label]) for label in ("z's", *"defghijk"))])
+    with pytest.raises(LakeError) as raised:
+        choose(photos)
+    assert "Class `d` has 1 usable photo, `e` has 1 usable photo," in raised.value.what
+    assert "and 1 more class has too few; train and test" in raised.value.what
+    words = shlex.split(raised.value.remedy.partition("with: ")[2])
+    assert words[1::2] == [*"defghijk", "z's"]
+    assert set(choose(photos, drop_classes=tuple(words[1::2])).filter(pl.col("split").is_not_null())["label"]) == {
+        "a",
+        "b",
     }
 
 
@@ -154,7 +171,7 @@ def test_a_class_that_the_lakes_train_folder_does_not_know_is_a_clear_error() ->
     test = lake(labels="abc", lake_split="test").with_columns(
         path=pl.format("test/{}", "path"), sha256=pl.format("test{}", "sha256")
     )
-    with pytest.raises(LakeError, match="Class `c` has no photo to train on"):
+    with pytest.raises(LakeError, match=r"no photo to train on of class `c` .*--drop-classes c,"):
         choose(pl.concat([train, test]), None, keep_splits=True)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,8 @@ from fledged.errors import ConfigError
 from fledged.products import Dataset, Run
 from fledged.progress import silent
 from fledged.settings.training import CacheConfig, GradualConfig, TrainConfig
-from fledged.training import gradual
+from fledged.training import checkpoints, gradual
+from fledged.training.stopping import AGAIN
 from fledged.training.train import train
 from fledged.workspace import Workspace
 from tests.tiny import TINY
@@ -50,6 +54,32 @@ def test_the_stages_are_runs_and_the_best_is_the_answer(
     # Asked again, all of it is found.
     assert train(dataset, work=tmp_path / "work", report=silent, mode="gradual", gradual=plan, **SMALL) == best
     assert len(list(Workspace(tmp_path / "work").all(Run))) == 2
+
+
+def test_a_stage_that_is_stopped_goes_on_with_the_whole_plan(
+    work: Path, dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the command of then: `--resume` would end with the stage. Another checkpoint is no matter."""
+    shutil.copytree(work, tmp_path / "work", ignore=shutil.ignore_patterns("runs", "checkpoints"))
+    asked: dict[str, Any] = SMALL | {"mode": "gradual", "gradual": {"stages": [0, 1]}, "epochs": 4}
+    checkpoints.begin("other", dataset.id, TrainConfig(), Workspace(tmp_path / "work"))
+
+    def terminated(step: str, done: int, total: int) -> None:
+        if (step, done, total) == ("Training epochs", 2, 4):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+
+    with caplog.at_level(logging.INFO, logger="fledged"):
+        with pytest.raises(SystemExit):
+            train(dataset, work=tmp_path / "work", report=terminated, **asked)
+        assert caplog.messages[-1] == AGAIN
+        assert not [line for line in caplog.messages if "other settings" in line]
+        shutil.copytree(tmp_path / "work", tmp_path / "alone")
+        stage = train(work=tmp_path / "alone", report=silent, resume=True)
+        assert (stage.settings.unfreeze, stage.n_epochs, stage.interrupted) == (0, 4, False)
+        assert caplog.messages[-1].startswith("This is one stage of gradual unfreezing.")
+    train(dataset, work=tmp_path / "work", report=silent, **asked)
+    assert {run.settings.unfreeze for run in Workspace(tmp_path / "work").all(Run)} == {0, 1}
 
 
 class Found:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping
 
 import polars as pl
 
@@ -18,6 +19,7 @@ from fledged.settings.lake import PrepareConfig
 _ORDER: tuple[Split, ...] = ("test", "val", "train")
 _MIN_GROUPS = 2
 _MIN_GROUPS_OF_FOLDS = 3
+_NAMED = 8  # classes in an error
 APART = "alike photos are in another split"
 # Of the snapshot's columns.
 NEEDED = (
@@ -104,7 +106,7 @@ def _check_classes(used: pl.DataFrame, members: pl.DataFrame, config: PrepareCon
     if len(labels) < 2:
         every = ", ".join(sorted(members["label"].unique()))
         raise LakeError(
-            f"A classifier needs two classes with usable photos; there is {labels[0] if labels else 'none'}",
+            f"A classifier needs two classes with usable photos; there is {f'only {labels[0]}' if labels else 'none'}",
             where=f"folders: {every}",
             remedy="Add a folder with photos of what it is to be told from.",
         )
@@ -117,28 +119,48 @@ def _check_classes(used: pl.DataFrame, members: pl.DataFrame, config: PrepareCon
     counts = used.group_by("label").agg(photos=pl.len(), groups=pl.col("group").n_unique())
     counts = pl.DataFrame({"label": wanted}).join(counts, on="label", how="left").fill_null(0).sort("label")
     least, parts = (_MIN_GROUPS_OF_FOLDS, "folds") if config.fold else (_MIN_GROUPS, "train and test")
-    for label, n_photos, n_groups in counts.rows():
-        if n_groups < least:
-            of_label = used.filter(pl.col("label") == label)
-            tied = ", ".join(sorted(of_label["group_reason"].drop_nulls().unique())[:3])
-            raise LakeError(
-                f"Class `{label}` has {n_photos} usable photos in {n_groups} groups of photos that belong together"
-                f"{f' ({tied})' if tied else ''}; {parts} need a group each, so {least} at least",
-                remedy=f"Add photos of it, or leave it out with: --drop-classes '{label}'"
-                + (". Names tie as --group-by says, bursts as prepare.burst_s does." if tied else ""),
-            )
+    rare = counts.filter(pl.col("groups") < least)
+    if not rare.is_empty():
+        of_rare = used.filter(pl.col("label").is_in(rare["label"].implode()))
+        tied = ", ".join(sorted(of_rare["group_reason"].drop_nulls().unique())[:3])
+        each = [f"`{label}` has {_few(n_photos, n_groups)}" for label, n_photos, n_groups in rare.head(_NAMED).rows()]
+        n_more = max(0, rare.height - _NAMED)
+        more = f" and {n_more} more class{' has' if n_more == 1 else 'es have'} too few" if n_more else ""
+        raise LakeError(
+            f"Class {', '.join(each)}{more}{f' ({tied})' if tied else ''}; {parts} need a group of photos that belong "
+            f"together each, so {least} at least",
+            remedy=f"Add photos of {_it(rare.height)}, or leave {_it(rare.height)} out with: "
+            + _dropping(rare["label"])
+            + (". Names tie as --group-by says, bursts as prepare.burst_s does." if tied else ""),
+        )
+
+
+def _few(n_photos: int, n_groups: int) -> str:
+    photos = f"{n_photos} usable photo{'' if n_photos == 1 else 's'}"
+    return photos if n_groups == n_photos else f"{photos} in {n_groups} group{'' if n_groups == 1 else 's'}"
+
+
+def _it(n: int) -> str:
+    return "it" if n == 1 else "them"
+
+
+def _dropping(labels: Iterable[str]) -> str:
+    """The flags that leave these classes out."""
+    return " ".join(f"--drop-classes {shlex.quote(label)}" for label in labels)
 
 
 def _check_train(members: pl.DataFrame, config: PrepareConfig) -> None:
     """The lake's own folders may know a class in val or test that train does not; so may groups of several classes."""
     used = members.filter(pl.col("split").is_not_null())
-    unknown = set(used["label"]) - set(used.filter(pl.col("split") == "train")["label"])
+    unknown = sorted(set(used["label"]) - set(used.filter(pl.col("split") == "train")["label"]))
     if unknown:
-        other_way = "leave out --keep-splits" if config.keep_splits else "take another --seed"
+        it, other_way = _it(len(unknown)), "leave out --keep-splits" if config.keep_splits else "take another --seed"
+        named = ", ".join(f"`{label}`" for label in unknown[:_NAMED])
+        more = f" (and {len(unknown) - _NAMED} more)" if len(unknown) > _NAMED else ""
         raise LakeError(
-            f"Class `{min(unknown)}` has no photo to train on",
+            f"There is no photo to train on of class {named}{more}",
             where="the lake's own train folder" if config.keep_splits else "train",
-            remedy=f"Add photos of it, leave it out with --drop-classes '{min(unknown)}', or {other_way}.",
+            remedy=f"Add photos of {it}, leave {it} out with {_dropping(unknown)}, or {other_way}.",
         )
 
 

@@ -24,6 +24,10 @@ _LOG = logging.getLogger("fledged")
 
 _RESUME = "To go on for as long: fledged train --resume --time T, and nothing else."
 
+_STAGE = (
+    "This is one stage of gradual unfreezing. To go on with all of them, run the same command as then, not this one."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -37,6 +41,7 @@ class Asked:
     is_latest: bool  # nothing was said but to go on with the last training
     clock: Clock | None
     on: Engine = LOCAL
+    is_stage: bool = False  # of gradual unfreezing
 
     def settled(self) -> Asked:
         """The same, with the dataset and the settings of the last training where that is what was asked for."""
@@ -53,6 +58,8 @@ class Asked:
                 "The last training is complete. Going on with run %s, which was stopped after %d of %d epochs",
                 *(last.run_id, len(last.history), last.settings.epochs),
             )
+        if last.is_stage:
+            _LOG.info(_STAGE)
         return replace(self, dataset=last.dataset_id, config=last.settings)
 
 
@@ -115,7 +122,8 @@ def _decide(asked: Asked, group: Group) -> Beginning:
     is_done = earlier is not None and not earlier.interrupted
     checkpoints.remove_of_finished(workspace)
     checkpoint = checkpoints.find(job.run_id, workspace) if asked.resume and not is_done else None
-    if asked.resume and not is_done and checkpoint is None and (other := checkpoints.latest(workspace)) is not None:
+    is_missed = asked.resume and not (asked.is_stage or is_done or checkpoint is not None)
+    if is_missed and (other := checkpoints.latest(workspace)) is not None:
         _LOG.warning(
             "The last checkpoint is of a training with other settings, run %s: this one begins from the start. "
             "To go on with that one: fledged train --resume, and nothing else",

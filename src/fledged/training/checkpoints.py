@@ -41,10 +41,17 @@ class Checkpoint(Record):
     history: tuple[Epoch, ...]
     file: str  # "" before the first epoch was kept
     sha256: str
+    is_stage: bool = False  # of gradual unfreezing
 
 
 def begin(
-    run_id: str, dataset_id: str, settings: TrainConfig, workspace: Workspace, group: Group = ALONE
+    run_id: str,
+    dataset_id: str,
+    settings: TrainConfig,
+    workspace: Workspace,
+    group: Group = ALONE,
+    *,
+    is_stage: bool = False,
 ) -> Checkpoint:
     """The record of a run before its first epoch: from now on `--resume` knows what was asked for."""
     checkpoint = Checkpoint(
@@ -55,6 +62,7 @@ def begin(
         history=(),
         file="",
         sha256="",
+        is_stage=is_stage,
     )
     _write(checkpoint, workspace)
     return checkpoint

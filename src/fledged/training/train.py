@@ -12,7 +12,7 @@ from time import monotonic
 
 from fledged import progress
 from fledged.config import resolve
-from fledged.engine import engine_of
+from fledged.engine import Engine, engine_of
 from fledged.errors import ConfigError
 from fledged.metering import Meter
 from fledged.products import Dataset, Run
@@ -68,6 +68,11 @@ def train(
         clock=Clock(seconds_of(time)) if time else None,
         on=engine_of(engine),
     )
+    return _trained(asked, work, given)
+
+
+def _trained(asked: Asked, work: str | os.PathLike[str], given: dict[str, object]) -> Run:
+    """The run, or the best of the stages of gradual unfreezing; `given` are the settings that were said."""
     tracking.require(asked.config.track)
     with joined() as group, losses_told(group):
         if asked.clock is not None and (group.size > 1 or not asked.on.is_here):
@@ -81,12 +86,25 @@ def train(
         # A process that waits for others, before they train, would not hear of the signal.
         with terminable(AGAIN) if group.size == 1 else contextlib.nullcontext():
             if asked.config.mode == "gradual" and asked.clock is None:
-                # Stages that are there already are found, and one that was stopped goes on where it was.
-                stage = functools.partial(train, resume=True, engine=engine)
-                told = run_stages(stage, dataset, given, asked.config.gradual, work, report)
+                stage, plan = functools.partial(_stage, on=asked.on), asked.config.gradual
+                told = run_stages(stage, asked.dataset, given, plan, work, asked.report)
                 return group.product(Run, asked.workspace, lambda: run_files.tell_stages(told, asked.workspace))
             with asked.workspace.lock() if group.is_first else contextlib.nullcontext():
                 return _together(asked, group)
+
+
+def _stage(
+    dataset: Dataset | str | None,
+    *,
+    work: str | os.PathLike[str],
+    report: progress.Report,
+    on: Engine,
+    **settings: object,
+) -> Run:
+    """A stage of gradual unfreezing: found where it is there already, and gone on with where it was stopped."""
+    config = resolve(TrainConfig, settings)
+    asked = Asked(dataset, config, Workspace(work), report, True, is_latest=False, clock=None, on=on, is_stage=True)
+    return _trained(asked, work, settings)
 
 
 def _for_ray(asked: Asked) -> Asked | None:
@@ -111,12 +129,14 @@ def _together(asked: Asked, group: Group) -> Run:
         return job.workspace.load(Run, job.run_id)
     so_far = checkpoints.load(begun.checkpoint, job.workspace, group) if begun.checkpoint else Progress()
     group.wait()  # until all have read what the first may soon replace
+    # Resumed, a stage would be the last of its plan.
+    words = AGAIN if asked.is_stage else RESUME
     if not group.is_first:
-        with terminable(RESUME), losses_told(group):
+        with terminable(words), losses_told(group):
             return _help(job, so_far)
     named = (job.run_id, job.dataset.id, job.config, job.workspace, group)
-    checkpoint = begun.checkpoint or checkpoints.begin(*named)
-    with terminable(RESUME), losses_told(group):
+    checkpoint = begun.checkpoint or checkpoints.begin(*named, is_stage=asked.is_stage)
+    with terminable(words), losses_told(group):
         return _train(job, checkpoint, so_far, begun.timing)
 
 
