@@ -37,11 +37,16 @@ class FledgedError(Exception):
         super().__init__(str(self))
 
     def __str__(self) -> str:
+        return shown(" ".join(f"{self.fact} {self.remedy}".split()))
+
+    @property
+    def fact(self) -> str:
+        """What is wrong, and where: for a line about something that goes on without it."""
         place = f" ({self.where})" if self.where else ""
         sentence = f"{self.what}{place}".rstrip(".")
         sentence += "" if sentence.endswith("?") else "."
         # A path may hold a newline; the promise is one line.
-        return shown(" ".join(f"{sentence} {self.remedy}".split()))
+        return " ".join(sentence.split())
 
 
 def shown(text: str) -> str:

@@ -274,7 +274,7 @@ def test_each_fold_is_test_once_and_val_once_and_groups_stay_whole() -> None:
 
 
 def test_a_class_of_two_groups_has_no_folds() -> None:
-    with pytest.raises(LakeError, match="folds need a group each, so 3"):
+    with pytest.raises(LakeError, match="folds need a group of photos that belong together each, so 3"):
         choose(pl.concat([lake(), lake(n=2, labels="c")]), None, fold="1/5")
 
 

@@ -248,6 +248,7 @@ def test_a_cache_without_room_costs_time_alone(
     assert weights_of(again) == weights_of(run)
     assert "The graph of the frozen part is not kept" in caplog.text
     assert "Features are not kept, and computed again the next time: Cannot write: No space left" in caplog.text
+    assert "run the same command again" not in caplog.text  # it goes on
     train(dataset, work=own_work_on_a_full_disk, report=silent, **{**SMALL, "unfreeze": 2, "epochs": 1})
     assert "Activations are not kept, but computed in each epoch: the disk has no room" in caplog.text
 

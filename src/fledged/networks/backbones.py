@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from fledged.errors import ConfigError, WeightsError
+from fledged.networks.cells import Cells
 from fledged.networks.weights import Source, three_ways
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -114,6 +115,7 @@ def _vgg11() -> tuple[nn.Module, int]:
     model = models.vgg11(weights=None)
     n_features = model.classifier[6].in_features
     model.classifier[6] = nn.Identity()
+    model.avgpool = Cells(7)  # torch's own cannot be exported but for photos of 224, 448, … pixels
     return model, n_features
 
 

@@ -119,7 +119,7 @@ def activations_of(photos: pl.DataFrame, frozen: Embedding, n_views: int, recipe
                 _compute(some, frozen, (number, recipe), folder, store)
             os.utime(folder)  # used now, says the order in which folders are removed
     except WorkspaceError as error:
-        raise NoRoom(str(error)) from error
+        raise NoRoom(error.fact) from error
     return _opened(photos["copy"], folders)
 
 

@@ -104,7 +104,7 @@ def add_features(
                 if refused is None:
                     raise
                 if not refused:
-                    _LOG.warning("Features are not kept, and computed again the next time: %s", reason)
+                    _LOG.warning("Features are not kept, and computed again the next time: %s", reason.fact)
                 refused.append(rows)
     return keys
 

@@ -14,7 +14,7 @@ from torch import nn
 from fledged import progress
 from fledged.engine import LOCAL, Engine
 from fledged.errors import ConfigError
-from fledged.networks import backbones
+from fledged.networks import backbones, graph
 from fledged.networks.backbones import Backbone
 from fledged.networks.blocks import chain, cut
 from fledged.networks.model import Classifier, Head, Tail
@@ -140,6 +140,9 @@ def pupil_of(job: Job, plan: Plan, backbone: Backbone, model: Classifier, *, has
             of_tail = tail_batches(dataset, embedding, plan, job.config, store, group)
             tail = Tail(trained, model.head)
             return Pupil(tail, of_tail, precision.accelerator(plan.optimize.precision))
+    if job.config.mode == "scratch" and not has_begun and backbone.name.startswith("timm:"):
+        # What cannot be served is told before hours of training; with weights, the first head or cut has told it.
+        graph.to_onnx(model.embed, graph.blank_photos(how.size_px), "features")
     balanced = plan.balance == "sampling"
     photos, recipe = read_split(dataset, "train"), job.config.augment.recipe
     part = Part(group.rank, group.size, reads_all=plan.loss.mixes)

@@ -68,7 +68,7 @@ def _onnx(key: str, module: nn.Module, inputs: torch.Tensor, workspace: Workspac
     try:
         write_with_sha256(path, onnx)
     except WorkspaceError as reason:
-        _LOG.warning("The graph of the frozen part is not kept, and made again the next time: %s", reason)
+        _LOG.warning("The graph of the frozen part is not kept, and made again the next time: %s", reason.fact)
     return onnx
 
 
