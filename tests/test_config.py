@@ -30,6 +30,7 @@ def test_flags_win_over_the_file_and_the_file_over_defaults() -> None:
         (TrainConfig, {"epoch": 3}, "Did you mean `epochs`?"),
         (TrainConfig, {"mode": "tranfser"}, "'transfer', 'finetune', 'gradual' or 'scratch'"),
         (TrainConfig, {"epochs": -1}, "greater than or equal to 0"),
+        (TrainConfig, {"seed": 10**20}, "less than or equal to 100000000000000"),
         (PrepareConfig, {"split": (0.5, 0.5, 0.5)}, "add up to 1"),
         (PrepareConfig, {"zzz": 1}, "Known: "),
         (TrainConfig, {"optimize": {"shedule": "step"}}, "`train.optimize` has no setting `shedule`.*Did you mean"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
+from typing import Any
 
 from fledged import summary
+from fledged.measuring.comparison import Comparison, Contender, Pair
 from fledged.products import SPLITS, Dataset, Figure, Leak, Report, Snapshot
 from fledged.workspace import now
 
@@ -67,6 +70,30 @@ def test_what_a_random_split_would_have_claimed_is_one_line_with_intervals() -> 
         "A random split would have claimed 98.5% (98.0% to 99.0%); without leaks it is 97.7% (97.0% to 98.3%), "
         "a difference of 0.8 points (0.4 to 1.2)"
     ) in said
+
+
+def test_of_many_pairs_those_with_the_best_are_told() -> None:
+    figure = Figure(value=0.9, low=0.8, high=0.95, n=40)
+    facts: dict[str, Any] = dict.fromkeys(("megabytes", "n_parameters", "n_trained", "gflops", "train_s", "ms_a_photo"))
+
+    def told(n_models: int) -> list[str]:
+        names = [f"run:{number}" for number in range(n_models)]
+        models = [
+            Contender.model_construct(name=name, backbone="", mode="", accuracy=figure, macro_f1=0.9, **facts)
+            for name in names
+        ]
+        pairs = [
+            Pair(first=one, second=other, n=40, only_first=1, only_second=2, p_value=1)
+            for one, other in itertools.combinations(names, 2)
+        ]
+        return summary.comparison_lines(Comparison(source="test", contenders=tuple(models), pairs=tuple(pairs)))
+
+    few = [line for line in told(5) if " against " in line]
+    assert len(few) == 10
+    assert few[0].startswith("run:0 against run:1: 1 photo right with the first alone, 2 with")
+    many = told(6)
+    assert [line.split(" against ")[0] for line in many if " against " in line] == ["run:0"] * 5
+    assert "10 more pairs, without the best, are on the page" in many
 
 
 def test_a_report_on_photos_that_the_model_knows_says_so() -> None:

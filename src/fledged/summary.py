@@ -16,6 +16,7 @@ from fledged.training.reproduction import Reproduction
 
 # A class of this many times the photos of another is worth a line.
 _IMBALANCE = 3
+_MOST_PAIRS = 10  # of a comparison; of more, those with the best are told
 
 _NEXT = {
     "snapshot": "fledged review",
@@ -228,11 +229,17 @@ def comparison_lines(compared: Comparison) -> list[str]:
     for row in rows:
         others = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         told.append("  ".join([row[0].ljust(widths[0]), *others]))
-    for pair in compared.pairs:
+    best, pairs = compared.contenders[0].name, list(compared.pairs)
+    if len(pairs) > _MOST_PAIRS:
+        pairs = [pair for pair in pairs if best in (pair.first, pair.second)]
+    for pair in pairs:
         told.append(
-            f"{pair.first} against {pair.second}: {pair.only_first} photos right with the first alone, "
-            f"{pair.only_second} with the second alone (McNemar p = {pair.p_value:.2g}, n = {pair.n:,})"
+            f"{pair.first} against {pair.second}: {pair.only_first} photo{'' if pair.only_first == 1 else 's'} right "
+            f"with the first alone, {pair.only_second} with the second alone "
+            f"(McNemar p = {pair.p_value:.2g}, n = {pair.n:,})"
         )
+    if n_more := len(compared.pairs) - len(pairs):
+        told.append(f"{n_more} more pairs, without the best, are on the page")
     if compared.page:
         told.append(f"Page: {_from_here(compared.page)}")
     return [shown(line) for line in (*told, f"Next: {_after(compared.contenders[0].name)}")]

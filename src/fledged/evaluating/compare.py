@@ -117,7 +117,7 @@ def _contender(subject: Subject, report: Report, workspace: Workspace) -> Conten
     size = size_of(run) if run else None
     mode: str = run.mode if run else ""
     if run and run.settings.unfreeze > 0:
-        mode += f", last {run.settings.unfreeze} blocks"
+        mode += f", last {f'{n} blocks' if (n := run.settings.unfreeze) > 1 else 'block'}"
     return Contender(
         name=subject.name,
         backbone=subject.backbone.name,

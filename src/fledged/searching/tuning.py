@@ -75,7 +75,8 @@ def tuning_lines(done: Tuning) -> list[str]:
     stopped = ", stopped before all were tried; the same command goes on" if done.interrupted else ""
     n = len(done.trials)
     told = [
-        f"Tuned    {n} trials ({given_up} given up) on {done.n_folds} folds of train and val{stopped}",
+        f"Tuned    {n} trial{'' if n == 1 else 's'} ({given_up} given up) on {done.n_folds} folds of train and "
+        f"val{stopped}",
         f"Usual settings: validation loss {_loss(usual)}. "
         + ("None was better" if best is usual else f"Best: {_loss(best)}, the least of {n}, so it flatters a little")
         + "; the test split was not opened",

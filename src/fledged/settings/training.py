@@ -277,7 +277,7 @@ class TrainConfig(Record):
         description="For classes of unequal size: weights counts each photo's loss by how rare its class is, sampling "
         "shows every class equally often. Either makes rare classes more probable than they are.",
     )
-    seed: int = Field(42, ge=0, description="The same seed gives the same weights on the same machine.")
+    seed: int = Field(42, ge=0, le=10**14, description="The same seed gives the same weights on the same machine.")
 
     input: InputConfig = Field(InputConfig(), description="How a photo becomes what the network sees.")
     head: HeadConfig = Field(HeadConfig(), description="What is put on the backbone's features.")

@@ -14,4 +14,4 @@ class TuneConfig(Record):
     folds: int = Field(
         3, ge=2, le=20, description="Parts of train and val together; each judges a training on the others."
     )
-    seed: int = Field(42, ge=0, description="The same seed tries the same settings.")
+    seed: int = Field(42, ge=0, le=2**32 - 1, description="The same seed tries the same settings.")
