@@ -8,7 +8,7 @@ from typing import Any
 
 from fledged import summary
 from fledged.measuring.comparison import Comparison, Contender, Pair
-from fledged.products import SPLITS, Dataset, Figure, Leak, Report, Snapshot
+from fledged.products import SPLITS, BackboneInfo, Dataset, Figure, Leak, Report, Run, Snapshot
 from fledged.workspace import now
 
 
@@ -70,6 +70,27 @@ def test_what_a_random_split_would_have_claimed_is_one_line_with_intervals() -> 
         "A random split would have claimed 98.5% (98.0% to 99.0%); without leaks it is 97.7% (97.0% to 98.3%), "
         "a difference of 0.8 points (0.4 to 1.2)"
     ) in said
+
+
+def test_a_run_that_has_learned_nothing_says_what_to_do() -> None:
+    def told(val_loss: float) -> str:
+        run = Run.model_construct(
+            id="4e90",
+            classes=("a", "b", "c"),
+            backbone=BackboneInfo.model_construct(name="resnet18"),
+            mode="finetune",
+            n_epochs=2,
+            best_epoch=1,
+            val_accuracy=0.5,
+            val_loss=val_loss,
+            interrupted=False,
+        )
+        run.at(Path("work"))
+        return "\n".join(summary.lines(run))
+
+    assert "no better than guessing on the validation photos (loss 1.10, guessing 1.10)" in told(1.0986)
+    assert "fledged find-lr" in told(1.2e7)
+    assert "guessing" not in told(1.09)
 
 
 def test_of_many_pairs_those_with_the_best_are_told() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from fledged.training.reproduction import Reproduction
 
 # A class of this many times the photos of another is worth a line.
 _IMBALANCE = 3
+_LEAST_GAIN = 0.005  # of a validation loss
 _MOST_PAIRS = 10  # of a comparison; of more, those with the best are told
 
 _NEXT = {
@@ -169,8 +171,19 @@ def _details(product: Product) -> list[str]:
             return _of_parity(parity)
         case Run():
             told = ["The best epoch so far was kept. To go on: fledged train --resume"] if product.interrupted else []
-            return [*told, f"Page: {product.folder / 'run.html'}"]
+            return [*told, f"Page: {product.folder / 'run.html'}", *_of_guessing(product)]
     return []
+
+
+def _of_guessing(run: Run) -> list[str]:
+    """A word where even the best epoch is no better than the same share for each class."""
+    guessing = math.log(len(run.classes))
+    if run.val_loss < guessing - _LEAST_GAIN:
+        return []
+    return [
+        f"It does no better than guessing on the validation photos (loss {run.val_loss:.2f}, guessing {guessing:.2f}). "
+        "For another learning rate: fledged find-lr. Else train longer, or look at the labels: fledged review --open"
+    ]
 
 
 def _of_parity(parity: Parity) -> list[str]:

@@ -167,6 +167,7 @@ def test_predict_answers_folders_and_names_what_it_cannot_read(
     [
         (["train", "--epoch", "3"], "--epochs"),
         (["trian"], "Did you mean 'train'"),
+        (["train", "--epochs", "many"], "train --help"),
         (["train", "--set", "train.epoch=3"], "Did you mean `epochs`"),
         (["train", "--mode", "tranfser"], "transfer"),
         (["train", "--backbone", "resnet17"], "no such backbone"),
