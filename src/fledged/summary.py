@@ -43,8 +43,9 @@ def lines(product: Product, next_command: str | None = None) -> list[str]:
 def _next(product: Product) -> str:
     if isinstance(product, RangeTest):
         from fledged.training.range_page import train_command
+        from fledged.workspace import Workspace
 
-        return train_command(product)
+        return train_command(product, Workspace(product.folder.parents[1]).load(Dataset, product.dataset_id))
     if isinstance(product, Package):
         return f"cd {shlex.quote(str(product.folder))} && sam deploy --guided, or osls deploy (README.md there)"
     return _after(product.subject) if isinstance(product, Report) else _NEXT[product.kind]

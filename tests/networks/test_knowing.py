@@ -153,6 +153,17 @@ def test_regions_are_kept_as_they_are_whatever_their_memory_looks_like(tmp_path:
     assert again.scale == pytest.approx(regions.scale, rel=1e-6)
 
 
+@pytest.mark.parametrize("spread", [1e-6, 1e-4, 0.004, 0.03, 1.0])
+def test_torch_gives_the_same_scores_however_little_features_differ(spread: float) -> None:
+    """As those of a network that has hardly learned, and of one that has."""
+    features_NF, labels_N = blobs(5, 120, 1280)
+    alike_NF = (features_NF.mean(0) + spread * (features_NF - features_NF.mean(0))).astype(np.float32)
+    regions = regions_of(alike_NF, labels_N)
+    served_N = _scores(torch.from_numpy(alike_NF), regions).numpy()
+    np.testing.assert_allclose(served_N, regions.scores(alike_NF), atol=1e-3)
+    assert (regions.scale == 1) == (spread < 0.01)
+
+
 def test_torch_gives_the_same_scores() -> None:
     features_NF, labels_N = blobs(4, 120, 70)
     regions = regions_of(features_NF, labels_N)

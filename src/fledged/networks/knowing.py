@@ -17,6 +17,10 @@ from fledged.networks.tensors import tensors_of
 
 SMALLEST = 1e-12  # length by which features are divided at least
 
+# Mean squared distance of photos from their class's mean, of features of length 1. Served in float32, where distances
+# are off by up to 3e-7, scores would be off by more than a thousandth below it. Trained networks have 0.01 and more.
+_LEAST_SPREAD = 1e-4
+
 _COOLEST, _HOTTEST = 0.1, 10.0
 _STEPS = 60  # of halving; the interval is then below what a float can tell
 _DIRECTIONS = 32
@@ -120,7 +124,8 @@ def regions_of(features_NF: Float32Array, labels_N: IntArray) -> Regions:
     n_photos, n_features = within_NF.shape
     variance = float((within_NF**2).mean(dtype=np.float64))  # of a feature, on average
     n_kept = min(_DIRECTIONS, n_photos - 1, n_features - 1)
-    if variance < SMALLEST or n_kept < 1:  # as many photos as classes: there is no spread to measure by
+    # As many photos as classes, or a network that has hardly learned: there is no spread to measure by.
+    if n_features * variance < _LEAST_SPREAD or n_kept < 1:
         return Regions(means_CF.astype(np.float32), np.zeros((1, n_features), np.float32), 1.0)
     _, lengths_K, directions_KF = randomized_svd(within_NF, n_kept, random_state=0)
     shrinkage = ledoit_wolf_shrinkage(within_NF, assume_centered=True)

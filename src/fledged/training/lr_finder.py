@@ -145,10 +145,14 @@ def range_test(
         report("Trying learning rates", tried.steps, tried.steps)
         pupil.accelerator.unwrap_model(module, keep_fp32_wrapper=False)
     if len(rates) < _FEWEST:
-        raise TrainingError(
-            f"The loss ran away after {len(rates)} steps, at a rate of {rates_of(tried)[len(rates)]:.1e}",
-            remedy=f"Begin lower: --low {tried.low / 1000:g}",
+        at = rates_of(tried)[len(rates)]
+        # By equal differences, all but the first rates are near the highest.
+        lower = (
+            f"End lower: --high {at / 2:.1g}"
+            if tried.growth == "linear"
+            else f"Begin lower: --low {tried.low / 1000:g}"
         )
+        raise TrainingError(f"The loss ran away after {len(rates)} steps, at a rate of {at:.1e}", remedy=lower)
     return Curve(tuple(rates), tuple(losses), tuple(smoothed), ran_away)
 
 
