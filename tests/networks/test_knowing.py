@@ -153,7 +153,7 @@ def test_regions_are_kept_as_they_are_whatever_their_memory_looks_like(tmp_path:
     assert again.scale == pytest.approx(regions.scale, rel=1e-6)
 
 
-@pytest.mark.parametrize("spread", [1e-6, 1e-4, 0.004, 0.03, 1.0])
+@pytest.mark.parametrize("spread", [1e-6, 0.004, 0.03, 0.3, 1.0])
 def test_torch_gives_the_same_scores_however_little_features_differ(spread: float) -> None:
     """As those of a network that has hardly learned, and of one that has."""
     features_NF, labels_N = blobs(5, 120, 1280)
@@ -161,7 +161,7 @@ def test_torch_gives_the_same_scores_however_little_features_differ(spread: floa
     regions = regions_of(alike_NF, labels_N)
     served_N = _scores(torch.from_numpy(alike_NF), regions).numpy()
     np.testing.assert_allclose(served_N, regions.scores(alike_NF), atol=1e-3)
-    assert (regions.scale == 1) == (spread < 0.01)
+    assert (regions.scale == 1) == (spread < 0.1)
 
 
 def test_torch_gives_the_same_scores() -> None:

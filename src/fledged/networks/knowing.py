@@ -17,9 +17,9 @@ from fledged.networks.tensors import tensors_of
 
 SMALLEST = 1e-12  # length by which features are divided at least
 
-# Mean squared distance of photos from their class's mean, of features of length 1. Served in float32, where distances
-# are off by up to 3e-7, scores would be off by more than a thousandth below it. Trained networks have 0.01 and more.
-_LEAST_SPREAD = 1e-4
+# Mean squared distance of photos from their class's mean, of features of length 1. Served in float32, where such
+# distances are off by up to 1e-6, scores would be off by more than a thousandth below it. What has learned has far more.
+_LEAST_SPREAD = 1e-3
 
 _COOLEST, _HOTTEST = 0.1, 10.0
 _STEPS = 60  # of halving; the interval is then below what a float can tell
