@@ -18,7 +18,7 @@ from fledged.networks.tensors import tensors_of
 SMALLEST = 1e-12  # length by which features are divided at least
 
 # Mean squared distance of photos from their class's mean, of features of length 1. Served in float32, where such
-# distances are off by up to 1e-6, scores would be off by more than a thousandth below it. What has learned has far more.
+# distances are off by up to 1e-6, scores are off by a thousandth and more below it. What has learned has far more.
 _LEAST_SPREAD = 1e-3
 
 _COOLEST, _HOTTEST = 0.1, 10.0
