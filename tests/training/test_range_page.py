@@ -59,7 +59,9 @@ def test_whatever_was_asked_for_is_asked_for_again(
     made: RangeTest, dataset: Dataset, work: Path, asked: dict[str, Any]
 ) -> None:
     """The words of the command, read as the shell reads them, are the settings of the range test."""
-    settings = job_of(dataset, TrainConfig.model_validate(TINY | asked), Workspace(work), silent).config
+    settings = job_of(
+        dataset, TrainConfig.model_validate(TINY | {"input": {"size_px": 32}} | asked), Workspace(work), silent
+    ).config
     words = shlex.split(train_command(made.model_copy(update={"settings": settings}), dataset))[2:]
     pairs = list(zip(words[::2], words[1::2], strict=True))
     flags = [f"train.{flag[2:].replace('-', '_')}={value}" for flag, value in pairs if flag != "--set"]
