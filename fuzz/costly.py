@@ -42,9 +42,9 @@ def tiff(*more: tuple[int, int, int, int], width: int = 24, height: int = 18) ->
     return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + bytes(2**20 * 4)
 
 
-def many_scans(n: int, side: int = 64) -> bytes:
-    """A progressive JPEG whose last scan is there `n` times more: a dozen bytes each, and a way through all of it."""
-    jpeg = encoded(Image.new("L", (side, side), 128), "JPEG", progressive=True)
+def many_scans(n: int, side: int = 64, *, progressive: bool = True) -> bytes:
+    """A JPEG whose last scan is there `n` times more: some bytes each, and a way through all of it."""
+    jpeg = encoded(Image.new("L", (side, side), 128), "JPEG", progressive=progressive)
     last = jpeg[jpeg.rindex(b"\xff\xda") : -2]
     return jpeg[:-2] + last * n + jpeg[-2:]
 
@@ -78,6 +78,7 @@ REFUSED: dict[str, Callable[[], bytes]] = {
         encoded(picture("blue", _SIZE), "JPEG"), 2, b"\xff\xe1\x20\0Exif\0\0" + bytes(8184), 260
     ),
     "JPEG of 300 scans": lambda: many_scans(300),
+    "JPEG of 6 MB of scans, not progressive": lambda: many_scans(6 * 2**20 // 40, progressive=False),
     "JPEG of 88 million pixels, progressive, of all its colours": lambda: _flat(
         "RGB", "JPEG", progressive=True, subsampling=0
     ),

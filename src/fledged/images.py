@@ -230,7 +230,7 @@ def _opened(data: bytes, max_pixels: int, max_bytes: int) -> Image.Image:
     if n_pixels > max_pixels:
         raise BadPhoto(f"{n_pixels / 1e6:.0f} million pixels, over the limit of {max_pixels / 1e6:.0f} million")
     try:
-        costs.check_opened(image, data)
+        costs.check_opened(image, data, file.tell())
     except Exception as error:  # of tags that are not what they should be, too
         raise BadPhoto(_reason(error)) from error
     file.is_open()
