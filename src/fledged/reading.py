@@ -6,16 +6,19 @@ milliseconds, whatever it is for, and a core decodes a photo in as many. Without
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from io import BufferedReader
 from typing import NamedTuple
 
 from fledged import regular
 from fledged.places import TooLarge, download, is_remote
+from fledged.regular import NotRegular as NotRegular
 
 # Of each process: requests at a time, and what they may hold before anybody asks for it.
 _THREADS = 8
@@ -58,11 +61,19 @@ def read(file: File, max_bytes: int | None = None) -> bytes:
     spot = file if isinstance(file, Spot) else Spot(os.fspath(file))
     if is_remote(spot.place):
         return _ahead.read(spot, max_bytes)
-    with regular.opened(spot.place) as opened:
+    with _opened(spot.place) as opened:
         n_bytes = os.fstat(opened.fileno()).st_size
         if max_bytes is not None and n_bytes > max_bytes:
             raise TooLarge(n_bytes)
         return opened.read()
+
+
+def _opened(place: str) -> BufferedReader:
+    """A folder in the place of a photo is no photo either."""
+    try:
+        return regular.opened(place)
+    except IsADirectoryError as error:
+        raise NotRegular(errno.EINVAL, "not a regular file", place) from error
 
 
 class _Ahead:
