@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=1, metavar="K")
     words = "only faults whose name holds these words; may be given again, for others too"
     parser.add_argument("--only", action="append", metavar="WORDS", help=words)
+    parser.add_argument("--at", default="", metavar="WORDS", help="only operations on paths that hold these words")
     parser.add_argument(
         "commands",
         nargs="*",
@@ -53,6 +54,9 @@ def main() -> int:
                         continue
                     start_s, n_trials, n_told, n_bad, nth = time.perf_counter(), 0, 0, 0, 1
                     while True:
+                        if not measured.is_at(asked.at, fault, nth):
+                            nth += asked.every
+                            continue
                         if measured.is_told(fault, nth):
                             n_told, nth = n_told + 1, nth + asked.every
                             continue

@@ -70,6 +70,7 @@ class Bench:
     listings: dict[str, list[str]] = field(default_factory=dict)
     # Of what happened once: an error at an operation -> the kinds of those that came after it.
     once: dict[tuple[int, int], int] = field(default_factory=dict)
+    done_to: list[str] = field(default_factory=list)  # the path of each operation, if anybody asked
 
     def n_operations(self, fault: Fault) -> int:
         """How many operations of the fault's kinds a clean run takes."""
@@ -84,6 +85,16 @@ class Bench:
 
     def _places(self, fault: Fault) -> list[int]:
         return [at for at, kind in enumerate(self.sequence, start=1) if kind & fault.kinds]
+
+    def is_at(self, words: str, fault: Fault, nth: int) -> bool:
+        """Whether a path that holds these words is what the operation is done to; so it is where there is none."""
+        if not words:
+            return True
+        if not self.done_to:
+            notes, _ = self._noted(is_fresh=False)
+            self.done_to = (notes / "operations").read_text().split("\0")[:-1]
+        places = self._places(fault)
+        return nth > len(places) or words in self.done_to[places[nth - 1] - 1]
 
     def trial(self, fault: Fault, nth: int) -> tuple[str, list[str]]:
         """The operation that was hit ("" if there are not so many), and the promises that were broken."""
