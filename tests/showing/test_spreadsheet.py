@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from fledged.showing.spreadsheet import cells
-from tests.test_cells import FORMULAS, PLAIN
+from tests.test_formulas import FORMULAS, PLAIN
 
 
 def test_a_table_is_marked_cell_by_cell() -> None:

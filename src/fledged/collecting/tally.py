@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fledged.cells import cell
 from fledged.collecting.offers import Refused
+from fledged.formulas import cell
 from fledged.provenance import STATE_FOLDER
 from fledged.records import Record
 from fledged.writing import write_bytes

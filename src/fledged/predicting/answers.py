@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fledged import naming_extras
-from fledged.cells import cell
 from fledged.errors import ConfigError, shown
+from fledged.formulas import cell
 from fledged.products import Failure, Prediction
 
 Answer = tuple[str, Prediction | Failure]  # the photo's name

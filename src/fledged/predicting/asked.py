@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 
 from fledged import naming_extras
-from fledged.cells import value_of
 from fledged.errors import ConfigError, RequestError
+from fledged.formulas import value_of
 from fledged.places import looks_remote, resolved
 from fledged.predicting.files import find_photos, read
 from fledged.predicting.many import Read

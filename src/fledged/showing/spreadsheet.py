@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from fledged.cells import FORMULA, cell
+from fledged.formulas import FORMULA, cell
 
 
 def cells(table: pl.DataFrame) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fledged.cells import cell, value_of
+from fledged.formulas import cell, value_of
 
 FORMULAS = ("=1+1", "+1", "-rf", "@SUM(A1)", "\t=1", "\r=1", "=\n")
 PLAIN = ("owl", "-", "", "a=b", "'quoted'", "owl -1")
