@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr, field_validator
 
@@ -57,13 +57,17 @@ SPLIT_FOLDERS: dict[str, Split] = {
 }
 
 
+# It becomes part of paths and templates.
+Id = Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,64}$")]
+
+
 class Product(Record):
     """A record with an identity and files of its own."""
 
     kind: ClassVar[str]
     format_version: ClassVar[int]
 
-    id: str
+    id: Id
     version: int  # of the format, checked when the product is opened
     created_at: datetime
     files: dict[str, str] = Field(default_factory=dict)  # name inside the product's folder -> sha256
@@ -277,10 +281,10 @@ class Bundle(Product):
     kind: ClassVar[str] = "bundle"
     format_version: ClassVar[int] = 1
 
-    run_id: str
-    dataset_id: str
-    snapshot_id: str
-    report_id: str
+    run_id: Id
+    dataset_id: Id
+    snapshot_id: Id
+    report_id: Id
     classes: tuple[str, ...]
     preprocess: Preprocess
     backbone: BackboneInfo

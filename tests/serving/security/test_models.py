@@ -157,6 +157,8 @@ RECORDS: dict[str, dict[str, object]] = {
     "O24 a file whose name ends at a zero byte": {"files": {"model.onnx\0.txt": "0" * 64}},
     "O25 two classes of one name": {"classes": ["red", "red", "blue"]},
     "O26 a class without a name": {"classes": ["", "green", "blue"]},
+    "O30 an id that adds lines to a template of AWS": {"id": "x\n      Role: arn:aws:iam::1:role/Admin"},
+    "O31 a run in ../../": {"run_id": "../../runs/x"},
     "O20 a million classes": {"classes": [str(number) for number in range(10**6)]},
 }
 
