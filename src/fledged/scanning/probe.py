@@ -18,7 +18,7 @@ from fledged.places import Changed, TooLarge
 from fledged.reading import File, read
 from fledged.regular import NotRegular
 
-VERSION = 5  # raise when any figure changes, so that old rows are probed again
+VERSION = 6  # raise when any figure changes, so that old rows are probed again
 
 # How reasons begin that lie in the moment, not in the file: such a file is asked again by the next scan.
 PASSING = ("vanished", "cannot be read", "no longer a regular file", "changed")
