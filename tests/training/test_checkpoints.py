@@ -151,6 +151,27 @@ def test_of_a_complete_run_nothing_is_left_not_even_what_was_half_written(tmp_pa
     assert checkpoints.latest(workspace) is None
 
 
+def test_a_process_that_is_killed_while_it_removes_a_checkpoint_leaves_nothing_for_good(
+    own_work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    checkpoints.save(
+        progress(1), checkpoints.begin("abc", "da7a", TrainConfig(), Workspace(own_work)), Workspace(own_work)
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "_remove_tensors", die)
+        with pytest.raises(Killed):
+            checkpoints.remove("abc", Workspace(own_work))
+    assert list((own_work / "checkpoints").glob("abc-*"))
+    checkpoints.remove_of_finished(Workspace(own_work))
+    assert not list((own_work / "checkpoints").glob("abc-*"))
+
+
 def test_the_checkpoint_of_a_finished_run_is_gone_after_the_next_training(
     own_work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

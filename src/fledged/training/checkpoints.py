@@ -173,10 +173,16 @@ def remove(run_id: str, workspace: Workspace) -> None:
 
 def remove_of_finished(workspace: Workspace) -> None:
     """Forget the checkpoints of all runs that are complete: of processes that were killed between the two."""
-    for record in _folder(workspace).glob("*.json"):
+    folder = _folder(workspace)
+    for record in folder.glob("*.json"):
         with contextlib.suppress(ProductError):  # there is no such run, or it is damaged and made again
             if record.name != _LATEST and not workspace.load(Run, record.stem).interrupted:
                 remove(record.stem, workspace)
+    # One that was killed in the middle of that has left tensors which no record names.
+    recorded = {record.stem for record in folder.glob("*.json")}
+    for path in folder.glob("*.safetensors"):
+        if path.name.partition("-")[0] not in recorded:
+            path.unlink(missing_ok=True)
 
 
 def _remove_tensors(run_id: str, folder: Path, but: str = "") -> None:
