@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -122,6 +124,46 @@ def test_what_a_crash_or_a_bad_disk_left_is_computed_again(
     assert computed == [(0, 2)] * 3
     np.testing.assert_array_equal(before, after)
     del first
+
+
+def test_a_part_that_cannot_be_read_for_a_moment_is_read_again_or_named(
+    frozen: Embedding, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, zero, both = Store(workspace, LIMIT, silent), np.zeros(2, np.int64), np.arange(2)
+    first = np.array(activations_of(photos(1, 2), frozen, 1, LIGHT, store).take(zero, both))
+    load, n_calls, n_named = np.load, 0, 0
+    for nth in range(1, 20):
+        n_calls = 0
+
+        def but_the_nth(*asked: Any, nth: int = nth, **more: Any) -> Any:
+            nonlocal n_calls
+            n_calls += 1
+            if n_calls == nth:
+                raise OSError(errno.EIO, "Input/output error")
+            return load(*asked, **more)
+
+        monkeypatch.setattr(np, "load", but_the_nth)
+        try:
+            found = activations_of(photos(1, 2), frozen, 1, LIGHT, store)
+        except OSError as error:
+            assert str(error.filename).endswith(".npy")
+            n_named += 1
+            continue
+        np.testing.assert_array_equal(found.take(zero, both), first)
+        if n_calls < nth:
+            break
+    assert (nth, n_named) == (4, 1)
+
+
+def test_a_disk_that_takes_nothing_any_more_can_still_be_read(
+    frozen: Embedding, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    activations_of(photos(1, 2), frozen, 1, LIGHT, Store(workspace, LIMIT, silent))
+    monkeypatch.setattr(os, "utime", refused)
+    assert activations_of(photos(1, 2), frozen, 1, LIGHT, Store(workspace, LIMIT, silent)).shape
 
 
 def test_bit_rot_is_computed_again(frozen: Embedding, workspace: Workspace, computed: list[tuple[int, int]]) -> None:

@@ -26,7 +26,7 @@ import polars as pl
 
 from fledged import engine
 from fledged.augmenting import views
-from fledged.errors import WorkspaceError
+from fledged.errors import WorkspaceError, naming
 from fledged.pages import words
 from fledged.products import Preprocess
 from fledged.progress import Report
@@ -117,7 +117,8 @@ def activations_of(photos: pl.DataFrame, frozen: Embedding, n_views: int, recipe
         for number, (folder, some) in enumerate(zip(folders, missing, strict=True)):
             if not some.is_empty():
                 _compute(some, frozen, (number, recipe), folder, store)
-            os.utime(folder)  # used now, says the order in which folders are removed
+            with contextlib.suppress(OSError):  # a disk that takes nothing any more can still be read
+                os.utime(folder)  # used now, says the order in which folders are removed
     except WorkspaceError as error:
         raise NoRoom(error.fact) from error
     return _opened(photos["copy"], folders)
@@ -130,10 +131,16 @@ def _opened(keys: pl.Series, folders: Sequence[Path]) -> Activations:
         known = _known(folder)
         opened: dict[Path, int] = {}
         for photo, key in enumerate(keys):
+            if key not in known:  # its part could not be opened when others could, such as for want of descriptors
+                known = _known(folder)
+            if key not in known:
+                what = "A part of the activations is gone, or cannot be read"
+                raise WorkspaceError(what, where=folder, remedy="Run the same command again.")
             path, row = known[key]
             if path not in opened:
                 opened[path] = len(parts)
-                parts.append(np.load(path, mmap_mode="r", allow_pickle=False))
+                with naming(path):
+                    parts.append(np.load(path, mmap_mode="r", allow_pickle=False))
             places[number, photo] = opened[path], row
     return Activations(tuple(parts), places)
 
