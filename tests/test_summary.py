@@ -49,8 +49,8 @@ def test_uneven_and_missing_classes_are_told() -> None:
 
 
 def test_one_class_is_one() -> None:
-    told: dict[str, Any] = {"n_photos": 20, "labels": {"hawk": 20}, "n_unreadable": 0, "n_skipped": 0}
-    snapshot = Snapshot.model_construct(id="5a95407", **told)
+    facts: dict[str, Any] = {"id": "5a95407", "n_photos": 20, "labels": {"hawk": 20}, "n_unreadable": 0, "n_skipped": 0}
+    snapshot = Snapshot.model_construct(**facts)
     snapshot.at(Path("work"))
     assert "20 photos, 1 class (20 hawk)" in "\n".join(summary.lines(snapshot))
 
@@ -75,10 +75,11 @@ def test_what_a_random_split_would_have_claimed_is_one_line_with_intervals() -> 
 
 def test_a_run_that_has_learned_nothing_says_what_to_do() -> None:
     def told(val_loss: float) -> str:
-        named: dict[str, Any] = {"name": "resnet18"}
-        known: dict[str, Any] = {
+        backbone: dict[str, Any] = {"name": "resnet18"}
+        facts: dict[str, Any] = {
+            "id": "4e90",
             "classes": ("a", "b", "c"),
-            "backbone": BackboneInfo.model_construct(**named),
+            "backbone": BackboneInfo.model_construct(**backbone),
             "mode": "finetune",
             "n_epochs": 2,
             "best_epoch": 1,
@@ -86,7 +87,7 @@ def test_a_run_that_has_learned_nothing_says_what_to_do() -> None:
             "val_loss": val_loss,
             "interrupted": False,
         }
-        run = Run.model_construct(id="4e90", **known)
+        run = Run.model_construct(**facts)
         run.at(Path("work"))
         return "\n".join(summary.lines(run))
 

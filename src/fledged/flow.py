@@ -13,10 +13,11 @@ from fledged.config import SECTIONS, resolve
 from fledged.engine import engine_of
 from fledged.errors import ConfigError, suggestion
 from fledged.networks.weights import locate
+from fledged.preparing.members import too_few_classes
 from fledged.products import Bundle, Product
 from fledged.scanning.scan import scan
 from fledged.settings.training import TrainConfig
-from fledged.workspace import DEFAULT
+from fledged.workspace import DEFAULT, Workspace
 
 Settings = Mapping[str, Mapping[str, object]]
 
@@ -48,6 +49,8 @@ def build(
         rooms = background.submit(_import_rooms)
         made(snapshot := scan(lake, work=work, report=report, engine=on, **of["scan"]))
         rooms.result()
+    if len(snapshot.labels) < 2 and not Workspace(work).decisions.exists():  # which may give photos other labels
+        raise too_few_classes(list(snapshot.labels), snapshot.labels)
     eyes = of["train"]
     made(
         findings := fledged.review(

@@ -206,6 +206,7 @@ def test_a_lake_that_is_too_small_is_a_clear_error(tmp_path: Path, clean_lake: P
     done = shell("build", lake, "--work", tmp_path / "work", check=False)
     assert done.returncode == 2
     assert said in done.stderr
+    assert (tmp_path / "work" / "reviews").exists() == (classes == 2)  # one class is seen after the scan
 
 
 @contextlib.contextmanager

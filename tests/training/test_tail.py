@@ -13,7 +13,7 @@ from fledged.networks import backbones
 from fledged.networks.blocks import chain, cut
 from fledged.networks.model import Classifier, Head, Tail
 from fledged.pages import words
-from fledged.products import Dataset, Preprocess, Split
+from fledged.products import Dataset, Preprocess
 from fledged.progress import silent
 from fledged.settings.training import TrainConfig
 from fledged.training.activations import Store, n_bytes
@@ -42,11 +42,11 @@ def test_cached_and_uncached_training_see_the_same_batches(
     module = backbones.empty("mobilenet_v2").eval()
     with caplog.at_level(logging.INFO):
         cached = batches(module, dataset, tmp_path / "cached", 10**9)
+    n_train = dataset.n_in("train")
     told = [line for line in caplog.messages if line.startswith("Activations of the frozen blocks: ")]
-    asked: tuple[tuple[Split, int], ...] = (("train", 2), ("val", 1))
-    sizes = [n_bytes(dataset.n_in(split), views, (160, 2, 2)) for split, views in asked]
+    sizes = [n_bytes(n_photos, n_views, (160, 2, 2)) for n_photos, n_views in ((n_train, 2), (dataset.n_in("val"), 1))]
     assert [line.partition(": ")[2].partition(" (")[0] for line in told] == list(map(words.amount, sizes))
-    assert f"({dataset.n_in('train')} photos, 2 views)" in told[0]
+    assert f"({n_train} photos, 2 views)" in told[0]
     assert "computed in each epoch" not in caplog.text
     uncached = batches(module, dataset, tmp_path / "uncached", 0)
     assert "not kept, but computed in each epoch: " in caplog.text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
@@ -101,15 +101,19 @@ def _check_folders(members: pl.DataFrame) -> None:
         )
 
 
+def too_few_classes(labels: Sequence[str], folders: Iterable[str]) -> LakeError:
+    """What to say where photos have one label, or none; `folders` are all that there are."""
+    return LakeError(
+        f"A classifier needs two classes with usable photos; there is {f'only {labels[0]}' if labels else 'none'}",
+        where=f"folders: {', '.join(sorted(folders))}",
+        remedy="Add a folder with photos of what it is to be told from.",
+    )
+
+
 def _check_classes(used: pl.DataFrame, members: pl.DataFrame, config: PrepareConfig) -> None:
     labels = sorted(used["label"].unique())
     if len(labels) < 2:
-        every = ", ".join(sorted(members["label"].unique()))
-        raise LakeError(
-            f"A classifier needs two classes with usable photos; there is {f'only {labels[0]}' if labels else 'none'}",
-            where=f"folders: {every}",
-            remedy="Add a folder with photos of what it is to be told from.",
-        )
+        raise too_few_classes(labels, members["label"].unique())
     # A class of which people dropped everything is gone by their will, whatever else was wrong with its photos; one
     # that lost its photos otherwise is missed. One that is no more than a claim never was.
     given_up = pl.col("left_out").is_in(["dropped by a person", "dropped as advised", CLAIMED]) | pl.col("label").is_in(
