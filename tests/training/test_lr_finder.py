@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
 from dataclasses import replace
@@ -141,6 +142,22 @@ def test_a_loss_near_nothing_that_rises_to_little_has_not_run_away(
     assert max(curve.smoothed[30:]) > 4 * min(curve.smoothed)
 
 
+def test_batches_that_differ_by_much_where_the_head_fits_already_are_no_running_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of last blocks, which begin with such a head, and a few photos."""
+    losses = itertools.cycle([0.01, 0.02, 0.3, 0.5, 0.2, 0.05])
+
+    def scripted(*_: object) -> list[Tally]:
+        return [Tally(torch.tensor(next(losses)), torch.tensor(1), torch.tensor(1.0), 1)]
+
+    monkeypatch.setattr(lr_finder, "step", scripted)
+    of = replace(plan(), class_weights=(1.0, 1.0, 1.0))
+    curve = tried(nn.Linear(6, 3), of, FindLrConfig(low=1e-6, high=10, steps=60, smoothing=0.5))
+    assert not curve.ran_away
+    assert max(curve.smoothed) > max(4 * min(curve.smoothed), curve.smoothed[0])
+
+
 def test_the_smoothed_loss_is_corrected_for_its_start() -> None:
     curve = tried(nn.Linear(6, 3), plan(), FindLrConfig(low=1e-9, high=1e-8, steps=30, smoothing=0.9))
     assert curve.smoothed[0] == pytest.approx(curve.losses[0])
@@ -163,6 +180,12 @@ def test_gradients_are_added_up_as_in_training() -> None:
 def test_a_loss_that_runs_away_at_once_is_an_error_with_advice() -> None:
     with pytest.raises(TrainingError, match=r"ran away after \d steps.*--low"):
         tried(nn.Linear(6, 3), plan(optimizer="sgd"), FindLrConfig(low=500, high=1000, steps=20))
+
+
+def test_by_equal_differences_the_advice_is_a_lower_end() -> None:
+    config = FindLrConfig(low=1e-6, high=1000, steps=20, growth="linear")
+    with pytest.raises(TrainingError, match=r"ran away after \d steps.*--high \d+"):
+        tried(nn.Linear(6, 3), plan(optimizer="sgd"), config)
 
 
 @given(low=st.floats(1e-9, 1), factor=st.floats(1.01, 1e6), steps=st.integers(20, 300), linear=st.booleans())

@@ -322,7 +322,9 @@ class FindLrConfig(Record):
     )
     smoothing: float = Field(0.8, ge=0, lt=1, description="Share of the smoothed loss that stays from step to step.")
     runaway: float = Field(
-        4.0, gt=1, description="It stops where the smoothed loss is this many times its lowest, and above its first."
+        4.0,
+        gt=1,
+        description="It stops where the smoothed loss is so many times its lowest, above its first and above guessing.",
     )
 
     @field_validator("high")

@@ -121,6 +121,7 @@ def range_test(
     losses: list[float] = []
     smoothed: list[float] = []
     ran_away = False
+    guessing = math.log(max(1, len(plan.class_weights)))
     with _put_back(pupil.module, optimizer):
         torch.manual_seed(plan.seed)
         module = pupil.accelerator.prepare_model(pupil.module, evaluation_mode=True)
@@ -132,8 +133,9 @@ def range_test(
             loss, _ = Tally.total(step(module, optimizer, batches, plan, pupil.accelerator))
             mean = tried.smoothing * mean + (1 - tried.smoothing) * loss
             unbiased = mean / (1 - tried.smoothing ** (len(losses) + 1))
-            # Near nothing, four times the lowest is nothing too: the loss must also be above where it began.
-            limit = max(tried.runaway * min(smoothed), smoothed[0]) if smoothed else math.inf
+            # Near nothing, four times the lowest is nothing too: the loss must also be above where it began, and, where
+            # that was near nothing as well since the head fits already, above that of guessing.
+            limit = max(tried.runaway * min(smoothed), smoothed[0], guessing) if smoothed else math.inf
             ran_away = not math.isfinite(unbiased) or unbiased > limit
             if math.isfinite(unbiased):
                 rates.append(rate)
