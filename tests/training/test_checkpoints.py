@@ -151,21 +151,23 @@ def test_of_a_complete_run_nothing_is_left_not_even_what_was_half_written(tmp_pa
     assert checkpoints.latest(workspace) is None
 
 
+class _Killed(BaseException):
+    """A process that ends in this very moment."""
+
+
+def _die(*_: object) -> None:
+    raise _Killed
+
+
 def test_a_process_that_is_killed_while_it_removes_a_checkpoint_leaves_nothing_for_good(
     own_work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Killed(BaseException):
-        pass
-
-    def die(*_: object) -> None:
-        raise Killed
-
     checkpoints.save(
         progress(1), checkpoints.begin("abc", "da7a", TrainConfig(), Workspace(own_work)), Workspace(own_work)
     )
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "_remove_tensors", die)
-        with pytest.raises(Killed):
+        patch.setattr(checkpoints, "_remove_tensors", _die)
+        with pytest.raises(_Killed):
             checkpoints.remove("abc", Workspace(own_work))
     assert list((own_work / "checkpoints").glob("abc-*"))
     checkpoints.remove_of_finished(Workspace(own_work))
@@ -177,17 +179,11 @@ def test_the_checkpoint_of_a_finished_run_is_gone_after_the_next_training(
 ) -> None:
     """The process is killed between writing the run and removing its checkpoint."""
 
-    class Killed(BaseException):
-        pass
-
-    def die(*_: object) -> None:
-        raise Killed
-
     other, workspace = progress(1), Workspace(own_work)
     checkpoints.save(other, checkpoints.begin("abc", "da7a", TrainConfig(), workspace), workspace)
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "remove", die)
-        with pytest.raises(Killed):
+        patch.setattr(checkpoints, "remove", _die)
+        with pytest.raises(_Killed):
             train(work=own_work, report=silent, **SMALL, epochs=1, seed=1)
     finished = workspace.load(Run)
     assert checkpoints.find(finished.id, workspace) is not None
@@ -273,19 +269,16 @@ def test_whatever_write_is_the_last_the_checkpoint_is_whole(
     write = writing.write_bytes
     count = 0
 
-    class Killed(BaseException):
-        pass
-
     def dying(path: Path, data: bytes) -> None:
         nonlocal count
         count += 1
         if count < number or after_writing:
             write(path, data)
         if count == number:
-            raise Killed
+            raise _Killed
 
     monkeypatch.setattr(checkpoints, "write_bytes", dying)
-    with pytest.raises(Killed):
+    with pytest.raises(_Killed):
         checkpoints.save(progress(2), begin, workspace)
     monkeypatch.setattr(checkpoints, "write_bytes", write)
     n_epochs = len(reached(workspace).history)
