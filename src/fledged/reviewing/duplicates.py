@@ -24,7 +24,7 @@ from fledged.spreading.jobs import Each
 _NEIGHBOURS = 6
 _MIN_COSINE = 0.35
 _DIRECTIONS = 128
-_PAIRS = 128  # that are aligned at once
+_PAIRS = 64  # that are aligned at once
 
 Outlines = npt.NDArray[np.uint8]
 
