@@ -20,8 +20,8 @@ _EVERY_S = 0.1
 # second that slowed fastai and us. At most this share of a core is taken from what is measured.
 _SHARE = 0.01
 MEMORY_METHOD = (
-    "Memory: the highest sum, sampled every 0.1 s or as often as a hundredth of a core allows, of the proportional set\n"
-    "sizes (PSS in /proc/PID/smaps_rollup: pages that processes share count once) of the command and all below it."
+    "Memory: the highest sum, sampled every 0.1 s or as often as a hundredth of a core allows, of the proportional\n"
+    "set sizes (PSS in /proc/PID/smaps_rollup: pages that processes share count once) of the command and all below."
 )
 
 
