@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fledged import costs, images
+from fledged import costs, images, rgb
 from fuzz import costly
 from tests.serving.photos import encoded, of_all_kinds, picture
 
@@ -89,10 +89,10 @@ def test_pieces_are_what_the_whole_would_be(mode: str, monkeypatch: pytest.Monke
             "RGB" if mode == "CMYK" else "RGBA"
         )
         image = image.quantize(16) if mode == "P" else image.convert(mode)
-    whole = np.asarray(images.upright_rgb(image))
-    monkeypatch.setattr(images, "_PIECE_PIXELS", 700)
-    assert np.array_equal(np.asarray(images.upright_rgb(image)), whole)
-    monkeypatch.setattr(images, "_LARGE_PIXELS", 1000)
-    small = images._upright_rgb(image, 10)
+    whole = np.asarray(rgb.upright_rgb(image))
+    monkeypatch.setattr(rgb, "_PIECE_PIXELS", 700)
+    assert np.array_equal(np.asarray(rgb.upright_rgb(image)), whole)
+    monkeypatch.setattr(rgb, "_LARGE_PIXELS", 1000)
+    small = rgb.upright_rgb(image, 10)
     assert small.size == (18, 23)
     assert np.abs(np.asarray(small, int) - np.asarray(Image.fromarray(whole).reduce(4), int)).max() <= 1

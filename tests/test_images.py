@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from demo.drawing import draw_photo
-from fledged import images
+from fledged import images, rgb
 from fledged.images import BadPhoto
 from fledged.products import Preprocess
 
@@ -161,7 +161,7 @@ def test_every_orientation_is_set_upright_once(orientation: int, format_: str) -
     assert header == images.read_header(data)
     assert (header.width_px, header.height_px) == image.size == (80, 60)
     assert header.orientation == orientation
-    for upright in (image, images.upright_rgb(Image.open(io.BytesIO(data)))):
+    for upright in (image, rgb.upright_rgb(Image.open(io.BytesIO(data)))):
         assert near(upright.getpixel((10, 10)), RED)
         assert near(upright.getpixel((70, 10)), WHITE)
         assert near(upright.getpixel((10, 50)), WHITE)

@@ -8,18 +8,17 @@ Shapes: H height, W width, C = 3 channels (RGB), S = `Preprocess.size_px`.
 from __future__ import annotations
 
 import io
-import re
 import zlib
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from fledged import costs
+from fledged.headers import Header, header_of
 from fledged.products import Preprocess
+from fledged.rgb import upright_rgb
 
 UInt8Array = npt.NDArray[np.uint8]
 
@@ -31,10 +30,6 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "PPM", "TIFF", "AVIF", "HEIF")
 MAX_PIXELS = 89_478_485
 MAX_BYTES = 100 * 2**20
 
-# Larger pictures are shrunk while they become RGB, as JPEGs are while they are decoded; in pieces of so many pixels.
-_LARGE_PIXELS = 24_000_000
-_PIECE_PIXELS = 1_000_000
-
 # Pillow decodes and shrinks to no less than this many times the wanted size before the exact resampling:
 # far faster on large photos, and hardly different (Pillow's own default in Image.thumbnail).
 REDUCING_GAP = 2.0
@@ -44,23 +39,8 @@ HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"
 # Files that start so are meant to be photos, even where the rest cannot be read.
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*")
 
-# EXIF orientation (tag 0x0112) to what sets the photo upright. https://www.cipa.jp/std/documents/e/DC-008-2012_E.pdf
-_ORIENTATION_TAG = 0x0112
-_WIDTH_TAG, _HEIGHT_TAG = 0x0100, 0x0101
 # https://www.w3.org/TR/png-3/#5Chunk-layout
 _PNG_CRITICAL = (b"IHDR", b"PLTE", b"IDAT")
-_MAKE_TAG, _MODEL_TAG, _TAKEN_TAG = 0x010F, 0x0110, 0x9003
-_EXIF_TIME = re.compile(r"(\d{4})[:-](\d\d)[:-](\d\d) (\d\d:\d\d:\d\d)")
-_PLACE_IN_XMP = re.compile(rb"GPSLatitude(\s*=\s*[\"'][^\"'\s]|\s*>\s*[^<\s])")
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 _INTERPOLATION = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -80,24 +60,10 @@ class NotAPhoto(BadPhoto):
     """The bytes are another kind of file, or a format that is not read; nothing says that they are damaged."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a photo says of itself before it is decoded; width and height are upright, in pixels."""
-
-    format: str
-    width_px: int
-    height_px: int
-    orientation: int  # EXIF 1..8, 1 = already upright
-    n_frames: int
-    camera: str | None = None  # EXIF maker and model
-    taken_at: str | None = None  # EXIF time of the shot, ISO 8601, in the camera's own time zone
-    has_gps: bool = False  # EXIF or XMP says where it was taken
-
-
 def read_header(data: bytes, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> Header:
     """Format and upright size, without decoding the pixels. Raises BadPhoto."""
     with _opened(data, max_pixels, max_bytes) as image:
-        return _header(image)
+        return header_of(image)
 
 
 def decode(
@@ -115,21 +81,15 @@ def decode(
         try:
             if image.format == "PNG":
                 image.load()  # before its EXIF is asked for: Pillow would load it then, and what failed is forgotten
-            header = _header(image)
+            header = header_of(image)
             if at_least_px is not None:
                 image.draft(None, (at_least_px, at_least_px))
             image.load()
             if header.format == "PNG" and _png_is_damaged(data):
                 raise OSError("a part of it is not what was written (checksum)")
-            return header, _upright_rgb(image, at_least_px)
+            return header, upright_rgb(image, at_least_px)
         except Exception as error:  # decoders of hostile files raise nearly anything
             raise BadPhoto(_reason(error)) from error
-
-
-def upright_rgb(image: Image.Image) -> Image.Image:
-    """A picture that is already open, set upright by its EXIF orientation, in RGB; what is transparent turns white."""
-    image.load()
-    return _upright_rgb(image)
 
 
 def shrink(image: Image.Image, shorter_side_px: int) -> Image.Image:
@@ -249,133 +209,6 @@ def _png_is_damaged(data: bytes) -> bool:
             return True
         at = end + 4
     return False
-
-
-def _header(image: Image.Image) -> Header:
-    orientation = _orientation(image)
-    width, height = _stored_size(image)
-    if orientation >= 5:
-        width, height = height, width
-    # A phone's multi-picture JPEG is a JPEG to everybody but Pillow.
-    name = "JPEG" if image.format == "MPO" else str(image.format)
-    return Header(name, width, height, orientation, _n_frames(image), *_camera_time_place(image))
-
-
-def _stored_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height before any turn; of a TIFF, Pillow tells those after it."""
-    tags = getattr(image, "tag_v2", None)
-    return image.size if tags is None else (int(tags[_WIDTH_TAG]), int(tags[_HEIGHT_TAG]))
-
-
-def _n_frames(image: Image.Image) -> int:
-    """1 where nothing good follows the first frame, which is all that is looked at."""
-    if image.format not in ("GIF", "WEBP"):
-        return 1
-    try:
-        return int(getattr(image, "n_frames", 1))
-    except Exception:  # Pillow's parser of GIF raises IndexError where a frame ends in its header
-        return 1
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # a broken EXIF block does not make a photo unreadable
-        return 1
-    return int(value) if value in _UPRIGHT else 1
-
-
-def _camera_time_place(image: Image.Image) -> tuple[str | None, str | None, bool]:
-    """Camera, time of the shot, and whether there is a place; None where the metadata do not say."""
-    has_gps = False
-    try:
-        exif = image.getexif()
-        # Programs that develop and tag photos write into XMP, some of them there alone.
-        has_gps = _PLACE_IN_XMP.search(_bytes(image.info.get("xmp"))) is not None
-        if not exif:
-            return None, None, has_gps
-        camera = " ".join(str(exif[tag]).strip("\0 ") for tag in (_MAKE_TAG, _MODEL_TAG) if exif.get(tag))
-        taken = str(exif.get_ifd(ExifTags.IFD.Exif).get(_TAKEN_TAG) or "").strip("\0 ")
-        # Without reception a camera writes the block all the same, with its version and no place.
-        has_gps = has_gps or ExifTags.GPS.GPSLatitude in exif.get_ifd(ExifTags.IFD.GPSInfo)
-        return camera[:100] or None, _time(taken), has_gps
-    except Exception:  # a broken EXIF block does not make a photo unreadable
-        return None, None, has_gps
-
-
-def _bytes(value: object) -> bytes:
-    return value.encode(errors="replace") if isinstance(value, str) else value if isinstance(value, bytes) else b""
-
-
-def _time(exif_time: str) -> str | None:
-    """ISO 8601; None for what is no moment, such as the 0000:00:00 of a camera whose clock was never set."""
-    match = _EXIF_TIME.fullmatch(exif_time)
-    if match is None:
-        return None
-    try:
-        return datetime.fromisoformat("{}-{}-{}T{}".format(*match.groups())).isoformat()
-    except ValueError:
-        return None
-
-
-def _upright_rgb(image: Image.Image, at_least_px: int | None = None) -> Image.Image:
-    """Of a picture that is loaded: a TIFF is turned by that, and then has no orientation any more."""
-    picture = _to_rgb(image, _reduction(image.size, at_least_px))
-    turn = _UPRIGHT.get(_orientation(image))
-    return picture.transpose(turn) if turn is not None else picture
-
-
-def _reduction(size_px: tuple[int, int], at_least_px: int | None) -> int:
-    """By how much a picture may be shrunk before anything else, so that the rest takes little memory."""
-    if at_least_px is None or size_px[0] * size_px[1] <= _LARGE_PIXELS:
-        return 1
-    return next((by for by in (8, 4, 2) if min(size_px) // by >= at_least_px), 1)
-
-
-def _to_rgb(image: Image.Image, by: int) -> Image.Image:
-    """In RGB, `by` times smaller; large pictures piece by piece, since the steps between take some times as much."""
-    if image.mode == "RGB":
-        return image.reduce(by) if by > 1 else image.copy() if image.readonly else image
-    full_scale = _full_scale(image)
-    width, height = image.size
-    n_rows = max(1, _PIECE_PIXELS // width // by) * by
-    if n_rows >= height and by == 1:
-        return _piece_to_rgb(image, full_scale)
-    picture = Image.new("RGB", (-(-width // by), -(-height // by)))
-    for top in range(0, height, n_rows):
-        piece = _piece_to_rgb(image.crop((0, top, width, min(height, top + n_rows))), full_scale)
-        picture.paste(piece.reduce(by) if by > 1 else piece, (0, top // by))
-    return picture
-
-
-def _piece_to_rgb(image: Image.Image, full_scale: float | None) -> Image.Image:
-    if full_scale is not None:
-        return _deep_grey_to_rgb(image, full_scale)
-    if image.has_transparency_data:
-        colour = image.convert("RGBA")
-        white = Image.new("RGBA", colour.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, colour).convert("RGB")
-    return image.convert("RGB")
-
-
-def _full_scale(image: Image.Image) -> float | None:
-    """What is white in a picture of 16-bit or floating-point grey; None for other pictures."""
-    if image.mode not in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
-        return None
-    if image.mode != "F":
-        return 65535.0
-    grey = np.asarray(image)
-    if np.isnan(grey).all():
-        raise ValueError("no pixel is a number")
-    # Floating-point files hold 0..1 by convention; integers are 16-bit.
-    return 1.0 if np.nanmax(grey) <= 1 else 255.0
-
-
-def _deep_grey_to_rgb(image: Image.Image, full_scale: float) -> Image.Image:
-    """16-bit and floating-point grey to 8 bits: Pillow's own conversion clips at 255, which turns photos white."""
-    grey = np.asarray(image, dtype=np.float64)
-    eight_bit = np.nan_to_num(np.clip(grey / full_scale, 0, 1) * 255).round().astype(np.uint8)
-    return Image.fromarray(eight_bit).convert("RGB")
 
 
 def _reason(error: Exception) -> str:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import onnxruntime
 from PIL import Image
 
-from fledged import images, onnx_sessions
+from fledged import images, onnx_sessions, rgb
 from fledged.engine import n_workers
 from fledged.errors import ProductError, RequestError
 from fledged.images import UInt8Array
@@ -162,7 +162,7 @@ class Predictor:
     def _square(self, photo: Photo) -> UInt8Array:
         how = self.bundle.preprocess
         if isinstance(photo, Image.Image):
-            return images.to_square(images.upright_rgb(photo), how)
+            return images.to_square(rgb.upright_rgb(photo), how)
         if isinstance(photo, np.ndarray):
             if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
                 raise ValueError(f"an array must be uint8 (height, width, 3), not {photo.dtype} {photo.shape}")
