@@ -5,9 +5,11 @@
     FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks.learning --lake ants_vs_bees
     FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks.learning head --seeds 5
     FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks.learning tail --loop-epochs 20  # and the loop's accuracy
+    FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks.learning head --seeds 5 --keep DIR  # may be interrupted
 
 The lake as `fledged prepare` splits it, birds_vs_drones by source; the peers get the original files by `fledged copy`.
 Each job is a process of its own. Epochs that take minutes are measured once or twice and multiplied; the table says so.
+In a folder that is kept, what has been measured is not measured again: remove it where either side has changed.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ import argparse
 import json
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from scipy.special import stdtrit
@@ -26,9 +28,10 @@ from scipy.special import stdtrit
 from benchmarks import results
 from benchmarks.answers import PYTHON
 from benchmarks.build import DATA, WEIGHTS
-from benchmarks.measuring import Measured, fledged, no_page, run, weights_flags
+from benchmarks.measuring import fledged, no_page, run, weights_flags
 from benchmarks.mislabels import GROUP_BY
 from benchmarks.scoring import share
+from fledged.writing import write_bytes
 
 LAKE = "birds_vs_drones"
 PARTS = ("head", "tail", "full", "best")
@@ -40,13 +43,15 @@ _PATIENT_EPOCHS = {"birds_vs_drones": 5, "ants_vs_bees": 30}  # of the peers: so
 
 def main() -> None:
     """All parts."""
-    measure(PARTS, LAKE, 1, _TAIL_MEASURED)
+    with tempfile.TemporaryDirectory() as folder:
+        measure(PARTS, LAKE, 1, _TAIL_MEASURED, Path(folder))
 
 
-def measure(parts: Sequence[str], lake: str, n_seeds: int, loop_epochs: int) -> None:
+def measure(parts: Sequence[str], lake: str, n_seeds: int, loop_epochs: int, root: Path) -> None:
     """A table for each part. `n_seeds` trainings of each tool for a head; the other parts take one.
 
     Of the plain loop's 20 epochs for the last blocks, `loop_epochs` are run: of all of them its accuracy is told too.
+    All that is measured lies in `root`, and is taken from there where it is there.
     """
     if not DATA.is_dir() or not WEIGHTS.is_file():
         print(f"skipped: no photos in {DATA} or no weights at {WEIGHTS}")
@@ -54,25 +59,49 @@ def measure(parts: Sequence[str], lake: str, n_seeds: int, loop_epochs: int) -> 
     if run([PYTHON, "-c", "import fastai.vision.all"], check=False).code:
         print(f"skipped: {PYTHON} has no fastai; install benchmarks/requirements-peers.txt there, name FLEDGED_PEERS")
         return
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        ready_s = _prepare(root, lake)
-        for part in parts:
-            _MEASURE[part](root, ready_s, lake, loop_epochs if part == "tail" else n_seeds)
+    ready = _once(root, f"{lake} ready", lambda: _prepare(root / lake, lake))
+    for part in parts:
+        _MEASURE[part](root / lake, ready.seconds, lake, loop_epochs if part == "tail" else n_seeds)
 
 
-def _built(root: Path, name: str) -> tuple[dict[str, Any], Measured]:
-    """The test answers of the one command that does it all, and how it went."""
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """How a training went; what it says of the test photos, where it was asked."""
+
+    seconds: float
+    cpu_s: float = 0.0
+    epoch_s: float = 0.0
+    n_right: int = 0
+    n: int = 0
+
+    @property
+    def accuracy(self) -> float:
+        return self.n_right / self.n
+
+
+def _once(root: Path, name: str, measured: Callable[[], _Job]) -> _Job:
+    """What was measured before in this folder, or now."""
+    path = root / "measured" / f"{name}.json"
+    if path.is_file():
+        return _Job(**json.loads(path.read_text()))
+    job = measured()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, json.dumps(asdict(job)).encode())
+    return job
+
+
+def _build(root: Path, lake: str) -> _Job:
+    """The one command that does it all."""
     work = root / "built"
-    built = run(fledged("build", str(DATA / name), "--work", str(work), *_grouped(name), "--weights", str(WEIGHTS)))
-    return _tested(work), built
+    built = run(fledged("build", str(DATA / lake), "--work", str(work), *_grouped(lake), "--weights", str(WEIGHTS)))
+    return _Job(built.seconds, built.cpu_s, 0.0, *_tested(work))
 
 
 def _grouped(name: str) -> list[str]:
     return ["--group-by", GROUP_BY[name]] if name in GROUP_BY else []
 
 
-def _prepare(root: Path, name: str) -> float:
+def _prepare(root: Path, name: str) -> _Job:
     """The dataset, and its photos as folders for the peers; the seconds from raw files to the dataset."""
     work, lake = root / "work", DATA / name
     steps = (
@@ -81,34 +110,34 @@ def _prepare(root: Path, name: str) -> float:
         fledged("prepare", "--work", str(work), *_grouped(name)),
     )
     seconds = sum(run(step).seconds for step in steps)
-    run(fledged("copy", str(root / "folders"), "--work", str(work)))
-    return seconds
+    if not (root / "folders").is_dir():
+        run(fledged("copy", str(root / "folders"), "--work", str(work)))
+    return _Job(seconds)
 
 
 def _head(root: Path, ready_s: float, lake: str, n_seeds: int) -> None:
-    pairs: list[tuple[float, float]] = []
-    later_s: list[float] = []
-    for seed in range(42, 42 + n_seeds):
-        ours, trained = _ours(root, "head", "--seed", str(seed))
-        theirs, found = _ask("fastai_job.py", root, "frozen", str(_HEAD_EPOCHS), str(seed))
-        if not pairs:
-            total_s = ready_s + trained.seconds
-            built, build = _built(root, lake)
-            rows = [
-                _row(f"fastai, fit_one_cycle({_HEAD_EPOCHS}), frozen", theirs.seconds, found, 1.0),
-                _row("fledged scan, review, prepare, train", total_s, ours, theirs.seconds / total_s),
-                _row("fledged build: tested and exported, too", build.seconds, built, theirs.seconds / build.seconds),
-            ]
-            notes = f"Of fledged's seconds {trained.seconds:.1f} are `train`."
-        else:
-            later_s.append(trained.seconds)
-        pairs.append((ours["right"] / ours["n"], found["right"] / found["n"]))
-    if n_seeds > 1:
-        ours_each, theirs_each = ([f"{100 * one:.1f}" for one in each] for each in zip(*pairs, strict=True))
+    seeds = [str(seed) for seed in range(42, 42 + n_seeds)]
+    pairs = [
+        (_ours(root, "head", "--seed", seed), _ask("fastai_job.py", root, "frozen", str(_HEAD_EPOCHS), seed))
+        for seed in seeds
+    ]
+    build = _once(root, "build", lambda: _build(root, lake))
+    (trained, theirs), later = pairs[0], pairs[1:]
+    total_s = ready_s + trained.seconds
+    rows = [
+        _row(f"fastai, fit_one_cycle({_HEAD_EPOCHS}), frozen", theirs, theirs.seconds, 1.0),
+        _row("fledged scan, review, prepare, train", trained, total_s, theirs.seconds / total_s),
+        _row("fledged build: tested and exported, too", build, build.seconds, theirs.seconds / build.seconds),
+    ]
+    notes = f"Of fledged's seconds {trained.seconds:.1f} are `train`."
+    if later:
+        ours_each, theirs_each = ([f"{100 * one.accuracy:.1f}" for one in each] for each in zip(*pairs, strict=True))
+        differences = [100 * (ours.accuracy - other.accuracy) for ours, other in pairs]
         notes += (
-            f" Accuracy of {n_seeds} seeds on the same test photos: fledged {', '.join(ours_each)}; fastai "
-            f"{', '.join(theirs_each)}; difference {_paired([100 * (a - b) for a, b in pairs])} points (95% interval,\n"
-            f"Student's t over seeds). Each further seed took fledged {max(later_s):.1f} s at most, start included."
+            f" Accuracy of {n_seeds} seeds on the same test photos: fledged {', '.join(ours_each)};\nfastai "
+            f"{', '.join(theirs_each)}; difference {_paired(differences)} points (95% interval, Student's t over\n"
+            f"seeds). Each further seed took fledged {max(ours.seconds for ours, _ in later):.1f} s at most, start "
+            "included."
         )
     _write(lake, "a head on frozen blocks, from raw files", rows, notes)
 
@@ -120,20 +149,20 @@ def _paired(differences: Sequence[float]) -> str:
 
 
 def _tail(root: Path, _ready_s: float, lake: str, loop_epochs: int) -> None:
-    flags = ["--unfreeze", str(_N_BLOCKS), "--epochs", str(_TAIL_EPOCHS), "--views", "4"]
-    ours, first = _ours(root, "tail", *flags)
-    again, filled = _ours(root, "tail again", *flags, "--seed", "7")
-    _, found = _ask("torchvision_job.py", root, str(_N_BLOCKS), str(loop_epochs), "42")
-    theirs_s = found["epoch_s"] * _TAIL_EPOCHS
+    flags = ("--unfreeze", str(_N_BLOCKS), "--epochs", str(_TAIL_EPOCHS), "--views", "4")
+    first = _ours(root, "tail", *flags)
+    filled = _ours(root, "tail again", *flags, "--seed", "7")
+    loop = _ask("torchvision_job.py", root, str(_N_BLOCKS), str(loop_epochs), "42")
+    theirs_s = loop.epoch_s * _TAIL_EPOCHS
     rows = [
         _row(
             f"plain loop, {_TAIL_EPOCHS} epochs (the fastest of {loop_epochs}, times {_TAIL_EPOCHS})",
+            loop if loop_epochs == _TAIL_EPOCHS else None,
             theirs_s,
-            found if loop_epochs == _TAIL_EPOCHS else None,
             1,
         ),
-        _row("fledged, filling the cache first", first.seconds, ours, theirs_s / first.seconds),
-        _row("fledged, cache filled, another seed", filled.seconds, again, theirs_s / filled.seconds),
+        _row("fledged, filling the cache first", first, first.seconds, theirs_s / first.seconds),
+        _row("fledged, cache filled, another seed", filled, filled.seconds, theirs_s / filled.seconds),
     ]
     _write(
         lake,
@@ -144,40 +173,35 @@ def _tail(root: Path, _ready_s: float, lake: str, loop_epochs: int) -> None:
 
 
 def _full(root: Path, _ready_s: float, lake: str, _n_seeds: int) -> None:
-    flags = ["--mode", "finetune", "--epochs", "1"]
-    _, job = _ours(root, "full", *flags)
-    epoch_s = _history(root)["seconds"][0]
-    _, fast = _ask("fastai_job.py", root, "full", "1", "42")
-    _, plain = _ask("torchvision_job.py", root, "0", "1", "42")
+    ours = _ours(root, "full", "--mode", "finetune", "--epochs", "1")
+    fast = _ask("fastai_job.py", root, "full", "1", "42")
+    plain = _ask("torchvision_job.py", root, "0", "1", "42")
     rows = [
-        _row("fastai, one epoch", fast["epoch_s"], None, 1.0),
-        _row("plain loop, one epoch", plain["epoch_s"], None, fast["epoch_s"] / plain["epoch_s"]),
-        _row("fledged, one epoch", epoch_s, None, fast["epoch_s"] / epoch_s),
+        _row(what, None, job.epoch_s, fast.epoch_s / job.epoch_s)
+        for what, job in (
+            ("fastai, one epoch", fast),
+            ("plain loop, one epoch", plain),
+            ("fledged, one epoch", ours),
+        )
     ]
     _write(
         lake,
         "the whole network, one epoch",
         rows,
-        f"Ratio: against fastai. `fledged train` took {job.seconds:.1f} s in all. One seed.",
+        f"Ratio: against fastai. `fledged train` took {ours.seconds:.1f} s in all. One seed.",
     )
 
 
 def _best(root: Path, _ready_s: float, lake: str, _n_seeds: int) -> None:
     """The most accurate that each makes of the lake, by the processor's time: others may work beside it."""
     epochs = str(_PATIENT_EPOCHS[lake])
+    ours = {f"fledged, --mode {mode}": _ours(root, mode, "--mode", mode) for mode in ("finetune", "gradual")}
     peers = {
-        f"fastai, fine_tune({epochs})": ("fastai_job.py", "fine_tune", epochs, "42"),
-        f"timm's recipe, {epochs} epochs": ("timm_job.py", epochs, "42"),
+        f"fastai, fine_tune({epochs})": _ask("fastai_job.py", root, "fine_tune", epochs, "42"),
+        f"timm's recipe, {epochs} epochs": _ask("timm_job.py", root, epochs, "42"),
     }
-    found = {}
-    for mode in ("finetune", "gradual"):
-        right, job = _ours(root, mode, "--mode", mode)
-        found[f"fledged, --mode {mode}"] = (job.cpu_s, right)
-    most_s = max(seconds for seconds, _ in found.values())
-    for what, (file, *arguments) in peers.items():
-        job, right = _ask(file, root, *arguments)
-        found[what] = (job.cpu_s, right)
-    rows = [_row(what, seconds, right, seconds / most_s) for what, (seconds, right) in found.items()]
+    most_s = max(job.cpu_s for job in ours.values())
+    rows = [_row(what, job, job.cpu_s, job.cpu_s / most_s) for what, job in (ours | peers).items()]
     _write(
         lake,
         "the best of each in ten times the time",
@@ -190,16 +214,21 @@ def _best(root: Path, _ready_s: float, lake: str, _n_seeds: int) -> None:
 _MEASURE = {"head": _head, "tail": _tail, "full": _full, "best": _best}
 
 
-def _ours(root: Path, _name: str, *flags: str) -> tuple[dict[str, Any], Measured]:
-    """The test answers of a training, and how it went."""
-    work = root / "work"
-    trained = run(fledged("train", "--work", str(work), *weights_flags("train"), *flags))
-    return _tested(work), trained
+def _ours(root: Path, name: str, *flags: str) -> _Job:
+    """A training; `seconds` and `cpu_s` are without the test."""
+
+    def job() -> _Job:
+        work = root / "work"
+        trained = run(fledged("train", "--work", str(work), *weights_flags("train"), *flags))
+        return _Job(trained.seconds, trained.cpu_s, _history(root)["seconds"][0], *_tested(work))
+
+    return _once(root, " ".join([name, *flags]), job)
 
 
-def _tested(work: Path) -> dict[str, Any]:
+def _tested(work: Path) -> tuple[int, int]:
+    """How many test photos the newest run has right, and of how many."""
     accuracy = json.loads(run(fledged("evaluate", "--work", str(work), "--json")).stdout)["accuracy"]
-    return {"right": accuracy["value"] * accuracy["n"], "n": accuracy["n"]}
+    return round(accuracy["value"] * accuracy["n"]), accuracy["n"]
 
 
 def _history(root: Path) -> pl.DataFrame:
@@ -207,18 +236,22 @@ def _history(root: Path) -> pl.DataFrame:
     return pl.read_csv(newest)
 
 
-def _ask(job: str, root: Path, *arguments: str) -> tuple[Measured, dict[str, Any]]:
-    out = root / "answer.json"
-    measured = run([PYTHON, str(_JOBS / job), str(root / "folders"), str(out), str(WEIGHTS), *arguments])
-    found = json.loads(out.read_text())
-    return measured, {"epoch_s": found["epoch_s"], "right": sum(found["right"].values()), "n": len(found["right"])}
+def _ask(file: str, root: Path, *arguments: str) -> _Job:
+    """A training of a peer's, and its test."""
+
+    def job() -> _Job:
+        out = root / "answer.json"
+        took = run([PYTHON, str(_JOBS / file), str(root / "folders"), str(out), str(WEIGHTS), *arguments])
+        found = json.loads(out.read_text())
+        right = found["right"].values()
+        return _Job(took.seconds, took.cpu_s, found["epoch_s"], sum(right), len(right))
+
+    return _once(root, " ".join([file, *arguments]), job)
 
 
-def _row(what: str, seconds: float, found: dict[str, Any] | None, ratio: float) -> list[object]:
-    if found is None:
-        return [what, f"{seconds:.1f}", f"{ratio:.1f}", ""]
-    right, n = round(found["right"]), found["n"]
-    return [what, f"{seconds:.1f}", f"{ratio:.1f}", share(right, n) + f", n = {n}"]
+def _row(what: str, tested: _Job | None, seconds: float, ratio: float) -> list[object]:
+    said = "" if tested is None else f"{share(tested.n_right, tested.n)}, n = {tested.n}"
+    return [what, f"{seconds:.1f}", f"{ratio:.1f}", said]
 
 
 def _write(lake: str, what: str, rows: list[list[object]], notes: str) -> None:
@@ -237,5 +270,7 @@ if __name__ == "__main__":
     parser.add_argument("--lake", default=LAKE)
     parser.add_argument("--seeds", type=int, default=1, help="of the heads")
     parser.add_argument("--loop-epochs", type=int, default=_TAIL_MEASURED, help="that the plain loop is run for")
+    parser.add_argument("--keep", type=Path, help="a folder for all that is measured, so that it can be gone on with")
     given = parser.parse_args()
-    measure(given.parts, given.lake, given.seeds, given.loop_epochs)
+    with tempfile.TemporaryDirectory() as folder:
+        measure(given.parts, given.lake, given.seeds, given.loop_epochs, given.keep or Path(folder))
