@@ -46,7 +46,7 @@ def measure(lake: str, times_s: Sequence[int]) -> None:
         rows = [_row(prepared, Path(folder) / f"{time_s}", time_s) for time_s in times_s]
     results.write(
         f"Training in a given time, {lake}",
-        "python -m benchmarks in_time",
+        f"python -m benchmarks.in_time --lake {lake} --seconds {' '.join(map(str, times_s))}",
         ["--time", "s", "share", "what was trained", "validation", "why it was over early"],
         rows,
         "MobileNetV2 with the test weights; s is the whole command, whose start the time does not count. Nothing is\n"
@@ -60,7 +60,8 @@ def _row(prepared: Path, work: Path, time_s: int) -> list[object]:
     trained = Workspace(work).load(Run)
     shutil.rmtree(work)
     config = trained.settings
-    what = f"last {config.unfreeze} blocks" if trained.mode == "finetune" else "head"
+    blocks = "all blocks" if config.unfreeze < 0 else f"blocks from the end: {config.unfreeze}"
+    what = blocks if trained.mode == "finetune" else "head"
     why = next((line for line in took.stderr.splitlines() if line.startswith("Over after")), "")
     return [
         f"{time_s}s",

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import tempfile
 from collections.abc import Callable, Sequence
@@ -92,7 +93,7 @@ def _once(root: Path, name: str, measured: Callable[[], _Job]) -> _Job:
 
 def _build(root: Path, lake: str) -> _Job:
     """The one command that does it all."""
-    work = root / "built"
+    work = _without(root / "built")
     built = run(fledged("build", str(DATA / lake), "--work", str(work), *_grouped(lake), "--weights", str(WEIGHTS)))
     return _Job(built.seconds, built.cpu_s, 0.0, *_tested(work))
 
@@ -103,15 +104,14 @@ def _grouped(name: str) -> list[str]:
 
 def _prepare(root: Path, name: str) -> _Job:
     """The dataset, and its photos as folders for the peers; the seconds from raw files to the dataset."""
-    work, lake = root / "work", DATA / name
+    work, lake = _without(root / "work"), DATA / name
     steps = (
         fledged("scan", str(lake), "--work", str(work)),
         fledged("review", "--work", str(work), *no_page(), *weights_flags("review")),
         fledged("prepare", "--work", str(work), *_grouped(name)),
     )
     seconds = sum(run(step).seconds for step in steps)
-    if not (root / "folders").is_dir():
-        run(fledged("copy", str(root / "folders"), "--work", str(work)))
+    run(fledged("copy", str(_without(root / "folders")), "--work", str(work)))
     return _Job(seconds)
 
 
@@ -150,7 +150,7 @@ def _paired(differences: Sequence[float]) -> str:
 
 def _tail(root: Path, _ready_s: float, lake: str, loop_epochs: int) -> None:
     flags = ("--unfreeze", str(_N_BLOCKS), "--epochs", str(_TAIL_EPOCHS), "--views", "4")
-    first = _ours(root, "tail", *flags)
+    first = _ours(root, "tail", *flags, is_filling=True)
     filled = _ours(root, "tail again", *flags, "--seed", "7")
     loop = _ask("torchvision_job.py", root, str(_N_BLOCKS), str(loop_epochs), "42")
     theirs_s = loop.epoch_s * _TAIL_EPOCHS
@@ -214,11 +214,20 @@ def _best(root: Path, _ready_s: float, lake: str, _n_seeds: int) -> None:
 _MEASURE = {"head": _head, "tail": _tail, "full": _full, "best": _best}
 
 
-def _ours(root: Path, name: str, *flags: str) -> _Job:
-    """A training; `seconds` and `cpu_s` are without the test."""
+def _without(folder: Path) -> Path:
+    """The folder, of which nothing is left: what was broken off, or another part has left, would take less time."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
+
+
+def _ours(root: Path, name: str, *flags: str, is_filling: bool = False) -> _Job:
+    """A training; `seconds` and `cpu_s` are without the test. Where it `is_filling`, no activations are cached yet."""
 
     def job() -> _Job:
         work = root / "work"
+        _without(work / "runs")
+        if is_filling:
+            _without(work / "cache" / "activations")
         trained = run(fledged("train", "--work", str(work), *weights_flags("train"), *flags))
         return _Job(trained.seconds, trained.cpu_s, _history(root)["seconds"][0], *_tested(work))
 
