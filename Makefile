@@ -84,11 +84,11 @@ api: setup $(SCHEMATHESIS_STAMP)
 
 # Several processes and machines, some of which are killed: minutes, and not part of `test`.
 cluster: setup
-	FLEDGED_CLUSTER=1 $(BIN)/python -m pytest tests/spreading tests/training/test_on_ray.py tests/training/test_processes.py
+	FLEDGED_CLUSTER=1 $(BIN)/python -m pytest tests/spreading tests/training/test_on_ray.py tests/fitting/test_processes.py
 
 # Steps that torch really compiles: half a minute of CPU time, and not part of `test`.
 compiled: setup
-	FLEDGED_COMPILE=1 $(BIN)/python -m pytest tests/training/test_compiling.py
+	FLEDGED_COMPILE=1 $(BIN)/python -m pytest tests/fitting/test_compiling.py
 
 check: setup
 	$(BIN)/ruff format --check .

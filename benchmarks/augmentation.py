@@ -24,6 +24,9 @@ import torch
 from benchmarks import results
 from benchmarks.build import DATA, WEIGHTS
 from fledged.augmenting import views
+from fledged.embedding.features import features_of
+from fledged.embedding.graphs import embedding_of
+from fledged.fitting.batches import read_split
 from fledged.networks import backbones
 from fledged.networks.inference import load_classifier
 from fledged.networks.weights import locate
@@ -33,10 +36,7 @@ from fledged.progress import silent
 from fledged.recipes import PRESETS, Preset
 from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
-from fledged.training.batches import read_split
-from fledged.training.features import features_of
 from fledged.training.train import train
-from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
 SEEDS = (1, 2, 3)

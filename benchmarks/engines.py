@@ -23,15 +23,15 @@ import numpy.typing as npt
 from benchmarks import results
 from benchmarks.build import DATA, WEIGHTS
 from fledged import images
+from fledged.embedding import engines
+from fledged.embedding.features import Embedding
+from fledged.embedding.graphs import embedding_of
 from fledged.images import UInt8Array
 from fledged.networks import backbones
 from fledged.networks.blocks import chain, cut
 from fledged.networks.weights import locate
 from fledged.products import Preprocess
 from fledged.settings.training import TrainConfig
-from fledged.training import engines
-from fledged.training.features import Embedding
-from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
 LAKE = "birds_vs_drones"

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from fledged.embedding.features import features_of
+from fledged.embedding.graphs import embedding_of
 from fledged.networks import backbones
 from fledged.networks.weights import locate
 from fledged.products import Preprocess
 from fledged.progress import silent
 from fledged.settings.training import TrainConfig
-from fledged.training.features import features_of
-from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
 

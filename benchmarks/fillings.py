@@ -27,6 +27,7 @@ from benchmarks import results
 from benchmarks.build import DATA, WEIGHTS
 from benchmarks.holes import FILLINGS
 from fledged import images
+from fledged.embedding.graphs import embedding_of
 from fledged.images import UInt8Array
 from fledged.networks import deletion
 from fledged.networks.deletion import Float32Array
@@ -41,7 +42,6 @@ from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
 from fledged.settings.lake import PrepareConfig
 from fledged.training.train import train
-from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
 Array = npt.NDArray[np.float64]

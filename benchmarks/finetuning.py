@@ -138,15 +138,15 @@ def _plain(folders: Path, size_px: int) -> None:
 def _ours(work: Path, size_px: int, precision: Precision, compiled: bool) -> None:
     import torch
 
+    from fledged.fitting import allocator, optimizers
+    from fledged.fitting.batches import PhotoBatches
+    from fledged.fitting.compiling import Compiled
+    from fledged.fitting.loop import batches_of, step
+    from fledged.fitting.losses import Mix
     from fledged.networks.model import to_training
     from fledged.progress import silent
     from fledged.settings.training import TrainConfig
-    from fledged.training import allocator, optimizers
-    from fledged.training.batches import PhotoBatches
-    from fledged.training.compiling import Compiled
     from fledged.training.job import job_of, pupil_of, untrained
-    from fledged.training.loop import batches_of, step
-    from fledged.training.losses import Mix
     from fledged.workspace import Workspace
 
     asked = {"backbone": "mobilenet_v2", "weights": str(WEIGHTS), "mode": "finetune", "batch_size": BATCH}

@@ -25,9 +25,11 @@ from benchmarks import results
 from benchmarks.augmentation import LAKES
 from benchmarks.build import DATA, WEIGHTS
 from fledged import images
+from fledged.embedding.graphs import embedding_of
 from fledged.engine import n_workers
 from fledged.exporting.int8 import in_integers
 from fledged.exporting.served import calibration_photos
+from fledged.fitting.batches import read_split
 from fledged.images import UInt8Array
 from fledged.intervals import paired_difference
 from fledged.networks.graph import INPUT
@@ -36,8 +38,6 @@ from fledged.onnx_sessions import multiplies_bytes_exactly, options
 from fledged.products import Dataset, Run
 from fledged.progress import silent
 from fledged.settings.results import Int8Config
-from fledged.training.batches import read_split
-from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
 VARIANTS = {

@@ -26,6 +26,11 @@ from torch import nn
 from benchmarks import results
 from benchmarks.augmentation import LAKES, SEEDS
 from benchmarks.build import DATA, WEIGHTS
+from fledged.embedding.features import features_of
+from fledged.embedding.graphs import embedding_of
+from fledged.fitting import precision
+from fledged.fitting.batches import read_split
+from fledged.fitting.loop import Progress, fit
 from fledged.networks import backbones
 from fledged.networks.blocks import chain
 from fledged.networks.model import Head
@@ -36,12 +41,8 @@ from fledged.progress import silent
 from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
 from fledged.settings.training import TrainConfig
-from fledged.training import precision
-from fledged.training.batches import read_split
 from fledged.training.concrete import plan_of
-from fledged.training.features import features_of
-from fledged.training.loop import Progress, fit
-from fledged.training.transfer import embedding_of, feature_batches
+from fledged.training.transfer import feature_batches
 from fledged.workspace import Workspace
 
 # Cells of a side, and how the values of a cell become one.

@@ -27,6 +27,8 @@ import polars as pl
 from benchmarks import results
 from benchmarks.rescan import _draw
 from fledged.copies import Shrunk, shrink_file
+from fledged.embedding.features import features_of
+from fledged.embedding.graphs import embedding_of
 from fledged.engine import LOCAL, Engine, engine_of, map_photos
 from fledged.networks import backbones
 from fledged.networks.weights import locate
@@ -34,8 +36,6 @@ from fledged.products import Preprocess
 from fledged.progress import silent
 from fledged.scanning.probe import Probe, probe
 from fledged.settings.training import TrainConfig
-from fledged.training.features import features_of
-from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
 N_PHOTOS = 20_000

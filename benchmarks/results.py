@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fledged.training.environment import cpu_name
+from fledged.metering import cpu_name
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 _HEAD = """# Results

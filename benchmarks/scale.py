@@ -28,6 +28,8 @@ from benchmarks.build import DATA
 from benchmarks.measuring import run
 from benchmarks.planning import HEADER, RATES, Cluster, Rates, in_words, plan, table
 from fledged.copies import shrink_file
+from fledged.embedding.features import embed, open_graph
+from fledged.embedding.graphs import embedding_of
 from fledged.networks import backbones
 from fledged.networks.weights import locate
 from fledged.preparing.prepare import prepare
@@ -37,8 +39,6 @@ from fledged.reviewing.review import review
 from fledged.scanning.probe import probe
 from fledged.scanning.scan import scan
 from fledged.settings.training import TrainConfig
-from fledged.training.features import embed, open_graph
-from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
 Photo = TypeVar("Photo")

@@ -28,6 +28,9 @@ from benchmarks.build import DATA, WEIGHTS
 from benchmarks.features import features
 from benchmarks.mislabels import GROUP_BY
 from benchmarks.unknown_scores import Array, IntArray, scores
+from fledged.embedding.features import features_of
+from fledged.embedding.graphs import embedding_of
+from fledged.fitting.batches import read_split
 from fledged.measuring.unknown import accepted_at
 from fledged.networks.inference import load_classifier
 from fledged.networks.knowing import threshold_of
@@ -36,10 +39,7 @@ from fledged.products import SPLITS
 from fledged.progress import silent
 from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
-from fledged.training.batches import read_split
-from fledged.training.features import features_of
 from fledged.training.train import train
-from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
 LAKES = ("ants_vs_bees", "birds_vs_drones")

@@ -12,12 +12,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fledged import onnx_sessions
+from fledged.embedding.graphs import embedding_of
 from fledged.exporting.int8 import in_integers
+from fledged.fitting.batches import read_split
 from fledged.networks.inference import load_classifier
 from fledged.products import Dataset, Run
 from fledged.settings.results import Int8Config
-from fledged.training.batches import read_split
-from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
 

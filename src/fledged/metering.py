@@ -1,7 +1,8 @@
-"""What a computation takes: wall time, processor time, and energy where the machine measures it."""
+"""What a computation takes: wall time, processor time, energy where it is measured; and by which processor."""
 
 from __future__ import annotations
 
+import platform
 import resource
 import time
 from pathlib import Path
@@ -26,6 +27,15 @@ class Meter:
             cpu_seconds=max(0.0, _cpu_s() - self._start_cpu_s),
             joules=_joules(self._start_uj, _energy_uj(self._counters)),
         )
+
+
+def cpu_name() -> str:
+    """As the system calls it."""
+    try:
+        with Path("/proc/cpuinfo").open() as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def _cpu_s() -> float:

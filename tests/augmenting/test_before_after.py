@@ -14,8 +14,8 @@ from fledged.augmenting import before_after
 from fledged.augmenting.before_after import Row, Shown, show_augmented
 from fledged.augmenting.views import view
 from fledged.errors import ConfigError
+from fledged.fitting.batches import read_split
 from fledged.products import Dataset, Preprocess
-from fledged.training.batches import read_split
 from tests.browsing import barriers, open_file
 from tests.preloaded import python
 

@@ -15,12 +15,12 @@ from fledged.exporting import served as serving_graphs
 from fledged.exporting.export import export
 from fledged.exporting.int8 import in_integers
 from fledged.exporting.served import in_fp32
+from fledged.fitting.batches import read_split
 from fledged.measured import Figure
 from fledged.predicting.predictor import load
 from fledged.products import Bundle, Dataset, Report, Run
 from fledged.progress import silent
 from fledged.settings.results import Int8Config
-from fledged.training.batches import read_split
 from fledged.workspace import Workspace
 
 # A network that has seen few photos of 64 px is coarse: what is tested is that the limits are kept, and told.
@@ -74,8 +74,8 @@ def test_only_training_photos_show_their_ranges(
 def test_weights_and_activations_are_integers_but_for_the_sensitive_ones(run: Run, work: Path) -> None:
     dataset = Workspace(work).load(Dataset, run.dataset_id)
     jpegs = read_split(dataset, "train")["jpeg"].to_list()[:8]
+    from fledged.embedding.graphs import embedding_of
     from fledged.networks.inference import load_classifier
-    from fledged.training.transfer import embedding_of
 
     module = load_classifier(run).embed.backbone
     exact = embedding_of(run.backbone.name, module, run.preprocess, Workspace(work)).onnx

@@ -14,12 +14,12 @@ import torch
 from fledged.deploying.deploy import deploy
 from fledged.errors import ProductError
 from fledged.evaluating.evaluate import evaluate
+from fledged.fitting.loop import Progress
 from fledged.product_files import MAKERS, open_product, write_record
 from fledged.products import Bundle, Dataset, Package, Product, RangeTest, Report, Review, Run, Snapshot
 from fledged.progress import silent
 from fledged.settings.training import TrainConfig
 from fledged.training import checkpoints
-from fledged.training.loop import Progress
 from fledged.training.lr_finder import find_lr
 from fledged.workspace import Workspace
 from fledged.writing import write_bytes

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fledged.evaluating.evaluate import evaluate, exam_of
+from fledged.fitting.batches import read_split
 from fledged.measuring import learning, splits, traits
 from fledged.measuring.photos import Photo
 from fledged.measuring.resampling import groups_of
@@ -16,7 +17,6 @@ from fledged.measuring.subject import find_subject
 from fledged.networks.inference import run_probabilities
 from fledged.products import Dataset, Report, Run
 from fledged.progress import silent
-from fledged.training.batches import read_split
 from fledged.workspace import Workspace
 from fledged.writing import write_bytes
 from tests.evaluating.colours import draw

@@ -9,13 +9,13 @@ from typing import Any
 import polars as pl
 import pytest
 
+from fledged.embedding import activations, features
 from fledged.errors import ConfigError
+from fledged.fitting.batches import read_split
 from fledged.preparing.prepare import prepare
 from fledged.products import Dataset
 from fledged.progress import silent
 from fledged.searching.folds import folds_of
-from fledged.training import activations, features
-from fledged.training.batches import read_split
 from fledged.training.train import train
 from fledged.workspace import Workspace
 from tests.rot import flip_a_bit

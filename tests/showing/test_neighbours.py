@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from fledged import images
+from fledged.fitting.batches import read_split
 from fledged.measuring.network import Network
 from fledged.measuring.photos import Photo, read
 from fledged.networks.inference import load_classifier
@@ -17,7 +18,6 @@ from fledged.products import Dataset, Run
 from fledged.progress import silent
 from fledged.showing import neighbours
 from fledged.showing.neighbours import neighbours_of
-from fledged.training.batches import read_split
 from fledged.workspace import Workspace
 
 

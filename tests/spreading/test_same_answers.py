@@ -16,7 +16,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from fledged.embedding.activations import Store, activations_of, shape_of
+from fledged.embedding.features import features_of
+from fledged.embedding.graphs import embedding_of, onward
 from fledged.engine import LOCAL, Engine
+from fledged.fitting.batches import read_split
 from fledged.measuring.answering import answer
 from fledged.measuring.photos import of_test_split
 from fledged.measuring.subject import find_subject
@@ -32,10 +36,6 @@ from fledged.reviewing.neighbours import nearest
 from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
 from fledged.settings.results import EvaluateConfig
-from fledged.training.activations import Store, activations_of, shape_of
-from fledged.training.batches import read_split
-from fledged.training.features import features_of
-from fledged.training.transfer import embedding_of, onward
 from fledged.workspace import Workspace
 from tests.aws import buckets, upload
 from tests.bundles import make_tiny_bundle

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from fledged.cli import main
-from fledged.training import loop
+from fledged.fitting import loop
 
 KILLED_AT = 7  # steps of the second training
 

@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from fledged.errors import FledgedError, ProductError
+from fledged.fitting.batches import FeatureBatches, Part
+from fledged.fitting.loop import Plan, Progress, fit
+from fledged.fitting.precision import accelerator
+from fledged.fitting.processes import Group, joined
 from fledged.settings.training import LossConfig, OptimizeConfig
-from fledged.training.batches import FeatureBatches, Part
-from fledged.training.loop import Plan, Progress, fit
-from fledged.training.precision import accelerator
-from fledged.training.processes import Group, joined
 
 N = 41  # photos: in batches of 8 one is left over, which only one of two processes can take
 PLAN = Plan(

@@ -16,12 +16,12 @@ import torch
 
 from fledged import writing
 from fledged.errors import ProductError, WorkspaceError
+from fledged.fitting.loop import Epoch, Progress
 from fledged.products import Run
 from fledged.progress import silent
 from fledged.settings.training import OptimizeConfig, TrainConfig
 from fledged.training import checkpoints
 from fledged.training.checkpoints import Checkpoint
-from fledged.training.loop import Epoch, Progress
 from fledged.training.train import train
 from fledged.workspace import Workspace
 from tests.preloaded import python

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from fledged import images
+from fledged.fitting.batches import read_split
 from fledged.networks.backbones import IMAGENET_MEAN
 from fledged.products import Dataset, Preprocess, Run
 from fledged.progress import silent
-from fledged.training.batches import read_split
 from fledged.training.colours import colours_of
 from fledged.training.train import train
 from tests.tiny import TINY

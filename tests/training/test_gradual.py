@@ -14,11 +14,11 @@ import pytest
 
 from fledged.config import resolve
 from fledged.errors import ConfigError
+from fledged.fitting.stopping import AGAIN
 from fledged.products import Dataset, Run
 from fledged.progress import silent
 from fledged.settings.training import CacheConfig, GradualConfig, TrainConfig
 from fledged.training import checkpoints, gradual
-from fledged.training.stopping import AGAIN
 from fledged.training.train import train
 from fledged.workspace import Workspace
 from tests.tiny import TINY

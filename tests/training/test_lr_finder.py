@@ -17,16 +17,17 @@ from hypothesis import strategies as st
 from torch import nn
 
 from fledged.errors import ConfigError, TrainingError
+from fledged.fitting import optimizers
+from fledged.fitting.batches import FeatureBatches
+from fledged.fitting.loop import Plan
+from fledged.fitting.losses import Tally
+from fledged.fitting.precision import accelerator
 from fledged.products import Dataset, RangeTest
 from fledged.progress import silent
 from fledged.settings.training import FindLrConfig, LossConfig, OptimizeConfig
-from fledged.training import lr_finder, optimizers
-from fledged.training.batches import FeatureBatches
+from fledged.training import lr_finder
 from fledged.training.job import Pupil
-from fledged.training.loop import Plan
-from fledged.training.losses import Tally
 from fledged.training.lr_finder import Curve, find_lr, range_test, rates_of, steepest, valley
-from fledged.training.precision import accelerator
 from fledged.workspace import Workspace
 from tests.tiny import TINY
 

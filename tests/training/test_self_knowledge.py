@@ -8,17 +8,17 @@ import numpy as np
 import polars as pl
 import pytest
 
+from fledged.embedding.features import features_of
+from fledged.embedding.graphs import embedding_of
+from fledged.fitting.batches import read_split
 from fledged.networks.inference import load_classifier, load_regions, run_scored
 from fledged.networks.knowing import at_temperature, temperature_of, threshold_of
 from fledged.products import REGIONS_FILE, Dataset, Run
 from fledged.progress import silent
 from fledged.settings.training import TrainConfig
 from fledged.training import self_knowledge as module
-from fledged.training.batches import read_split
-from fledged.training.features import features_of
 from fledged.training.job import job_of
 from fledged.training.self_knowledge import self_knowledge, some_of
-from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
 

@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from fledged.embedding.activations import Store, n_bytes
+from fledged.embedding.graphs import embedding_of
+from fledged.fitting.batches import Batch
+from fledged.fitting.loop import Plan
 from fledged.networks import backbones
 from fledged.networks.blocks import chain, cut
 from fledged.networks.model import Classifier, Head, Tail
@@ -16,11 +20,7 @@ from fledged.pages import words
 from fledged.products import Dataset, Preprocess
 from fledged.progress import silent
 from fledged.settings.training import TrainConfig
-from fledged.training.activations import Store, n_bytes
-from fledged.training.batches import Batch
-from fledged.training.loop import Plan
 from fledged.training.tail import tail_batches
-from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
 HOW = Preprocess(size_px=64)

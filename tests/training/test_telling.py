@@ -6,9 +6,9 @@ import time
 
 import pytest
 
+from fledged.fitting.loop import Epoch
 from fledged.products import Dataset
 from fledged.progress import Lines
-from fledged.training.loop import Epoch
 from fledged.training.telling import line_of, teller
 
 

@@ -6,18 +6,18 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fledged.embedding.features import Embedding
+from fledged.embedding.graphs import embedding_of
 from fledged.exporting.compose import Top, compose
 from fledged.exporting.int8 import in_integers
+from fledged.fitting.batches import read_split
 from fledged.networks.inference import load_classifier, load_regions
 from fledged.networks.knowing import Regions
 from fledged.networks.model import Head
 from fledged.products import Calibration, Dataset, Run, Unknown
 from fledged.progress import Report
 from fledged.settings.results import Int8Config
-from fledged.training.batches import read_split
-from fledged.training.features import Embedding
 from fledged.training.self_knowledge import knowledge_of
-from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
 

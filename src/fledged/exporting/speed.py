@@ -10,7 +10,7 @@ import numpy as np
 from fledged.engine import n_workers
 from fledged.exporting.parity import Ask
 from fledged.measured import Speed
-from fledged.training.environment import cpu_name
+from fledged.metering import cpu_name
 
 _MANY = 32
 _WARM_UPS, _TIMES, _TIMES_MANY = 3, 30, 5

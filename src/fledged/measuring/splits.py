@@ -42,10 +42,10 @@ def cached(run: Run, dataset: Dataset, workspace: Workspace) -> Cached | str:
     import polars as pl
     import torch
 
+    from fledged.embedding.features import copy_keys, known_features, read_features
+    from fledged.embedding.graphs import frozen_of
+    from fledged.fitting.batches import read_split
     from fledged.networks.inference import load_classifier, one_core, usual_cores
-    from fledged.training.batches import read_split
-    from fledged.training.features import copy_keys, known_features, read_features
-    from fledged.training.transfer import frozen_of
 
     classifier = load_classifier(run)
     embedding = frozen_of(run, classifier.embed.backbone, workspace)

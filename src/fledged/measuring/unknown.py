@@ -15,16 +15,16 @@ import numpy.typing as npt
 import polars as pl
 from sklearn.metrics import roc_auc_score
 
+from fledged.embedding.features import features_of
+from fledged.embedding.graphs import frozen_of
+from fledged.fitting.batches import read_split
 from fledged.measuring.answering import Answers
 from fledged.measuring.metrics import wilson
 from fledged.networks.inference import load_classifier
 from fledged.networks.knowing import regions_of
 from fledged.products import Dataset, LeftOutClass, Run, Unknown, UnknownFigures
 from fledged.progress import silent
-from fledged.training.batches import read_split
-from fledged.training.features import features_of
 from fledged.training.self_knowledge import read_val, some_of
-from fledged.training.transfer import frozen_of
 from fledged.workspace import Workspace
 
 ScoreArray = npt.NDArray[np.floating]

@@ -19,6 +19,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from fledged.config import resolve
+from fledged.embedding.agreement import N_PHOTOS, Inputs, as_inputs, settled
+from fledged.embedding.engines import Float32Array
+from fledged.embedding.features import features_of
+from fledged.embedding.graphs import embedding_of
 from fledged.errors import naming
 from fledged.networks import backbones
 from fledged.networks.weights import Source, locate
@@ -27,10 +31,6 @@ from fledged.preparing.split import Group, place
 from fledged.products import SPLITS, Dataset, Figure, Leak, Preprocess
 from fledged.progress import Report
 from fledged.settings.training import TrainConfig
-from fledged.training.agreement import N_PHOTOS, Inputs, as_inputs, settled
-from fledged.training.engines import Float32Array
-from fledged.training.features import features_of
-from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
 N_FOLDS = 5

@@ -20,6 +20,9 @@ import polars as pl
 
 from fledged import engine
 from fledged.copies import files_of, kept_copies
+from fledged.embedding.agreement import N_PHOTOS, Inputs, as_inputs, settled
+from fledged.embedding.features import Embedding, add_features, feature_parts, known_features
+from fledged.embedding.graphs import embedding_of
 from fledged.engine import Engine
 from fledged.errors import WorkspaceError
 from fledged.networks import backbones
@@ -30,9 +33,6 @@ from fledged.progress import Report, silent
 from fledged.reviewing.outlines import OUTLINE_PX, Look, look
 from fledged.settings.lake import PrepareConfig
 from fledged.settings.training import TrainConfig
-from fledged.training.agreement import N_PHOTOS, Inputs, as_inputs, settled
-from fledged.training.features import Embedding, add_features, feature_parts, known_features
-from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
 Float32Array = npt.NDArray[np.float32]

@@ -12,6 +12,7 @@ import polars as pl
 
 from fledged import progress
 from fledged.config import resolve
+from fledged.embedding.engines import SERVES
 from fledged.engine import Engine, engine_of
 from fledged.errors import ConfigError, naming
 from fledged.networks.weights import locate
@@ -28,7 +29,6 @@ from fledged.sealed import is_intact, write_sealed
 from fledged.settings.lake import PrepareConfig, ReviewConfig
 from fledged.settings.training import TrainConfig
 from fledged.training.concrete import run_by
-from fledged.training.engines import SERVES
 from fledged.workspace import DEFAULT, Workspace, now, product_id
 from fledged.writing import write_table
 

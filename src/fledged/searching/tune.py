@@ -25,17 +25,17 @@ from optuna.trial import FrozenTrial, TrialState
 from fledged import progress
 from fledged.config import overlaid, resolve
 from fledged.errors import ConfigError, TrainingError
+from fledged.fitting import allocator
+from fledged.fitting.loop import Progress, fit
 from fledged.products import Dataset, Run
 from fledged.records import Record
 from fledged.searching.folds import folds_of
 from fledged.searching.tuning import Trial, Tuning, nested
 from fledged.settings.training import TrainConfig
 from fledged.settings.tuning import TuneConfig
-from fledged.training import allocator
 from fledged.training.budget import Clock, seconds_of
 from fledged.training.concrete import identity
 from fledged.training.job import Job, job_of, pupil_of, untrained
-from fledged.training.loop import Progress, fit
 from fledged.workspace import DEFAULT, Workspace, product_id
 from fledged.writing import make_folder, write_bytes
 

@@ -14,6 +14,8 @@ import numpy as np
 import polars as pl
 
 from fledged import images
+from fledged.embedding.features import features_of, open_graph
+from fledged.embedding.graphs import frozen_of
 from fledged.engine import n_workers
 from fledged.errors import naming
 from fledged.images import BadPhoto
@@ -25,8 +27,6 @@ from fledged.networks.model import Classifier
 from fledged.pages.thumbnails import Thumbnail, shrunk
 from fledged.products import Dataset
 from fledged.progress import Report, track
-from fledged.training.features import features_of, open_graph
-from fledged.training.transfer import frozen_of
 from fledged.workspace import Workspace
 
 # Compared with all that are cached. A backbone of its own has no cache before it is first asked: a sample will do.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from fledged import progress
 from fledged.engine import LOCAL, Engine
 from fledged.errors import ConfigError, ProductError
+from fledged.fitting.processes import Group
 from fledged.networks.weights import locate
 from fledged.products import Dataset, Run
 from fledged.records import Record
@@ -16,7 +17,6 @@ from fledged.training import checkpoints, probe
 from fledged.training.budget import Clock, Timing
 from fledged.training.checkpoints import Checkpoint
 from fledged.training.job import Job, job_of
-from fledged.training.processes import Group
 from fledged.training.timed import timed_job
 from fledged.workspace import Workspace
 

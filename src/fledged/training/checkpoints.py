@@ -13,14 +13,14 @@ import torch
 from pydantic import ValidationError
 
 from fledged.errors import ProductError
+from fledged.fitting.loop import Epoch, Progress
+from fledged.fitting.processes import ALONE, Group
+from fledged.fitting.steps import NO_STEPS
 from fledged.networks.tensors import tensors_of
 from fledged.products import Environment, Run
 from fledged.records import Record
 from fledged.settings.training import TrainConfig
 from fledged.training.environment import differences, environment
-from fledged.training.loop import Epoch, Progress
-from fledged.training.processes import ALONE, Group
-from fledged.training.steps import NO_STEPS
 from fledged.workspace import Workspace
 from fledged.writing import bytes_of_file, sha256_of_file, unreadable, write_bytes
 

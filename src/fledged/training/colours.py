@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from fledged import engine, images
 from fledged.augmenting import views
+from fledged.fitting.batches import read_split
 from fledged.products import Dataset, Preprocess
-from fledged.training.batches import read_split
 
 _LEVELS = np.arange(256)
 _LEAST_STD = 1 / 255  # photos of one colour have none to divide by

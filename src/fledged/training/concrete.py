@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Any, Literal
 
+from fledged.embedding.engines import SERVES, Name
 from fledged.errors import ConfigError
+from fledged.fitting import compiling, optimizers, precision
+from fledged.fitting.loop import Plan, class_weights
 from fledged.products import Dataset
 from fledged.settings.training import AugmentConfig, BatchNormConfig, CacheConfig, TrainConfig
-from fledged.training import compiling, optimizers, precision
-from fledged.training.engines import SERVES, Name
-from fledged.training.loop import Plan, class_weights
 
 _LOG = logging.getLogger("fledged")
 

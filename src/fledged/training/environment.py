@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import platform
-from pathlib import Path
 
 import torch
 
 import fledged
+from fledged.fitting.processes import ALONE, Group
+from fledged.metering import cpu_name
 from fledged.products import Environment
-from fledged.training.processes import ALONE, Group
 
 
 def environment(group: Group = ALONE) -> Environment:
@@ -38,12 +38,3 @@ def differences(then: Environment, now: Environment) -> list[str]:
     ]
     pairs = [(words, getattr(then, name), getattr(now, name)) for name, words in fields]
     return [f"{words} {before} then, {after} now" for words, before, after in pairs if before != after]
-
-
-def cpu_name() -> str:
-    """As the system calls it."""
-    try:
-        with Path("/proc/cpuinfo").open() as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

@@ -12,8 +12,16 @@ from accelerate import Accelerator
 from torch import nn
 
 from fledged import progress
+from fledged.embedding.activations import Store, anew, open_graphs, shape_of
+from fledged.embedding.agreement import N_PHOTOS, Inputs, as_inputs, settled
+from fledged.embedding.features import Embedding, add_features
+from fledged.embedding.graphs import embedding_of, onward
 from fledged.engine import LOCAL, Engine
 from fledged.errors import ConfigError
+from fledged.fitting import precision
+from fledged.fitting.batches import Batches, Part, PhotoBatches, read_split
+from fledged.fitting.loop import Plan, Progress, fit
+from fledged.fitting.processes import ALONE, Group
 from fledged.networks import backbones, graph
 from fledged.networks.backbones import Backbone
 from fledged.networks.blocks import chain, cut
@@ -22,17 +30,10 @@ from fledged.networks.tensors import tensors_of
 from fledged.networks.weights import Source, locate
 from fledged.products import WEIGHTS_FILE, Dataset, Preprocess, Run, Split
 from fledged.settings.training import LossConfig, OptimizeConfig, TrainConfig
-from fledged.training import precision
-from fledged.training.activations import Store, anew, open_graphs, shape_of
-from fledged.training.agreement import N_PHOTOS, Inputs, as_inputs, settled
-from fledged.training.batches import Batches, Part, PhotoBatches, read_split
 from fledged.training.colours import colours_of
 from fledged.training.concrete import concrete, identity, plan_of, run_by
-from fledged.training.features import Embedding, add_features
-from fledged.training.loop import Plan, Progress, fit
-from fledged.training.processes import ALONE, Group
 from fledged.training.tail import tail_batches
-from fledged.training.transfer import embedding_of, feature_batches, onward
+from fledged.training.transfer import feature_batches
 from fledged.workspace import Workspace, product_id
 
 

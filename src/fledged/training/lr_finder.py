@@ -23,15 +23,15 @@ from torch import nn
 from fledged import progress
 from fledged.config import resolve
 from fledged.errors import TrainingError
+from fledged.fitting import allocator, optimizers
+from fledged.fitting.loop import Plan, batches_of, step
+from fledged.fitting.losses import Tally
+from fledged.fitting.processes import joined
 from fledged.networks.model import to_training
 from fledged.products import Dataset, RangeTest
 from fledged.settings.training import FindLrConfig, TrainConfig
-from fledged.training import allocator, optimizers
 from fledged.training.concrete import identity
 from fledged.training.job import Job, Pupil, job_of, pupil_of, untrained
-from fledged.training.loop import Plan, batches_of, step
-from fledged.training.losses import Tally
-from fledged.training.processes import joined
 from fledged.training.range_page import PAGE, render
 from fledged.workspace import DEFAULT, Workspace, now, product_id
 from fledged.writing import write_bytes

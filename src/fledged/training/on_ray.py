@@ -18,13 +18,13 @@ from typing import Any
 
 from fledged import errors, progress
 from fledged.errors import ConfigError, FledgedError, ProductError, TrainingError
+from fledged.fitting.processes import TIMEOUT, LostProcess
 from fledged.products import Dataset, Run
 from fledged.settings.training import TrainConfig
 from fledged.spreading.ray_cluster import connected
 from fledged.training import checkpoints
 from fledged.training.beginning import Asked
 from fledged.training.job import Job, job_of
-from fledged.training.processes import TIMEOUT, LostProcess
 from fledged.writing import write_bytes
 
 _OUTCOME = "outcome.json"

@@ -17,18 +17,18 @@ from torch import nn
 
 from fledged import engine
 from fledged.augmenting import views
+from fledged.embedding.activations import anew, n_bytes, n_lacking, open_graphs
+from fledged.embedding.features import Embedding, copy_keys, embed, known_features, open_graph
+from fledged.embedding.graphs import embedding_of
+from fledged.fitting import losses, optimizers, precision
+from fledged.fitting.batches import read_split
+from fledged.fitting.loop import Plan, step
 from fledged.networks.backbones import Backbone
 from fledged.networks.blocks import chain, cut
 from fledged.networks.model import Classifier, Tail, to_training
-from fledged.training import losses, optimizers, precision
-from fledged.training.activations import anew, n_bytes, n_lacking, open_graphs
-from fledged.training.batches import read_split
 from fledged.training.budget import Clock, Cost
-from fledged.training.features import Embedding, copy_keys, embed, known_features, open_graph
 from fledged.training.job import Job, embedding_for, frozen_part, untrained
-from fledged.training.loop import Plan, step
 from fledged.training.self_knowledge import n_asked
-from fledged.training.transfer import embedding_of
 
 SAVE_S = 4.0  # of a core, for what a network knows of itself, weights, curves and the run's page
 PART_S = 0.6  # a part of the costs is measured for as long, where there is no plan to share the time out

@@ -13,12 +13,12 @@ import torch
 
 from fledged import progress
 from fledged.errors import ProductError
+from fledged.fitting import allocator
+from fledged.fitting.loop import Epoch, Progress, fit
 from fledged.networks.model import Classifier
 from fledged.products import WEIGHTS_FILE, Dataset, Run
-from fledged.training import allocator
 from fledged.training.environment import differences, environment
 from fledged.training.job import Job, job_of, pupil_of, untrained
-from fledged.training.loop import Epoch, Progress, fit
 from fledged.training.reproduction import Reproduction
 from fledged.training.run_files import weights_of
 from fledged.workspace import DEFAULT, Workspace

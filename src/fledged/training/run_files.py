@@ -9,6 +9,8 @@ from pathlib import Path
 import safetensors.torch
 import tomli_w
 
+from fledged.fitting.loop import Epoch, Progress
+from fledged.fitting.steps import as_table
 from fledged.metering import Meter
 from fledged.networks.backbones import Backbone
 from fledged.networks.census import size_of
@@ -18,10 +20,8 @@ from fledged.settings.training import TrainConfig
 from fledged.training import run_page, stages
 from fledged.training.environment import environment
 from fledged.training.job import Job
-from fledged.training.loop import Epoch, Progress
 from fledged.training.self_knowledge import self_knowledge
 from fledged.training.stages import Stages
-from fledged.training.steps import as_table
 from fledged.workspace import Workspace, now
 from fledged.writing import bytes_of_file, write_bytes
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import polars as pl
 import torch
 
+from fledged.embedding.features import Embedding, features_of
+from fledged.embedding.graphs import embedding_of
+from fledged.fitting.batches import read_split
 from fledged.networks.knowing import Regions, regions_of, temperature_of, threshold_of
 from fledged.networks.model import Classifier, Head
 from fledged.products import Calibration, Dataset, Unknown
 from fledged.progress import Report
-from fledged.training.batches import read_split
-from fledged.training.features import Embedding, features_of
 from fledged.training.job import Job, embedding_for
-from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 
 # The features of a backbone that was trained are in no cache, and a covariance needs no more photos than this.

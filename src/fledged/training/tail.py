@@ -15,15 +15,15 @@ import torch
 
 from fledged import engine
 from fledged.augmenting import views
+from fledged.embedding.activations import Activations, NoRoom, Store, activations_of, anew, open_graphs
+from fledged.embedding.engines import Ask
+from fledged.embedding.features import Embedding
+from fledged.fitting.batches import WHOLE, Batch, Batches, IntArray, Part, epoch_of, read_split
+from fledged.fitting.loop import Plan
+from fledged.fitting.processes import ALONE, Group
 from fledged.products import Dataset, Preprocess
 from fledged.recipes import Recipe
 from fledged.settings.training import TrainConfig
-from fledged.training.activations import Activations, NoRoom, Store, activations_of, anew, open_graphs
-from fledged.training.batches import WHOLE, Batch, Batches, IntArray, Part, epoch_of, read_split
-from fledged.training.engines import Ask
-from fledged.training.features import Embedding
-from fledged.training.loop import Plan
-from fledged.training.processes import ALONE, Group
 
 _LOG = logging.getLogger("fledged")
 

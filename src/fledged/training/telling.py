@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from fledged import progress
+from fledged.fitting.loop import Epoch
 from fledged.products import Dataset
-from fledged.training.loop import Epoch
 from fledged.training.run_page import duration
 
 _EVERY_S = 2.0  # a head's epochs are over sooner: history.csv has all of them

@@ -10,13 +10,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from fledged import progress
+from fledged.embedding.activations import Store
 from fledged.errors import ConfigError
+from fledged.fitting import optimizers
+from fledged.fitting.loop import batches_of, step, validate
 from fledged.networks.blocks import chain, cut
 from fledged.networks.model import to_training
 from fledged.products import Dataset
 from fledged.settings.training import TrainConfig
-from fledged.training import optimizers, probe
-from fledged.training.activations import Store
+from fledged.training import probe
 from fledged.training.budget import (
     PLANNED_SHARE,
     SETTLED_SHARE,
@@ -32,7 +34,6 @@ from fledged.training.budget import (
     why_no_more,
 )
 from fledged.training.job import Job, embedding_for, frozen_part, job_of, pupil_of, untrained
-from fledged.training.loop import batches_of, step, validate
 from fledged.training.probe import Opened
 from fledged.training.tail import tail_batches
 from fledged.training.transfer import feature_batches

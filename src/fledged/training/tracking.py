@@ -21,9 +21,9 @@ from torch import nn
 
 from fledged.augmenting.before_after import sheet_of
 from fledged.errors import MissingExtra
+from fledged.fitting.loop import Epoch, Progress
 from fledged.settings.training import TrackConfig
 from fledged.training.job import Job
-from fledged.training.loop import Epoch, Progress
 from fledged.training.unusual import flat
 
 _LOG = logging.getLogger("fledged")

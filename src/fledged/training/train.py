@@ -14,18 +14,19 @@ from fledged import progress
 from fledged.config import resolve
 from fledged.engine import Engine, engine_of
 from fledged.errors import ConfigError
+from fledged.fitting import allocator
+from fledged.fitting.loop import Progress, fit
+from fledged.fitting.processes import Group, joined, losses_told
+from fledged.fitting.stopping import AGAIN, RESUME, Terminated, terminable, undisturbed
 from fledged.metering import Meter
 from fledged.products import Dataset, Run
 from fledged.settings.training import TrainConfig
-from fledged.training import allocator, checkpoints, run_files, tracking
+from fledged.training import checkpoints, run_files, tracking
 from fledged.training.beginning import Asked, begin
 from fledged.training.budget import Clock, Timing, seconds_of
 from fledged.training.checkpoints import Checkpoint
 from fledged.training.gradual import run_stages
 from fledged.training.job import Job, pupil_of, untrained
-from fledged.training.loop import Progress, fit
-from fledged.training.processes import Group, joined, losses_told
-from fledged.training.stopping import AGAIN, RESUME, Terminated, terminable, undisturbed
 from fledged.training.telling import teller
 from fledged.workspace import DEFAULT, Workspace
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fledged.training import ema
+from fledged.fitting import ema
 
 
 def state(value: float, count: int) -> dict[str, torch.Tensor]:

@@ -13,7 +13,7 @@ _SCRIPT = """
 import contextlib, ctypes, json, resource
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from fledged.training import allocator
+from fledged.fitting import allocator
 
 def shares(n_bytes=64 * 2**20):
     "The fewest of the pages of a block that Linux gives anew as it is filled and freed again and again."

@@ -15,16 +15,16 @@ from torch._dynamo.exc import Unsupported
 
 from fledged.config import resolve
 from fledged.errors import ConfigError, TrainingError
+from fledged.fitting import compiling
+from fledged.fitting.batches import FeatureBatches
+from fledged.fitting.loop import Plan, Progress, fit
+from fledged.fitting.precision import Precision, accelerator
 from fledged.networks.model import Head, Tail
 from fledged.products import Dataset
 from fledged.progress import silent
 from fledged.settings.training import OptimizeConfig, TrainConfig
-from fledged.training import compiling
-from fledged.training.batches import FeatureBatches
 from fledged.training.budget import Clock
 from fledged.training.concrete import concrete, identity
-from fledged.training.loop import Plan, Progress, fit
-from fledged.training.precision import Precision, accelerator
 from fledged.training.timed import timed_job
 from fledged.workspace import Workspace
 
@@ -138,7 +138,7 @@ def test_memory_that_runs_out_is_no_matter_of_compiling(monkeypatch: pytest.Monk
 TRY = """
 import logging
 import torch
-from fledged.training import compiling
+from fledged.fitting import compiling
 logging.basicConfig(format="%(message)s")
 print(compiling.is_possible())
 network = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Sigmoid())

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from fledged.errors import ConfigError
+from fledged.fitting import losses
+from fledged.fitting.losses import Mix, Tally
 from fledged.settings.training import LossConfig
-from fledged.training import losses
-from fledged.training.losses import Mix, Tally
 
 WEIGHTS = torch.tensor([0.5, 1.0, 2.5])
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from demo.drawing import draw_photo
 from fledged import images
 from fledged.augmenting.views import view
+from fledged.fitting.batches import FeatureBatches, PhotoBatches, draw
 from fledged.products import Preprocess
 from fledged.recipes import PRESETS
-from fledged.training.batches import FeatureBatches, PhotoBatches, draw
 
 some_labels = st.lists(st.integers(0, 5), min_size=1, max_size=80).map(lambda labels: np.array(labels, dtype=np.int64))
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from fledged.errors import ConfigError
+from fledged.fitting.batches import Part
 from fledged.settings.training import LossConfig
-from fledged.training.batches import Part
 
 # 1 - p in float32 is 0 for a photo that is learned, and its power below 1 would have no derivative there.
 _SMALLEST = 1e-12

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fledged.fitting.schedules import Length, is_over, plateau, share
 from fledged.settings.training import OptimizeConfig
-from fledged.training.schedules import Length, is_over, plateau, share
 
 SCHEDULES = get_args(OptimizeConfig.model_fields["schedule"].annotation)
 LENGTHS = st.builds(Length, st.integers(1, 120), st.integers(1, 40))

@@ -26,14 +26,14 @@ import polars as pl
 
 from fledged import engine
 from fledged.augmenting import views
+from fledged.embedding import engines
+from fledged.embedding.engines import SERVES, Ask, Float32Array
+from fledged.embedding.features import Embedder, Embedding, copy_keys, embed, killed, open_graph
 from fledged.errors import WorkspaceError, naming
 from fledged.pages import words
 from fledged.products import Preprocess
 from fledged.progress import Report
 from fledged.recipes import Recipe
-from fledged.training import engines
-from fledged.training.engines import SERVES, Ask, Float32Array
-from fledged.training.features import Embedder, Embedding, copy_keys, embed, killed, open_graph
 from fledged.workspace import Workspace
 from fledged.writing import bytes_of_file, disk_errors, make_folder, sha256_of_file, write, write_bytes
 

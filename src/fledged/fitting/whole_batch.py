@@ -17,7 +17,7 @@ import torch
 from torch import distributed, nn
 from torch.overrides import TorchFunctionMode
 
-from fledged.training.losses import Mix
+from fledged.fitting.losses import Mix
 
 
 def seen_whole(batch: Mix) -> AbstractContextManager[object]:

@@ -19,14 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fledged.augmenting import views
+from fledged.embedding import engines
+from fledged.embedding.engines import SERVES, Ask, Float32Array, Name
+from fledged.embedding.features import Embedding
 from fledged.errors import ConfigError, MissingExtra, WorkspaceError
+from fledged.metering import cpu_name
 from fledged.products import Preprocess
 from fledged.records import Record
 from fledged.sealed import bytes_if_intact, write_with_sha256
-from fledged.training import engines
-from fledged.training.engines import SERVES, Ask, Float32Array, Name
-from fledged.training.environment import cpu_name
-from fledged.training.features import Embedding
 from fledged.workspace import Workspace
 
 _LOG = logging.getLogger("fledged")

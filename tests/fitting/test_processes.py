@@ -15,11 +15,11 @@ import torch
 from safetensors.torch import load_file
 
 from fledged.errors import ConfigError, FledgedError, MissingExtra, ProductError, TrainingError, rebuilt
+from fledged.fitting.batches import Part
+from fledged.fitting.processes import ALONE, LostProcess, joined, losses_told
+from fledged.fitting.stopping import Terminated
 from fledged.products import Dataset, Run
 from fledged.progress import silent
-from fledged.training.batches import Part
-from fledged.training.processes import ALONE, LostProcess, joined, losses_told
-from fledged.training.stopping import Terminated
 from fledged.training.train import train
 from fledged.workspace import Workspace
 from tests.minutes import WHY, needs_minutes
@@ -177,7 +177,7 @@ def test_a_process_by_itself_is_its_own_group() -> None:
 
 
 def test_a_lost_process_is_one_line_and_other_errors_are_themselves() -> None:
-    from fledged.training.processes import Group
+    from fledged.fitting.processes import Group
 
     pair = Group(0, 2, "launcher")
     with pytest.raises(LostProcess, match=r"2 processes.*--resume"), losses_told(pair):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 import torch
 
-from fledged.training.losses import Tally
+from fledged.fitting.losses import Tally
 
 _COLUMNS = ("epoch", "loss", "learning_rate")
 

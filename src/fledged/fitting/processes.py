@@ -22,8 +22,8 @@ import torch
 from torch import distributed
 
 from fledged.errors import FledgedError, TrainingError, rebuilt
+from fledged.fitting.stopping import Terminated
 from fledged.product_files import AnyProduct
-from fledged.training.stopping import Terminated
 from fledged.workspace import Workspace
 
 _LOG = logging.getLogger("fledged")

@@ -14,6 +14,11 @@ import pytest
 
 from demo.drawing import draw_photo
 from fledged import images
+from fledged.embedding import agreement, engines
+from fledged.embedding.agreement import LIMIT, measured
+from fledged.embedding.engines import SERVES
+from fledged.embedding.features import Embedder, Embedding
+from fledged.embedding.graphs import embedding_of
 from fledged.evaluating.evaluate import evaluate
 from fledged.exporting.export import export
 from fledged.networks import backbones
@@ -24,14 +29,9 @@ from fledged.progress import silent
 from fledged.reviewing.review import review
 from fledged.scanning.scan import scan
 from fledged.settings.training import TrainConfig
-from fledged.training import agreement, engines
-from fledged.training.agreement import LIMIT, measured
-from fledged.training.engines import SERVES
-from fledged.training.features import Embedder, Embedding
 from fledged.training.job import job_of
 from fledged.training.reproduce import reproduce
 from fledged.training.train import train
-from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 from tests.tiny import TINY
 

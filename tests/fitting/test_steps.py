@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 import torch
 
+from fledged.fitting.losses import Tally
+from fledged.fitting.steps import NO_STEPS, as_table, steps_of
 from fledged.products import Dataset, Run
-from fledged.training.losses import Tally
-from fledged.training.steps import NO_STEPS, as_table, steps_of
 
 
 def tally(loss: float, weight: float) -> Tally:

@@ -10,9 +10,9 @@ import torch
 import torchvision
 from torch import nn
 
+from fledged.fitting import precision
+from fledged.fitting.convolutions import quick
 from fledged.networks.model import to_training
-from fledged.training import precision
-from fledged.training.convolutions import quick
 
 LAYERS = {
     "pointwise, fewer outputs": nn.Conv2d(48, 8, 1),

@@ -16,19 +16,19 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fledged.errors import ConfigError, TrainingError
+from fledged.fitting import ema, losses, optimizers, schedules
+from fledged.fitting.batches import Batches
+from fledged.fitting.compiling import Compiled
+from fledged.fitting.convolutions import quick
+from fledged.fitting.losses import Mix, Tally
+from fledged.fitting.processes import gathered
+from fledged.fitting.schedules import Length
+from fledged.fitting.steps import NO_STEPS, steps_of
+from fledged.fitting.whole_batch import seen_whole
 from fledged.networks.model import BATCH_NORMS, to_training
 from fledged.products import Split
 from fledged.records import Record
 from fledged.settings.training import LossConfig, OptimizeConfig
-from fledged.training import ema, losses, optimizers, schedules
-from fledged.training.batches import Batches
-from fledged.training.compiling import Compiled
-from fledged.training.convolutions import quick
-from fledged.training.losses import Mix, Tally
-from fledged.training.processes import gathered
-from fledged.training.schedules import Length
-from fledged.training.steps import NO_STEPS, steps_of
-from fledged.training.whole_batch import seen_whole
 
 StateDict = dict[str, torch.Tensor]
 

@@ -20,14 +20,14 @@ import polars as pl
 
 from fledged import engine
 from fledged.augmenting import views
+from fledged.embedding import engines
+from fledged.embedding.engines import SERVES, Ask, Float32Array
 from fledged.engine import LOCAL, Engine
 from fledged.errors import EngineError, WorkspaceError
 from fledged.parts import Parts
 from fledged.products import Preprocess
 from fledged.progress import Report
 from fledged.recipes import Recipe
-from fledged.training import engines
-from fledged.training.engines import SERVES, Ask, Float32Array
 from fledged.workspace import Workspace
 
 _LOG = logging.getLogger("fledged")

@@ -13,6 +13,9 @@ import torch
 from demo.drawing import draw_photo
 from fledged import images, parts
 from fledged.augmenting.views import view
+from fledged.embedding import features
+from fledged.embedding.features import Embedding, add_features, features_of, read_features
+from fledged.embedding.graphs import embedding_of
 from fledged.errors import WorkspaceError
 from fledged.networks import backbones
 from fledged.networks.model import Embedder
@@ -22,9 +25,6 @@ from fledged.progress import silent
 from fledged.recipes import PRESETS
 from fledged.sealed import write_sealed
 from fledged.settings.training import TrainConfig
-from fledged.training import features
-from fledged.training.features import Embedding, add_features, features_of, read_features
-from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 from tests.rot import flip_a_bit
 

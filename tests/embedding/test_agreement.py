@@ -12,16 +12,16 @@ import pytest
 
 from demo.drawing import draw_photo
 from fledged import images
+from fledged.embedding import agreement, engines
+from fledged.embedding.agreement import Inputs, as_inputs, measured, settled
+from fledged.embedding.engines import Ask, Float32Array, opened
+from fledged.embedding.features import Embedding
+from fledged.embedding.graphs import embedding_of
 from fledged.errors import ConfigError, MissingExtra
 from fledged.networks import backbones
 from fledged.networks.weights import locate
 from fledged.products import Preprocess
 from fledged.settings.training import TrainConfig
-from fledged.training import agreement, engines
-from fledged.training.agreement import Inputs, as_inputs, measured, settled
-from fledged.training.engines import Ask, Float32Array, opened
-from fledged.training.features import Embedding
-from fledged.training.transfer import embedding_of
 from fledged.workspace import Workspace
 from tests.tiny import TINY
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from fledged.fitting.stopping import AGAIN, RESUME, Terminated, terminable
 from fledged.products import Run
 from fledged.progress import silent
 from fledged.training import beginning, checkpoints
-from fledged.training.stopping import AGAIN, RESUME, Terminated, terminable
 from fledged.training.train import train
 from fledged.workspace import Workspace
 from tests.preloaded import python

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fledged.training import precision
+from fledged.fitting import precision
 
 X86 = "processor\t: 0\nmodel name\t: Some CPU\nflags\t\t: fpu avx2 avx512f {}\n"
 

@@ -9,10 +9,10 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from fledged.fitting import optimizers
 from fledged.networks.model import Classifier, Head
 from fledged.products import Preprocess
 from fledged.settings.training import OptimizeConfig
-from fledged.training import optimizers
 
 KINDS: list[dict[str, Any]] = [
     {"optimizer": "adamw"},

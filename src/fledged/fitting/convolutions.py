@@ -14,7 +14,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from fledged.training.compiling import Compiled
+from fledged.fitting.compiling import Compiled
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 Function = Callable[..., torch.Tensor]

@@ -17,16 +17,8 @@ import torch
 from demo.drawing import draw_photo
 from fledged import images
 from fledged.augmenting.views import view
-from fledged.networks import backbones
-from fledged.networks.blocks import chain, cut
-from fledged.networks.model import Embedder
-from fledged.networks.weights import locate
-from fledged.products import Preprocess
-from fledged.progress import silent
-from fledged.recipes import PRESETS, Recipe
-from fledged.settings.training import TrainConfig
-from fledged.training import activations
-from fledged.training.activations import (
+from fledged.embedding import activations
+from fledged.embedding.activations import (
     NoRoom,
     Store,
     activations_of,
@@ -36,8 +28,16 @@ from fledged.training.activations import (
     open_graphs,
     shape_of,
 )
-from fledged.training.features import Embedding, copy_keys
-from fledged.training.transfer import embedding_of, onward
+from fledged.embedding.features import Embedding, copy_keys
+from fledged.embedding.graphs import embedding_of, onward
+from fledged.networks import backbones
+from fledged.networks.blocks import chain, cut
+from fledged.networks.model import Embedder
+from fledged.networks.weights import locate
+from fledged.products import Preprocess
+from fledged.progress import silent
+from fledged.recipes import PRESETS, Recipe
+from fledged.settings.training import TrainConfig
 from fledged.workspace import Workspace
 
 HOW = Preprocess(size_px=64)

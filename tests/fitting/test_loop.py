@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from fledged.errors import ConfigError, TrainingError
+from fledged.fitting.batches import FeatureBatches
+from fledged.fitting.loop import Plan, Progress, class_weights, fit
+from fledged.fitting.precision import accelerator
+from fledged.fitting.schedules import Length, share
 from fledged.networks.model import Head
 from fledged.settings.training import LossConfig, OptimizeConfig
-from fledged.training.batches import FeatureBatches
-from fledged.training.loop import Plan, Progress, class_weights, fit
-from fledged.training.precision import accelerator
-from fledged.training.schedules import Length, share
 
 PLAN = Plan(
     epochs=8,
