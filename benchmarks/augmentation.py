@@ -142,13 +142,13 @@ def _outcome(dataset: Dataset, seed: int, preset: Preset, work: Path) -> Outcome
 
 
 def _ms_a_view(dataset: Dataset, preset: Preset) -> float:
-    rows = read_split(dataset, "train").head(_TIMED_PHOTOS).select("jpeg", "sha256").rows()
+    rows = read_split(dataset, "train").head(_TIMED_PHOTOS)["jpeg"].to_list()
     views.alone()
     rounds = []
     for _ in range(_ROUNDS):
         start_s = time.perf_counter()
-        for number, (jpeg, sha256) in enumerate(rows, start=1):
-            views.view(jpeg, sha256, Preprocess(), number, PRESETS[preset])
+        for number, jpeg in enumerate(rows, start=1):
+            views.view(jpeg, Preprocess(), number, PRESETS[preset])
         rounds.append((time.perf_counter() - start_s) / len(rows))
     return 1000 * min(rounds)
 

@@ -88,9 +88,9 @@ def test_they_are_what_torch_computes(
     found = activations_of(some, frozen, 2, LIGHT, Store(workspace, LIMIT, silent))
     assert (found.shape, len(found.parts)) == ((192, 2, 2), 6)
     view_B, photo_B = np.array([0, 1, 1, 0]), np.array([39, 3, 17, 3])
-    rows = some.select("jpeg", "sha256").rows()
+    jpegs = some["jpeg"].to_list()
     wanted = zip(view_B.tolist(), photo_B.tolist(), strict=True)
-    batch = np.stack([view(rows[photo][0], rows[photo][1], HOW, number, LIGHT) for number, photo in wanted])
+    batch = np.stack([view(jpegs[photo], HOW, number, LIGHT) for number, photo in wanted])
     with torch.inference_mode():
         direct = Embedder(frozen_blocks, HOW).eval()(torch.from_numpy(batch)).numpy()
     taken = found.take(view_B, photo_B)

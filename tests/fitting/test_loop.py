@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from dataclasses import replace
 from typing import Any, Literal, get_args
@@ -275,27 +276,84 @@ def test_batches_of_one_are_an_error_for_batch_norm_and_fine_without() -> None:
     assert len(trained(planned(epochs=1, batch_size=1), Head(6, 3), n=12).history) == 1
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        torch.OutOfMemoryError("CUDA out of memory"),
-        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
-        MemoryError(),
-    ],
-)
-def test_where_memory_runs_out_a_way_to_learn_the_same_is_named(error: Exception) -> None:
-    class Large(Head):
-        def forward(self, features_NF: torch.Tensor) -> torch.Tensor:
-            raise error
+REFUSALS = [
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    MemoryError(),
+]
 
+
+class Large(Head):
+    """A head whose answers take too much memory, while it learns or while it is judged."""
+
+    def __init__(self, error: Exception, while_training: bool) -> None:
+        super().__init__(6, 3)
+        self.error, self.while_training = error, while_training
+
+    def forward(self, features_NF: torch.Tensor) -> torch.Tensor:
+        if self.training == self.while_training:
+            raise self.error
+        return super().forward(features_NF)
+
+
+@pytest.mark.parametrize("while_training", [True, False], ids=["training", "validating"])
+@pytest.mark.parametrize("error", REFUSALS)
+def test_where_memory_runs_out_a_way_to_learn_the_same_is_named(error: Exception, while_training: bool) -> None:
     with pytest.raises(TrainingError, match=r"--batch-size 8; with --set train\.optimize\.accumulate=2 a step"):
-        trained(planned(), Large(6, 3))
+        trained(planned(), Large(error, while_training))
+
+
+@pytest.mark.parametrize("error", REFUSALS)
+def test_an_optimizer_that_finds_no_room_is_told_as_well(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    with pytest.raises(TrainingError, match=r"Memory ran out\. Halve the batch"):
+        trained(planned(), Head(6, 3))
+
+
+def test_a_batch_of_one_is_not_to_be_halved() -> None:
+    with pytest.raises(TrainingError, match=r"Memory ran out\. Train fewer blocks") as told:
+        trained(planned(batch_size=1), Large(MemoryError(), True))
+    assert "--batch-size" not in str(told.value)
 
 
 def test_another_error_is_not_taken_for_a_lack_of_memory() -> None:
-    class Broken(Head):
-        def forward(self, features_NF: torch.Tensor) -> torch.Tensor:
-            raise RuntimeError("shapes differ")
-
     with pytest.raises(RuntimeError, match="shapes differ"):
-        trained(planned(), Broken(6, 3))
+        trained(planned(), Large(RuntimeError("shapes differ"), True))
+
+
+class Deep(nn.Module):
+    """A layer before the head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.embed, self.head = nn.Linear(6, 6), Head(6, 3)
+
+    def forward(self, features_NF: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.embed(features_NF))
+        return logits
+
+
+@pytest.mark.parametrize("backbone_rate", [0.0, 0.01, 1.0])
+def test_layers_before_the_head_move_at_their_share_of_its_rate(backbone_rate: float) -> None:
+    plan = planned({"optimizer": "sgd", "schedule": "constant"}, epochs=1, backbone_rate=backbone_rate)
+    plan = replace(plan, optimize=plan.optimize.model_copy(update={"weight_decay": 0.0}))
+    torch.manual_seed(2)
+    nn.init.normal_((start := Deep()).head.linear.weight)  # else no gradient comes by
+    moved, whole = (
+        trained(each, copy.deepcopy(start), n=12).model["embed.weight"] - start.embed.weight.detach()
+        for each in (plan, replace(plan, backbone_rate=1.0))
+    )
+    assert whole.abs().max() > 1e-4
+    torch.testing.assert_close(moved, backbone_rate * whole, rtol=1e-3, atol=1e-6)
+
+
+def test_what_drops_out_is_drawn_anew_in_each_epoch() -> None:
+    seeds: list[int] = []
+    head = Head(6, 3, dropout=0.2)
+    head.register_forward_hook(lambda module, *_: seeds.append(torch.initial_seed()) if module.training else None)
+    trained(planned(epochs=4), head)
+    assert len(set(seeds)) == 4

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -84,6 +85,22 @@ def test_a_training_saves_and_exits_with_0(work: Path, tmp_path: Path) -> None:
         run = Workspace(own).load(Run)
         assert (run.interrupted, run.n_epochs) == (True, len(kept.history))
         assert len(checkpoints.load(kept, Workspace(own)).history) == run.n_epochs
+
+
+def test_before_torch_is_imported_it_exits_with_0_as_well(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "fledged", "train", "--work", str(tmp_path / "work")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not hears_of_sigterm(process.pid):
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=60)
+    assert (process.returncode, told.strip()) == (0, AGAIN)
+
+
+def hears_of_sigterm(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
 
 
 def stop() -> Any:

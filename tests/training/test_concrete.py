@@ -33,3 +33,19 @@ def test_a_setting_that_came_later_makes_no_run_another_where_it_is_as_it_was(da
 def test_from_scratch_no_blocks_are_left_frozen(dataset: Dataset) -> None:
     with pytest.raises(ConfigError, match=r"`train\.unfreeze` is 3, but from scratch all .*--mode finetune"):
         concrete(TrainConfig(mode="scratch", unfreeze=3), "mobilenet_v2", dataset)
+
+
+@pytest.mark.parametrize("unfreeze", [-1, 3])
+def test_blocks_to_unfreeze_make_a_fine_tuning_and_contradict_a_head_alone(dataset: Dataset, unfreeze: int) -> None:
+    made = concrete(TrainConfig(unfreeze=unfreeze), "mobilenet_v2", dataset)
+    assert (made.mode, made.unfreeze) == ("finetune", unfreeze)
+    assert concrete(made, "mobilenet_v2", dataset) == made
+    with pytest.raises(ConfigError, match=rf"`train\.unfreeze` is {unfreeze}, but in mode transfer .* --mode finetune"):
+        concrete(TrainConfig(mode="transfer", unfreeze=unfreeze), "mobilenet_v2", dataset)
+
+
+def test_a_head_alone_is_the_usual_training(dataset: Dataset) -> None:
+    for config in (TrainConfig(), TrainConfig(mode="transfer"), TrainConfig(mode="finetune", unfreeze=0)):
+        made = concrete(config, "mobilenet_v2", dataset)
+        assert (made.mode, made.unfreeze) == ("transfer", 0)
+        assert concrete(made, "mobilenet_v2", dataset) == made

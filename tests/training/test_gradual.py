@@ -116,6 +116,13 @@ def test_it_ends_when_the_target_is_met(monkeypatch: pytest.MonkeyPatch) -> None
     assert best == "run2"
 
 
+def test_a_stage_that_meets_the_target_is_the_answer_though_its_loss_is_higher(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes = [(0.9, 0.30), (0.97, 0.31), (0.99, 0.1)]
+    asked, best = stages(monkeypatch, outcomes, stages=(0, 1, 2), target_accuracy=0.95, patience=3)
+    assert len(asked) == 2
+    assert best == "run2"
+
+
 def test_it_ends_when_nothing_better_comes_and_begins_with_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
     outcomes = [(0.8, 0.5), (0.9, 0.3), (0.9, 0.4), (0.9, 0.35), (1.0, 0.1)]
     asked, best = stages(monkeypatch, outcomes, stages=(0, 1, 2, 3, 4), patience=2)

@@ -15,7 +15,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from fledged.errors import ConfigError, ProductError
+from fledged.errors import ConfigError, ProductError, TrainingError
+from fledged.fitting import loop
 from fledged.networks.backbones import read
 from fledged.networks.inference import run_probabilities
 from fledged.networks.weights import locate
@@ -116,6 +117,63 @@ def test_ctrl_c_keeps_the_best_so_far_and_resume_ends_in_the_same_bytes(
     assert (resumed.interrupted, resumed.n_epochs, resumed.id) == (False, 6, run.id)
     assert weights_of(resumed) == weights_of(run)
     assert checkpoints.find(run.id, Workspace(own_work)) is None
+
+
+def judged(monkeypatch: pytest.MonkeyPatch, in_epoch: int, otherwise: Callable[[], tuple[float, float]]) -> None:
+    """Validate as always, but for one epoch."""
+    validate, n_epochs = loop.validate, 0
+
+    def watched(*given: Any) -> tuple[float, float]:
+        nonlocal n_epochs
+        n_epochs += 1
+        return otherwise() if n_epochs == in_epoch else validate(*given)
+
+    monkeypatch.setattr(loop, "validate", watched)
+
+
+def test_what_was_best_before_a_training_diverged_is_a_run(
+    own_work: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = train(dataset, work=own_work, report=stop_after(3), **SMALL | {"seed": 9})
+    shutil.rmtree(short.folder)
+    judged(monkeypatch, 4, lambda: (float("nan"), 0.0))
+    words = (
+        rf"diverged in epoch 4: .*; run {short.id} has what was best before, epoch {short.best_epoch}.*--learning-rate"
+    )
+    with pytest.raises(TrainingError, match=words):
+        train(dataset, work=own_work, report=silent, **SMALL | {"seed": 9})
+    kept = Workspace(own_work).load(Run)
+    assert (kept.id, kept.n_epochs, kept.interrupted) == (short.id, 3, True)
+    assert weights_of(kept) == weights_of(short)
+    assert checkpoints.latest(Workspace(own_work)) is None  # it would diverge again
+
+
+def test_a_training_that_diverges_at_once_leaves_nothing(
+    own_work: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Workspace(own_work).load(Run)
+    judged(monkeypatch, 1, lambda: (float("nan"), 0.0))
+    with pytest.raises(TrainingError, match="diverged in epoch 1"):
+        train(dataset, work=own_work, report=silent, **SMALL | {"seed": 10})
+    assert Workspace(own_work).load(Run) == before
+    assert checkpoints.latest(Workspace(own_work)) is None
+
+
+def test_where_memory_ran_out_it_goes_on_once_there_is_some(
+    own_work: Path, run: Run, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused() -> tuple[float, float]:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    shutil.rmtree(own_work / "runs")
+    with monkeypatch.context() as patched:
+        judged(patched, 4, refused)
+        with pytest.raises(TrainingError, match="Memory ran out"):
+            train(dataset, work=own_work, report=silent, **SMALL)
+    so_far = checkpoints.latest(Workspace(own_work))
+    assert so_far is not None
+    assert len(so_far.history) == 3
+    assert weights_of(train(work=own_work, report=silent, resume=True)) == weights_of(run)
 
 
 def test_without_resume_a_stopped_run_starts_anew(own_work: Path, dataset: Dataset) -> None:

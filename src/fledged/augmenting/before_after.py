@@ -88,8 +88,8 @@ def sheet_of(dataset: Dataset, config: TrainConfig) -> Image.Image:
 def _rows(dataset: Dataset, config: TrainConfig, augment: AugmentConfig, n_tiles: int) -> list[Row]:
     how = Preprocess(size_px=config.input.size_px, resize=config.input.resize)
     return [
-        Row(dataset.classes[label], [_tile(jpeg, sha256, how, number, augment) for number in range(n_tiles)])
-        for jpeg, sha256, label in _chosen(dataset).select("jpeg", "sha256", "label").rows()
+        Row(dataset.classes[label], [_tile(jpeg, how, number, augment) for number in range(n_tiles)])
+        for jpeg, label in _chosen(dataset).select("jpeg", "label").rows()
     ]
 
 
@@ -110,8 +110,8 @@ def _read_chosen(dataset: Dataset) -> pl.DataFrame:
     return jpegs.unique(["sha256", "label"]).sort("label", "sha256")
 
 
-def _tile(jpeg: bytes, sha256: str, how: Preprocess, number: int, augment: AugmentConfig) -> Image.Image:
-    shown = Image.fromarray(view(jpeg, sha256, how, number, augment.recipe))
+def _tile(jpeg: bytes, how: Preprocess, number: int, augment: AugmentConfig) -> Image.Image:
+    shown = Image.fromarray(view(jpeg, how, number, augment.recipe))
     return shown.resize((_TILE_PX, _TILE_PX), Image.Resampling.LANCZOS)
 
 

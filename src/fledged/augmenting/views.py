@@ -1,10 +1,12 @@
 """Views of a photo: itself as it will be served, and augmented versions that training may see.
 
-A view is decided by the photo's content and the view's number alone, so it is the same whenever and wherever it is
-made: views can be cached, resumed and computed in any order.
+A view is decided by the shrunk copy's content and the view's number alone, so it is the same whenever and wherever it
+is made: views can be cached by the copy, resumed and computed in any order.
 """
 
 from __future__ import annotations
+
+import hashlib
 
 import numpy as np
 import threadpoolctl
@@ -15,17 +17,17 @@ from fledged.images import UInt8Array
 from fledged.products import Preprocess
 from fledged.recipes import Recipe
 
-VERSION = 2  # raise when a view changes, so that cached features are computed again
+VERSION = 3  # raise when a view changes, so that cached features are computed again
 
 
-def view(jpeg: bytes, sha256: str, how: Preprocess, number: int, recipe: Recipe) -> UInt8Array:
+def view(jpeg: bytes, how: Preprocess, number: int, recipe: Recipe) -> UInt8Array:
     """View `number` of a shrunk copy, uint8 (S, S, 3): 0 is the photo as served, the others are augmented."""
     if number == 0 or not recipe:
         return images.model_input(jpeg, how)
     # Imported here: torchvision takes a second, and who looks at photos as they are served waits for nothing.
     from fledged.augmenting.augment import augmented
 
-    random = np.random.default_rng([number, int(sha256[:16], 16)])
+    random = np.random.default_rng([number, int.from_bytes(hashlib.sha256(jpeg).digest()[:8])])
     _, image = images.decode(jpeg)
     image_CHW = torch.from_numpy(np.array(image)).permute(2, 0, 1)
     made: UInt8Array = augmented(image_CHW, recipe, how, random).permute(1, 2, 0).numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,8 @@ from fledged.cli.app import (
     tell,
 )
 from fledged.errors import ConfigError
+from fledged.fitting.stopping import AGAIN, terminable
+from fledged.progress import n_processes
 
 BatchSize = Annotated[int | None, typer.Option(help="Photos a step; 0 takes the mode's own.")]
 Views = Annotated[int | None, typer.Option(help="Versions of a photo where frozen blocks are computed once.")]
@@ -121,7 +124,10 @@ def train(
         print(f"Next: fledged train{at(work)}, or another preset: --set train.augment=NAME (docs/training.md)")
         return
     on = engine_of(engine, address)
-    tell(fledged.train(dataset, work=work, resume=resume, time=time, engine=on, **settings), work, as_json)
+    # While torch is imported, which takes seconds, nobody else hears of a signal. Of several processes none does.
+    with terminable(AGAIN) if n_processes() == 1 else contextlib.nullcontext():
+        made = fledged.train(dataset, work=work, resume=resume, time=time, engine=on, **settings)
+    tell(made, work, as_json)
 
 
 @app.command()

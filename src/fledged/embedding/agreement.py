@@ -100,7 +100,7 @@ def settled(
 
 def as_inputs(photos: Sequence[tuple[bytes, str]], how: Preprocess) -> Inputs:
     """The first photos (jpeg and sha256) as a graph is given them."""
-    return [views.view(jpeg, sha256, how, 0, ())[None] for jpeg, sha256 in photos[:N_PHOTOS]]
+    return [views.view(jpeg, how, 0, ())[None] for jpeg, _ in photos[:N_PHOTOS]]
 
 
 def measured(reference: Ask, other: Ask, inputs: Inputs) -> Agreement:

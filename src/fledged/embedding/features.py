@@ -164,7 +164,7 @@ def open_graph(embedding: Embedding) -> Ask:
 def embed(ask: Ask, photos: Sequence[tuple[bytes, str]], how: Preprocess, number: int, recipe: Recipe) -> Float32Array:
     """What the graph makes of view `number` of each photo (jpeg and sha256)."""
     # One photo at a time: its activations stay in the core's cache, and its features depend on nothing else.
-    inputs = (views.view(jpeg, sha256, how, number, recipe)[None] for jpeg, sha256 in photos)
+    inputs = (views.view(jpeg, how, number, recipe)[None] for jpeg, _ in photos)
     return np.concatenate([ask(photo) for photo in inputs])
 
 

@@ -165,7 +165,7 @@ class PhotoBatches:
                 yield ahead.popleft().result()
 
     def _batch(self, positions: IntArray, epoch: int) -> Batch:
-        rows = self.photos[positions[self.part.read(len(positions))]].select("jpeg", "sha256").rows()
+        jpegs = self.photos["jpeg"][positions[self.part.read(len(positions))]].to_list()
         number = epoch if self.augment else 0
-        photos_NHWC = np.stack([views.view(jpeg, sha256, self.how, number, self.recipe) for jpeg, sha256 in rows])
+        photos_NHWC = np.stack([views.view(jpeg, self.how, number, self.recipe) for jpeg in jpegs])
         return torch.from_numpy(photos_NHWC), torch.tensor(self.photos["label"][positions].to_list())

@@ -35,6 +35,10 @@ StateDict = dict[str, torch.Tensor]
 _FIGURES = ("loss", "right", "weight")  # of a tally, beside the number of its photos
 
 
+class Diverged(TrainingError):
+    """The loss of an epoch is no longer a number; the weights that came of it are lost, those before it are not."""
+
+
 class Epoch(Record):
     """A row of history.csv. Training figures are averages over the epoch while the weights moved.
 
@@ -128,7 +132,8 @@ def fit(
                 ema.update(average, bare.state_dict(), settings.ema_decay, number)
         taken = _of_all(taken) if is_part else taken
         train_loss, train_accuracy = Tally.total([tally for tallies, _ in taken for tally in tallies])
-        val_loss, val_accuracy = validate(bare, average, val, val_weights_C, accelerator)
+        with _memory(plan):
+            val_loss, val_accuracy = validate(bare, average, val, val_weights_C, accelerator)
         if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
             raise _diverged(epoch, plan)
         done = Epoch(
@@ -140,7 +145,8 @@ def fit(
             learning_rate=rate,
             seconds=time.monotonic() - start_s,
         )
-        so_far = _after(done, so_far, bare, optimizer, average, steps_of(epoch, taken))
+        with _memory(plan):
+            so_far = _after(done, so_far, bare, optimizer, average, steps_of(epoch, taken))
         yield so_far
 
 
@@ -167,9 +173,10 @@ def step(
                 loss = loss + share * losses.l1_penalty(model.parameters())
             accelerator.backward(loss)
         tallies.append(losses.tally(logits_NC.detach(), batch, weights_C))
-    if plan.optimize.clip_norm:
-        accelerator.clip_grad_norm_(model.parameters(), plan.optimize.clip_norm)
-    optimizer.step()
+    with _memory(plan):  # an optimizer's first step takes room for all that it will remember
+        if plan.optimize.clip_norm:
+            accelerator.clip_grad_norm_(model.parameters(), plan.optimize.clip_norm)
+        optimizer.step()
     optimizer.zero_grad()
     return tallies
 
@@ -262,8 +269,8 @@ def _copy(state: StateDict) -> StateDict:
     return {name: tensor.detach().clone() for name, tensor in state.items()}
 
 
-def _diverged(epoch: int, plan: Plan) -> TrainingError:
-    return TrainingError(
+def _diverged(epoch: int, plan: Plan) -> Diverged:
+    return Diverged(
         f"Training diverged in epoch {epoch}: the loss is no longer a number",
         remedy=f"Take a lower rate, --learning-rate {plan.learning_rate / 10:g}, or look for one: fledged find-lr",
     )
@@ -271,16 +278,22 @@ def _diverged(epoch: int, plan: Plan) -> TrainingError:
 
 @contextlib.contextmanager
 def _memory(plan: Plan) -> Iterator[None]:
-    """Turn the refusals of allocators into a TrainingError that says what asks for less and learns the same."""
+    """Turn the refusals of allocators into a TrainingError that says what asks for less."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         refused = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
         if not refused:
             raise
-        half, steps = max(1, plan.batch_size // 2), plan.optimize.accumulate * 2
-        raise TrainingError(
-            "Memory ran out",
-            remedy=f"Halve the batch, --batch-size {half}; with --set train.optimize.accumulate={steps} a step is as "
-            "large as it was.",
-        ) from error
+        raise TrainingError("Memory ran out", remedy=_less(plan)) from error
+
+
+def _less(plan: Plan) -> str:
+    """What takes less memory, and of a smaller batch how it still learns the same."""
+    network = "Train fewer blocks, --unfreeze N, a smaller --backbone, or smaller photos, --set train.input.size_px=…"
+    if plan.batch_size == 1:
+        return network + "."
+    return (
+        f"Halve the batch, --batch-size {plan.batch_size // 2}; with --set train.optimize.accumulate="
+        f"{plan.optimize.accumulate * 2} a step is as large as it was. {network}."
+    )

@@ -92,7 +92,12 @@ def concrete(config: TrainConfig, backbone: str, dataset: Dataset) -> TrainConfi
             f"`train.unfreeze` is {config.unfreeze}, but from scratch all blocks are trained",
             remedy="Leave --unfreeze out, or take --mode finetune.",
         )
-    if config.unfreeze > 0 and config.mode == "transfer":
+    if config.mode == "transfer" and "unfreeze" in config.model_fields_set and config.unfreeze:
+        if "mode" in config.model_fields_set:
+            raise ConfigError(
+                f"`train.unfreeze` is {config.unfreeze}, but in mode transfer the head alone is trained",
+                remedy="Leave --mode out, or take --mode finetune.",
+            )
         config = config.model_copy(update={"mode": "finetune"})
     if config.unfreeze == 0 and config.mode == "finetune":
         config = config.model_copy(update={"mode": "transfer"})

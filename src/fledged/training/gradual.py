@@ -35,7 +35,7 @@ def run_stages(
     work: str | os.PathLike[str],
     report: progress.Report | None,
 ) -> Stages:
-    """What was done; each stage is told in a line. The one with the lowest validation loss is the best.
+    """What was done; each stage is told in a line. The best one meets the target, or has the lowest validation loss.
 
     `train` is the door, and `settings` are those of each stage, but for what the stages decide. It ends when the target
     is met, when `patience` stages have brought nothing better, or after the last. Raises ConfigError, before anything
@@ -62,25 +62,27 @@ def run_stages(
             of_stage |= {"start": best.run_id}
         suggested = find_lr(dataset, work=work, report=report, train=of_stage).valley
         run = train(dataset, work=work, report=report, **of_stage, learning_rate=suggested)
+        is_met = run.val_accuracy >= plan.target_accuracy
         stage = Stage(
             run_id=run.id,
             unfreeze=unfreeze,
             learning_rate=suggested,
             val_accuracy=run.val_accuracy,
             val_loss=run.val_loss,
-            is_better=best is None or run.val_loss < best.val_loss,
+            # What was asked for is reached, though another may be surer of what it has right.
+            is_better=is_met or best is None or run.val_loss < best.val_loss,
         )
         verdict = "better" if best is None or stage.is_better else f"no better than run {best.run_id}"
         done.append(stage)
         best = stage if best is None or stage.is_better else best
-        over = _why_over(done, best, plan)
+        over = "the target is met" if is_met else _ENOUGH if _in_vain(done, best) >= plan.patience else ""
         _LOG.info(
             "Stage %d of %d: %s, learning rate %.1e: validation accuracy %.1f%%, loss %.4f, %s%s (run %s)",
             *(number, len(plan.stages), stage.trains, suggested, run.val_accuracy * 100, run.val_loss),
             *(verdict, f"; {over}" if over else "", run.id),
         )
         if run.interrupted or over:
-            n_in_vain = len(done) - 1 - done.index(best)
+            n_in_vain = _in_vain(done, best)
             enough = f"{n_in_vain} stage{'s' if n_in_vain > 1 else ''} in a row brought nothing better"
             ended = {"": "it was stopped", _ENOUGH: enough}.get(over, over)
             break
@@ -105,9 +107,6 @@ def _fitting(plan: GradualConfig, settings: dict[str, object]) -> GradualConfig:
     return plan.model_copy(update={"stages": tuple(n for n in plan.stages if n <= len(blocks))})
 
 
-def _why_over(done: list[Stage], best: Stage, plan: GradualConfig) -> str:
-    """Why no stage follows; "" where one may."""
-    if best.val_accuracy >= plan.target_accuracy:
-        return "the target is met"
-    in_vain = len(done) - 1 - done.index(best)
-    return _ENOUGH if in_vain >= plan.patience else ""
+def _in_vain(done: list[Stage], best: Stage) -> int:
+    """How many stages came after the best one."""
+    return len(done) - 1 - done.index(best)

@@ -134,7 +134,7 @@ def _n_lacking(keys: pl.Series, frozen: Embedding, number: int, job: Job) -> int
 def _whole_epoch_s(job: Job, what: Opened, slice_s: float) -> float:
     """An epoch of a network that sees photos; decoding and arithmetic share the cores."""
     how, recipe = what.model.embed.how, job.config.augment.recipe
-    decode_s = _seconds_a_photo(lambda photo: views.view(*photo, how, 1, recipe), what.photos, slice_s)
+    decode_s = _seconds_a_photo(lambda photo: views.view(photo[0], how, 1, recipe), what.photos, slice_s)
     photos = torch.randint(0, 256, (job.plan.batch_size, how.size_px, how.size_px, 3), dtype=torch.uint8)
     step_s, val_s = _pace(what.model, photos, job, slice_s)
     return len(what.keys_train) * (step_s + decode_s) + len(what.keys_judge) * (val_s + decode_s)

@@ -13,9 +13,9 @@ from time import monotonic
 from fledged import progress
 from fledged.config import resolve
 from fledged.engine import Engine, engine_of
-from fledged.errors import ConfigError
+from fledged.errors import ConfigError, TrainingError
 from fledged.fitting import allocator
-from fledged.fitting.loop import Progress, fit
+from fledged.fitting.loop import Diverged, Progress, fit
 from fledged.fitting.processes import Group, joined, losses_told
 from fledged.fitting.stopping import AGAIN, RESUME, Terminated, terminable, undisturbed
 from fledged.metering import Meter
@@ -170,7 +170,17 @@ def _train(job: Job, checkpoint: Checkpoint, so_far: Progress, timing: Timing | 
                 if timing is not None and len(epochs_s) < job.config.epochs and timing.is_up(epochs_s):
                     _LOG.warning(_TIME_IS_UP, len(epochs_s), job.config.epochs)
                     raise KeyboardInterrupt
-    except (KeyboardInterrupt, RuntimeError) as interrupt:
+    except Diverged as error:
+        # Going on would diverge again; what was good before is a run.
+        checkpoints.remove(job.run_id, job.workspace)
+        if not so_far.history:
+            raise
+        pupil.module.load_state_dict(so_far.best)
+        with undisturbed():
+            run = run_files.save(job, model, backbone, so_far, True, meter)
+        words = f"{error.what}; run {run.id} has what was best before, epoch {run.best_epoch}"
+        raise Diverged(words, remedy=error.remedy) from error
+    except (KeyboardInterrupt, RuntimeError, TrainingError) as interrupt:
         is_lost = isinstance(interrupt, RuntimeError) or (group.size > 1 and isinstance(interrupt, Terminated))
         if so_far.history and (group.size > 1 or not is_lost):
             with undisturbed():
