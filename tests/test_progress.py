@@ -27,6 +27,23 @@ def test_a_log_gets_a_line_every_ten_seconds_with_what_is_left(
     assert capsys.readouterr().err == "Training epochs: 4 of 20, about 40 s left\n"
 
 
+def test_what_was_done_before_is_not_taken_for_pace(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+    report = Lines()
+    report("Training epochs", 8, 20)
+    now_s += 20
+    report("Training epochs", 8, 20)
+    report("Training epochs", 10, 20)
+    assert capsys.readouterr().err == "Training epochs: 10 of 20, about 100 s left\n"
+
+
+def test_a_slow_pace_is_told_in_tenths() -> None:
+    assert [progress._rate(each) for each in (0.0, 0.26, 9.0, 1234.0)] == ["0/s", "0.3/s", "9.0/s", "1,234/s"]
+
+
 def test_what_is_told_counts_as_a_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now_s)

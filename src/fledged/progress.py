@@ -63,18 +63,18 @@ class Lines:
     """A line with the ETA every 10 s, for logs."""
 
     def __init__(self) -> None:
-        self._step = ""
+        self._step, self._first = "", 0
         self._start_s = self._last_s = 0.0
 
     def __call__(self, step: str, done: int, total: int) -> None:
         """Print a line if it is time."""
         now_s = time.monotonic()
         if step != self._step:
-            self._step, self._start_s, self._last_s = step, now_s, now_s
-        if now_s - self._last_s < _LOG_EVERY_S or not done:
+            self._step, self._first, self._start_s, self._last_s = step, done, now_s, now_s
+        if now_s - self._last_s < _LOG_EVERY_S or done <= self._first:
             return
         self._last_s = now_s
-        left_s = (now_s - self._start_s) / done * (total - done)
+        left_s = (now_s - self._start_s) / (done - self._first) * (total - done)
         print(f"{step}: {done:,} of {total:,}, about {left_s:.0f} s left", file=sys.stderr, flush=True)
 
     def tell(self, line: str) -> None:
@@ -87,7 +87,7 @@ class Bars:
     """One live bar for the step at hand, with rate and ETA; it appears once a step has lasted 2 s."""
 
     def __init__(self) -> None:
-        self._step = ""
+        self._step, self._first = "", 0
         self._start_s = 0.0
         self._bar: _RichBar | None = None
 
@@ -95,9 +95,9 @@ class Bars:
         """Draw, move on or take away the bar."""
         if step != self._step:
             self._close()
-            self._step, self._start_s = step, time.monotonic()
+            self._step, self._first, self._start_s = step, done, time.monotonic()
         if self._bar is None and done < total and time.monotonic() - self._start_s > _QUIET_S:
-            self._bar = _RichBar(step, total, self._start_s)
+            self._bar = _RichBar(step, self._first, total, self._start_s)
         if self._bar is not None:
             self._bar.move(done)
             if done >= total:
@@ -116,8 +116,12 @@ class Bars:
             self._bar = None
 
 
+def _rate(a_second: float) -> str:
+    return f"{a_second:,.0f}/s" if a_second >= 10 or not a_second else f"{a_second:.1f}/s"
+
+
 class _RichBar:
-    def __init__(self, step: str, total: int, start_s: float) -> None:
+    def __init__(self, step: str, first: int, total: int, start_s: float) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -130,13 +134,13 @@ class _RichBar:
             console=Console(stderr=True),
             transient=True,
         )
-        self._start_s = start_s
+        self._first, self._start_s = first, start_s
         self._task = self._progress.add_task(step, total=total, rate="")
         self._progress.start()
 
     def move(self, done: int) -> None:
         elapsed_s = max(time.monotonic() - self._start_s, 1e-9)
-        self._progress.update(self._task, completed=done, rate=f"{done / elapsed_s:,.0f}/s")
+        self._progress.update(self._task, completed=done, rate=_rate((done - self._first) / elapsed_s))
 
     def tell(self, line: str) -> None:
         self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from torchvision import models
 
 from fledged.errors import ConfigError, WeightsError
 from fledged.networks import backbones
@@ -63,6 +64,37 @@ def test_a_classifier_in_the_file_is_ignored_and_the_rest_is_loaded(tmp_path: Pa
     safetensors.torch.save_file(state | {"fc.weight": torch.ones(2, 2)}, tmp_path / "w.safetensors")
     loaded = from_file("resnet18", tmp_path / "w.safetensors")
     assert torch.equal(loaded.module.state_dict()["conv1.weight"], state["conv1.weight"])
+
+
+def test_weights_of_a_deeper_network_of_the_family_are_refused(tmp_path: Path) -> None:
+    """Each tensor that is needed is there, in its shape."""
+    safetensors.torch.save_file(models.resnet34(weights=None).state_dict(), tmp_path / "w.safetensors")
+    words = r"not of resnet18: 0 tensors are missing, 0 have another shape and \d+ are too many; layer1\.2\.bn1"
+    with pytest.raises(WeightsError, match=words):
+        from_file("resnet18", tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18", "vgg11"])
+def test_a_whole_network_of_torchvision_is_taken_without_its_classifier(tmp_path: Path, name: str) -> None:
+    state = getattr(models, name)(weights=None).state_dict()
+    safetensors.torch.save_file(state, tmp_path / "w.safetensors")
+    taken = from_file(name, tmp_path / "w.safetensors").module.state_dict()
+    assert all(torch.equal(tensor, state[key]) for key, tensor in taken.items())
+
+
+def test_weights_that_were_trained_on_several_gpus_are_taken(tmp_path: Path) -> None:
+    state = scratch("resnet18").module.state_dict()
+    safetensors.torch.save_file({f"module.{key}": tensor for key, tensor in state.items()}, tmp_path / "w.safetensors")
+    taken = from_file("resnet18", tmp_path / "w.safetensors").module.state_dict()
+    assert all(torch.equal(tensor, state[key]) for key, tensor in taken.items())
+
+
+def test_weights_in_integers_are_refused(tmp_path: Path) -> None:
+    state = scratch("resnet18").module.state_dict()
+    rounded = state | {"conv1.weight": state["conv1.weight"].to(torch.int64)}
+    safetensors.torch.save_file(rounded, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"integers, first in conv1\.weight"):
+        from_file("resnet18", tmp_path / "w.safetensors")
 
 
 def test_weights_of_another_architecture_are_named(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def test_an_earlier_training_that_was_stopped_is_gone_on_with_after_another_was_
     with caplog.at_level(logging.INFO, logger="fledged"):
         resumed = train(work=own_work, report=silent, resume=True)
     assert (resumed.id, resumed.n_epochs) == (stopped.id, 4)
-    assert f"Going on with run {stopped.id}, which was stopped after 2 of 4 epochs" in caplog.text
+    assert f"Going on with run {stopped.id}, stopped after 2 of 4 epochs" in caplog.text
     with pytest.raises(ProductError, match="no checkpoint"):
         train(work=own_work, report=silent, resume=True)
 

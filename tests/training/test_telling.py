@@ -9,7 +9,7 @@ import pytest
 from fledged.fitting.loop import Epoch
 from fledged.products import Dataset
 from fledged.progress import Lines
-from fledged.training.telling import line_of, teller
+from fledged.training.telling import line_of, teller, within
 
 
 def epoch(number: int, val_loss: float, seconds: float) -> Epoch:
@@ -47,3 +47,15 @@ def test_epochs_that_are_over_sooner_than_one_can_read_are_not_all_told(
         tell(history)
     told = capsys.readouterr().err.splitlines()
     assert [line.split(":")[0] for line in told] == ["Epoch 4 of 60", "Epoch 8 of 60"]
+
+
+def test_of_epochs_that_take_long_the_steps_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+    heard: list[tuple[str, int, int]] = []
+    told = within(3, 5, lambda *numbers: heard.append(numbers))
+    for epoch, step_s in ((1, 0.1), (2, 0.9)):
+        for n_done in range(1, 6):
+            now_s += step_s
+            told(epoch, n_done)
+    assert heard == [("Epoch 2 of 3", 4, 5), ("Epoch 2 of 3", 5, 5)]

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -94,12 +94,19 @@ class Progress:
 
 
 def fit(
-    model: nn.Module, train: Batches, val: Batches, plan: Plan, so_far: Progress, accelerator: Accelerator
+    model: nn.Module,
+    train: Batches,
+    val: Batches,
+    plan: Plan,
+    so_far: Progress,
+    accelerator: Accelerator,
+    told: Callable[[int, int], None] = lambda epoch, n_steps: None,
 ) -> Iterator[Progress]:
     """Where training stands after each epoch; `model` is trained in place, from `so_far` on (empty: from the start).
 
     An epoch is decided by the plan and by the Progress before it alone, so whatever is stopped between two epochs goes
-    on as if it had not been. Raises TrainingError when the loss is no longer a number, or when memory runs out.
+    on as if it had not been. `told` is called after each step, with the epoch and how many of its steps there were.
+    Raises TrainingError when the loss is no longer a number, or when memory runs out.
     """
     settings = plan.optimize
     is_part = train.part.of > 1
@@ -130,6 +137,7 @@ def fit(
             taken.append((step(learner, optimizer, batches, plan, accelerator), rate))
             if settings.ema_decay:
                 ema.update(average, bare.state_dict(), settings.ema_decay, number)
+            told(epoch, index + 1)
         taken = _of_all(taken) if is_part else taken
         train_loss, train_accuracy = Tally.total([tally for tallies, _ in taken for tally in tallies])
         with _memory(plan):

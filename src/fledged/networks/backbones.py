@@ -18,6 +18,11 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 _HALF = (0.5, 0.5, 0.5)
 
+# Of weights: what they are called where they were trained on several GPUs, what is learnt, and where classifiers are.
+_WRAPPED = "module."
+_LEARNT = (".weight", ".bias", ".running_mean", ".running_var")
+_HEADS = {"classifier", "fc", "head", "heads", "head_dist", "last_linear"}
+
 Triple = tuple[float, float, float]
 StateDict = dict[str, torch.Tensor]
 
@@ -66,21 +71,37 @@ def empty(name: str) -> nn.Module:
     return model
 
 
+def _top(key: str) -> str:
+    return key.partition(".")[0]
+
+
 def load_state(module: nn.Module, state: StateDict, source: Source) -> None:
     """Fill `module`; a classifier in the file is ignored, anything else must fit to the last tensor."""
     own = module.state_dict()
+    if state and all(key.startswith(_WRAPPED) for key in state):
+        state = {key.removeprefix(_WRAPPED): tensor for key, tensor in state.items()}
     # Batch counts are absent from old files, and of no use in inference.
     needed = {key for key in own if not key.endswith("num_batches_tracked")}
     missing = sorted(needed - state.keys())
     misshapen = sorted(key for key in needed & state.keys() if own[key].shape != state[key].shape)
-    if missing or misshapen:
+    # Of a deeper network of the same family everything is there, and more.
+    surplus = sorted(key for key in state.keys() - own.keys() if key.endswith(_LEARNT) and _top(key) not in _HEADS)
+    if missing or misshapen or surplus:
         examples = [f"{key} is missing" for key in missing[:2]]
         examples += [f"{k} is {tuple(state[k].shape)}, not {tuple(own[k].shape)}" for k in misshapen[:2]]
+        examples += [f"{key} has no place in it" for key in surplus[:2]]
         raise WeightsError(
-            f"These weights are not of {source.backbone}: {len(missing)} tensors are missing and {len(misshapen)} have "
-            f"another shape; {'; '.join(examples)}",
+            f"These weights are not of {source.backbone}: {len(missing)} tensors are missing, {len(misshapen)} have "
+            f"another shape and {len(surplus)} are too many; {'; '.join(examples)}",
             where=source.path,
             remedy="Name the backbone that they belong to with --backbone.",
+        )
+    integers = sorted(key for key in needed if own[key].is_floating_point() and not state[key].is_floating_point())
+    if integers:
+        raise WeightsError(
+            f"The weights are integers, first in {integers[0]}",
+            where=source.path,
+            remedy="Take those in floating point.",
         )
     broken = sorted(key for key in needed if not bool(torch.isfinite(state[key]).all()))
     if broken:

@@ -55,7 +55,7 @@ class Asked:
                     "There is no checkpoint to resume from", where=self.workspace.root, remedy="Run: fledged train"
                 )
             _LOG.info(
-                "The last training is complete. Going on with run %s, which was stopped after %d of %d epochs",
+                "The last training is complete, or never began. Going on with run %s, stopped after %d of %d epochs",
                 *(last.run_id, len(last.history), last.settings.epochs),
             )
         if last.is_stage:

@@ -171,6 +171,13 @@ def remove(run_id: str, workspace: Workspace) -> None:
     _remove_tensors(run_id, folder)
 
 
+def remove_unbegun(run_id: str, workspace: Workspace) -> None:
+    """Forget the record of a run that has no epoch yet."""
+    with contextlib.suppress(ProductError):  # a damaged one is told to who asks for it
+        if (found := find(run_id, workspace)) is not None and not found.history:
+            remove(run_id, workspace)
+
+
 def remove_of_finished(workspace: Workspace) -> None:
     """Forget the checkpoints of all runs that are complete: of processes that were killed between the two."""
     folder = _folder(workspace)

@@ -29,6 +29,20 @@ def teller(dataset: Dataset, n_epochs: int, report: progress.Report) -> Callable
     return tell
 
 
+def within(n_epochs: int, n_steps: int, report: progress.Report) -> Callable[[int, int], None]:
+    """What is to be called after each step, with its epoch and number; it reports where an epoch takes long."""
+    at, start_s = 0, 0.0
+
+    def told(epoch: int, n_done: int) -> None:
+        nonlocal at, start_s
+        if epoch != at:
+            at, start_s = epoch, time.monotonic()
+        elif time.monotonic() - start_s >= _EVERY_S:
+            report(f"Epoch {epoch} of {n_epochs}", n_done, n_steps)
+
+    return told
+
+
 def line_of(history: Sequence[Epoch], n_photos: int, n_epochs: int) -> str:
     """Loss and accuracy of the last epoch, which took this many photos, its pace, and what is left."""
     last = history[-1]

@@ -13,10 +13,10 @@ from time import monotonic
 from fledged import progress
 from fledged.config import resolve
 from fledged.engine import Engine, engine_of
-from fledged.errors import ConfigError, TrainingError
+from fledged.errors import ConfigError, FledgedError, TrainingError
 from fledged.fitting import allocator
 from fledged.fitting.loop import Diverged, Progress, fit
-from fledged.fitting.processes import Group, joined, losses_told
+from fledged.fitting.processes import Group, LostProcess, joined, losses_told
 from fledged.fitting.stopping import AGAIN, RESUME, Terminated, terminable, undisturbed
 from fledged.metering import Meter
 from fledged.products import Dataset, Run
@@ -27,7 +27,7 @@ from fledged.training.budget import Clock, Timing, seconds_of
 from fledged.training.checkpoints import Checkpoint
 from fledged.training.gradual import run_stages
 from fledged.training.job import Job, pupil_of, untrained
-from fledged.training.telling import teller
+from fledged.training.telling import teller, within
 from fledged.workspace import DEFAULT, Workspace
 
 _LOG = logging.getLogger("fledged")
@@ -137,8 +137,15 @@ def _together(asked: Asked, group: Group) -> Run:
             return _help(job, so_far)
     named = (job.run_id, job.dataset.id, job.config, job.workspace, group)
     checkpoint = begun.checkpoint or checkpoints.begin(*named, is_stage=asked.is_stage)
-    with terminable(words), losses_told(group):
-        return _train(job, checkpoint, so_far, begun.timing)
+    try:
+        with terminable(words), losses_told(group):
+            return _train(job, checkpoint, so_far, begun.timing)
+    except LostProcess:
+        raise
+    except FledgedError:
+        # What cannot even begin is nothing to go on with, and must not stand before what is.
+        checkpoints.remove_unbegun(job.run_id, job.workspace)
+        raise
 
 
 def _help(job: Job, so_far: Progress) -> Run:
@@ -155,10 +162,12 @@ def _train(job: Job, checkpoint: Checkpoint, so_far: Progress, timing: Timing | 
     backbone, model = untrained(job)
     pupil = pupil_of(job, job.plan, backbone, model, has_begun=bool(so_far.history))
     tell = teller(job.dataset, job.config.epochs, job.report)
+    told = within(job.config.epochs, -(-pupil.batches[0].per_epoch // job.plan.optimize.accumulate), job.report)
+    job.report("Training epochs", len(so_far.history), job.config.epochs)
     stopped: KeyboardInterrupt | None = None
     try:
         with tracking.tracked(job, pupil.module, so_far) as track:
-            for reached in fit(pupil.module, *pupil.batches, job.plan, so_far, pupil.accelerator):
+            for reached in fit(pupil.module, *pupil.batches, job.plan, so_far, pupil.accelerator, told):
                 so_far = reached
                 track(so_far)
                 tell(so_far.history)
