@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 
 from fledged.config import CONFIG_FILE
 from fledged.errors import ConfigError
@@ -62,6 +64,25 @@ def test_the_best_settings_are_those_that_train_then_takes(
     assert run.settings.learning_rate == done.best.settings["learning_rate"]
     assert run.settings.optimize.weight_decay == done.best.settings["optimize.weight_decay"]
     assert (run.settings.backbone, run.n_epochs) == (BACKBONE, 3)
+
+
+def test_what_fledged_toml_says_is_in_what_is_written(
+    dataset: Dataset, own_work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = {name: value for name, value in SMALL.items() if name != "epochs"}
+    (tmp_path / CONFIG_FILE).write_text(tomli_w.dumps({"train": settings}))
+    done = tune(dataset, work=own_work, report=silent, train={"epochs": 2}, trials=1, folds=2)
+    (tmp_path / CONFIG_FILE).unlink()
+    told = tomllib.loads((Path(done.folder) / "fledged.toml").read_text())["train"]
+    assert {name: told[name] for name in (*settings, "epochs")} == {**settings, "epochs": 2}
+
+
+def test_no_decay_stays_none(dataset: Dataset, own_work: Path) -> None:
+    asked = SMALL | {"optimize": {"weight_decay": 0.0}}
+    done = tune(dataset, work=own_work, report=silent, train=asked, trials=2, folds=2)
+    assert all("optimize.weight_decay" not in trial.settings for trial in done.trials)
+    assert tomllib.loads((Path(done.folder) / "fledged.toml").read_text())["train"]["optimize"]["weight_decay"] == 0
 
 
 def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(dataset: Dataset, work: Path, tmp_path: Path) -> None:

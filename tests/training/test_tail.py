@@ -45,8 +45,9 @@ def test_cached_and_uncached_training_see_the_same_batches(
     n_train = dataset.n_in("train")
     told = [line for line in caplog.messages if line.startswith("Activations of the frozen blocks: ")]
     sizes = [n_bytes(n_photos, n_views, (160, 2, 2)) for n_photos, n_views in ((n_train, 2), (dataset.n_in("val"), 1))]
-    assert [line.partition(": ")[2].partition(" (")[0] for line in told] == list(map(words.amount, sizes))
-    assert f"({n_train} photos, 2 views)" in told[0]
+    # What judges comes first.
+    assert [line.partition(": ")[2].partition(" (")[0] for line in told] == list(map(words.amount, sizes[::-1]))
+    assert f"({n_train} photos, 2 views)" in told[1]
     assert "computed in each epoch" not in caplog.text
     uncached = batches(module, dataset, tmp_path / "uncached", 0)
     assert "not kept, but computed in each epoch: " in caplog.text
@@ -57,6 +58,26 @@ def test_cached_and_uncached_training_see_the_same_batches(
     labels = torch.cat([labels for _, labels in cached[0]])
     assert len(labels) == dataset.n_in("train")
     assert not torch.equal(labels, torch.cat([labels for _, labels in cached[1]]))  # another order
+
+
+def test_what_just_fits_stays(dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of one training nothing is removed for the rest of it, so the next finds all of it."""
+    torch.manual_seed(0)
+    module = backbones.empty("mobilenet_v2").eval()
+    n_train, n_val = dataset.n_in("train"), dataset.n_in("val")
+    listed = 65 * (n_val + 1) + 1024  # what says which photos they are, of those that judge
+    limit_bytes = n_bytes(n_train, 2, (160, 2, 2)) + n_bytes(n_val, 1, (160, 2, 2)) + listed
+    with caplog.at_level(logging.INFO):
+        first = batches(module, dataset, tmp_path, limit_bytes)
+        n_told = len(caplog.messages)
+        again = batches(module, dataset, tmp_path, limit_bytes)
+    assert "computed in each epoch" not in caplog.text
+    assert len(caplog.messages) == n_told
+    assert all(
+        torch.equal(a, b)
+        for one, other in zip(first, again, strict=True)
+        for (a, _), (b, _) in zip(one, other, strict=True)
+    )
 
 
 def test_a_tail_on_activations_answers_as_the_whole_network() -> None:

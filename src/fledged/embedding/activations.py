@@ -112,7 +112,8 @@ def activations_of(photos: pl.DataFrame, frozen: Embedding, n_views: int, recipe
             bases = [_folder(frozen.base, number, recipe, store.workspace) for number in range(n_views) if frozen.base]
             _make_room([*folders, *bases], wanted, store.limit_bytes)
             which = words.photos(pl.concat([some["copy"] for some in missing]).n_unique())
-            which += f", {n_views} view{'s' if n_views > 1 else ''}"
+            n_lacked = sum(not some.is_empty() for some in missing)
+            which += f", {n_lacked} view{'s' if n_lacked > 1 else ''}"
             _LOG.info("Activations of the frozen blocks: %s (%s) in %s", words.amount(wanted), which, folders[0].parent)
         for number, (folder, some) in enumerate(zip(folders, missing, strict=True)):
             if not some.is_empty():

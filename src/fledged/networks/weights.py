@@ -94,8 +94,7 @@ def _automatic(hub: str) -> Source:
     except WeightsError:
         _LOG.warning(
             "Backbone efficientnet_lite0, whose weights are installed: those of mobilenet_v2 are not at hand and could "
-            "not be downloaded within %.0f s.",
-            _AUTO_TIMEOUT_S,
+            "not be downloaded."
         )
         return _from_package()
 

@@ -43,6 +43,7 @@ _LOG = logging.getLogger("fledged")
 
 _OVER = (TrialState.COMPLETE, TrialState.PRUNED)
 _JOURNAL = "journal.log"
+_NOT_TOLD = {"track", "processes"}  # of settings: they change nothing of a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,12 @@ def tune(
             trials=tuple(_told(trial) for trial in study.get_trials(states=_OVER)[: tuned.trials]),
             interrupted=interrupted,
         )
-        best = overlaid(asked, nested(done.best.settings))
+        # With what fledged.toml says: the file stands for itself.
+        whole = resolve(TrainConfig, asked)
+        given = whole.model_dump(mode="json", exclude_unset=True, exclude_none=True, exclude=_NOT_TOLD)
+        if whole.weights:
+            given["weights"] = str(Path(whole.weights).expanduser().resolve())
+        best = overlaid(given, nested(done.best.settings))
         head = f"# The best of {len(done.trials)} trials. With this file: fledged train {done.dataset_id}\n\n"
         write_bytes(folder / "fledged.toml", (head + tomli_w.dumps({"train": best})).encode())
         workspace.share(folder)
@@ -165,7 +171,7 @@ def _usual(job: Job) -> dict[str, float | int]:
     config, plan = job.config, job.plan
     return {
         "learning_rate": plan.learning_rate,
-        "optimize.weight_decay": max(plan.optimize.weight_decay, _decays(job)[0]),
+        **({"optimize.weight_decay": decay} if (decay := plan.optimize.weight_decay) else {}),
         "loss.label_smoothing": config.loss.label_smoothing,
         "head.dropout": config.head.dropout,
         "head.hidden": config.head.hidden,
@@ -173,20 +179,17 @@ def _usual(job: Job) -> dict[str, float | int]:
     }
 
 
-def _decays(job: Job) -> tuple[float, float]:
-    middle = job.plan.optimize.weight_decay or 1e-3
-    return middle / 100, min(10.0, middle * 10)
-
-
 def _proposed(trial: optuna.Trial, job: Job) -> dict[str, float | int]:
     """Settings within a factor of the usual ones, in three digits, so that they are the same when they are typed."""
     config, rate = job.config, job.plan.learning_rate
     settings: dict[str, Any] = {
         "learning_rate": trial.suggest_float("learning_rate", rate / 30, rate * 10, log=True),
-        "optimize.weight_decay": trial.suggest_float("optimize.weight_decay", *_decays(job), log=True),
         "loss.label_smoothing": trial.suggest_float("loss.label_smoothing", 0.0, max(0.2, config.loss.label_smoothing)),
         "head.dropout": trial.suggest_float("head.dropout", 0.0, max(0.5, config.head.dropout)),
     }
+    if middle := job.plan.optimize.weight_decay:  # none stays none
+        decays = (middle / 100, min(10.0, middle * 10))
+        settings["optimize.weight_decay"] = trial.suggest_float("optimize.weight_decay", *decays, log=True)
     settings = {name: float(f"{value:.3g}") for name, value in settings.items()}
     hidden = sorted({0, 256, config.head.hidden})
     settings["head.hidden"] = trial.suggest_categorical("head.hidden", hidden)

@@ -133,7 +133,9 @@ def _views_of(config: TrainConfig, dataset: Dataset) -> tuple[AugmentConfig, int
     usual = max(1, min(_MAX_VIEWS, _VIEWED_PHOTOS // dataset.n_in("train")))
     views = config.views or (_MAX_VIEWS if config.mode == "finetune" and config.unfreeze > 0 else usual)
     if not augment.recipe:
-        views = 1  # all would be the same
+        if config.views > 1:
+            _LOG.warning("Without augmentation all %d views of a photo would be the same: one is taken", config.views)
+        views = 1
     elif config.mode == "transfer" and views == 1:
         if "augment" in config.model_fields_set:
             _LOG.warning("Augmentation takes no part, since each photo has one view. Ask for more: --views 4")

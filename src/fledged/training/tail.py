@@ -109,4 +109,6 @@ def tail_batches(
         return TailBatches(take, labels_N, n_views, plan.batch_size, plan.seed, shuffle, balanced, part)
 
     train, judge = read_split(dataset, "train"), read_split(dataset, plan.judged_on)
-    return batches(train, config.views, True), batches(judge, 1, False)
+    # First those of one view: what makes room for them would not know that the others are needed as well.
+    judging = batches(judge, 1, False)
+    return batches(train, config.views, True), judging
