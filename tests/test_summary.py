@@ -98,14 +98,12 @@ def test_a_run_that_has_learned_nothing_says_what_to_do() -> None:
 
 def test_of_many_pairs_those_with_the_best_are_told() -> None:
     figure = Figure(value=0.9, low=0.8, high=0.95, n=40)
-    facts: dict[str, Any] = dict.fromkeys(("megabytes", "n_parameters", "n_trained", "gflops", "train_s", "ms_a_photo"))
+    facts: dict[str, Any] = {"backbone": "", "mode": "", "settings": ""}
+    facts |= dict.fromkeys(("megabytes", "n_parameters", "n_trained", "gflops", "train_s", "ms_a_photo"))
 
     def told(n_models: int) -> list[str]:
         names = [f"run:{number}" for number in range(n_models)]
-        models = [
-            Contender.model_construct(name=name, backbone="", mode="", accuracy=figure, macro_f1=0.9, **facts)
-            for name in names
-        ]
+        models = [Contender.model_construct(name=name, accuracy=figure, macro_f1=0.9, **facts) for name in names]
         pairs = [
             Pair(first=one, second=other, n=40, only_first=1, only_second=2, p_value=1)
             for one, other in itertools.combinations(names, 2)

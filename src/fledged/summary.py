@@ -224,10 +224,10 @@ def comparison_lines(compared: Comparison) -> list[str]:
     """The models in a table, the best first, then how sure each difference is."""
     rows = [("model", "accuracy (95% interval)", "macro F1", "MB", "parameters", "trained", "GFLOPs", "train s", "ms")]
     for model in compared.contenders:
-        accuracy = model.accuracy
+        accuracy, unusual = model.accuracy, f"({model.settings})" if model.settings else ""
         rows.append(
             (
-                " ".join(filter(None, (model.name, model.backbone, model.mode))),
+                " ".join(filter(None, (model.name, model.backbone, model.mode, unusual))),
                 f"{accuracy.value:.1%} ({accuracy.low:.1%} to {accuracy.high:.1%})",
                 f"{model.macro_f1:.3f}",
                 _or_dash(model.megabytes, ".1f"),
@@ -239,7 +239,10 @@ def comparison_lines(compared: Comparison) -> list[str]:
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    told = [f"On {compared.source} ({compared.contenders[0].accuracy.n:,} photos); ms: median of one photo at a time"]
+    told = [
+        f"On {compared.source} ({compared.contenders[0].accuracy.n:,} photos); ms: median of one photo at a time; "
+        "train s: without what was in the caches by then"
+    ]
     for row in rows:
         others = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         told.append("  ".join([row[0].ljust(widths[0]), *others]))

@@ -14,7 +14,8 @@ from playwright.sync_api import Browser
 
 import fledged
 from demo.drawing import draw_photo
-from fledged.errors import ConfigError, LakeError
+from fledged.cli.models import _weights
+from fledged.errors import ConfigError, LakeError, WeightsError
 from fledged.measuring.comparison import Comparison
 from fledged.measuring.metrics import mcnemar
 from fledged.measuring.photos import Photo
@@ -156,6 +157,40 @@ def test_a_bundle_from_elsewhere_and_a_run_on_a_folder(work: Path, tmp_path: Pat
     assert told.rpartition("\n")[2].startswith("Next: fledged ")
 
 
+def test_a_row_says_what_is_not_as_usual_and_how_long_it_took(compared: Comparison, work: Path) -> None:
+    runs = {f"run:{run.id}": run for run in _runs(work)}
+    for model in compared.contenders:
+        assert f"seed={runs[model.name].settings.seed}" in model.settings
+        assert model.train_s == runs[model.name].seconds > 0
+    told = "\n".join(comparison_lines(compared))
+    assert all(model.settings in told for model in compared.contenders)
+    assert compared.contenders[0].settings in Path(compared.page).read_text()
+
+
+def test_a_stage_of_gradual_unfreezing_took_as_long_as_all_up_to_it(work: Path, tmp_path: Path) -> None:
+    shutil.copytree(work, own := tmp_path / "work", ignore=shutil.ignore_patterns("runs", "reports", "comparisons"))
+    plan = {"stages": [0, 1], "patience": 3}
+    fledged.train(work=own, report=silent, mode="gradual", gradual=plan, **SMALL)
+    compared = fledged.compare(work=own, report=silent)
+    rows = {model.mode: model for model in compared.contenders}
+    assert set(rows) == {"gradual, stage 1 of 2: transfer", "gradual, stage 2 of 2: finetune, last block"}
+    seconds = {run.settings.unfreeze: run.seconds for run in _runs(own)}
+    assert rows["gradual, stage 1 of 2: transfer"].train_s == seconds[0]
+    assert rows["gradual, stage 2 of 2: finetune, last block"].train_s == pytest.approx(seconds[0] + seconds[1])
+
+
+def test_weights_are_looked_at_before_anything_is_trained(work: Path, tmp_path: Path) -> None:
+    n_before = len(list((work / "runs").iterdir()))
+    (tmp_path / "w.safetensors").write_bytes(b"no weights")
+    asked: dict[str, Any] = {"work": work, "report": silent, "settings": {**SMALL, "weights": None}}
+    bad = {"resnet18": str(tmp_path / "w.safetensors")}
+    with pytest.raises(WeightsError, match=r"w\.safetensors.*--weights BACKBONE=FILE"):
+        fledged.compare(backbones=["efficientnet_lite0", "resnet18"], weights=bad, **asked)
+    with pytest.raises(ConfigError, match=r"weights for resnet18, which is not compared.*--backbones vgg11,resnet18"):
+        fledged.compare(backbones=["vgg11"], weights=bad, **asked)
+    assert len(list((work / "runs").iterdir())) == n_before
+
+
 def test_backbones_and_modes_are_trained_once(work: Path) -> None:
     n_before = len(list((work / "runs").iterdir()))
     for _ in range(2):
@@ -192,3 +227,24 @@ def test_mcnemar_is_the_exact_binomial_test() -> None:
     assert mcnemar(0, 5) == mcnemar(5, 0) == 2 / 32
     assert mcnemar(1, 7) == pytest.approx(2 * 9 / 256)
     assert mcnemar(400, 600) == pytest.approx(2.7e-10, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("words", "backbones", "expected"),
+    [
+        ([], ["a", "b"], (None, {})),
+        (["w.safetensors"], ["a"], ("w.safetensors", {})),
+        (["x=1/w.safetensors"], [], ("x=1/w.safetensors", {})),
+        (["a=w", "b=x=y"], ["a", "b"], (None, {"a": "w", "b": "x=y"})),
+    ],
+)
+def test_the_command_line_says_whose_weights_a_file_holds(
+    words: list[str], backbones: list[str], expected: Any
+) -> None:
+    assert _weights(words, backbones) == expected
+
+
+@pytest.mark.parametrize(("words", "backbones"), [(["w"], ["a", "b"]), (["w", "x"], ["a"]), (["a=w", "x"], ["a", "b"])])
+def test_a_file_for_several_backbones_is_refused(words: list[str], backbones: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"not said which backbone.*--weights a=FILE"):
+        _weights(words, backbones)

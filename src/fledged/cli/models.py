@@ -226,20 +226,25 @@ def compare(
     as_json: AsJson = False,
     assign: Assign = None,
     backbones: Annotated[str, typer.Option(metavar="A,B,…", help="Backbones to train with each of the modes.")] = "",
-    modes: Annotated[str, typer.Option(metavar="A,B,…", help="transfer, finetune, scratch: modes to train with.")] = "",
-    weights: Weights = None,
+    modes: Annotated[str, typer.Option(metavar="A,B,…", help="Of transfer, finetune, gradual, scratch.")] = "",
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE|BACKBONE=FILE", help="Of the backbone, or of one of them; may be repeated."),
+    ] = None,
 ) -> None:
     """Judge models on the same photos, side by side: all runs of a dataset, named ones, or ones trained now."""
     folders = [word for word in subjects or [] if _is_of_photos(word)]
     if len(folders) > 1:
         raise ConfigError("Give one folder of photos at most", where=" ".join(folders))
+    of_all, of_each = _weights(weights or [], _listed(backbones))
     compared = fledged.compare(
         *[word for word in subjects or [] if word not in folders],
         folder=folders[0] if folders else None,
         backbones=_listed(backbones),
         modes=_listed(modes),
         work=work,
-        settings=settings_of("train", assign, weights=weights),
+        settings=settings_of("train", assign, weights=of_all),
+        weights=of_each,
     )
     if as_json:
         print(compared.model_dump_json(indent=2))
@@ -248,6 +253,19 @@ def compare(
 
     for line in summary.comparison_lines(compared):
         print(line + (at(work) if "Next: " in line else ""))
+
+
+def _weights(words: list[str], backbones: list[str]) -> tuple[str | None, dict[str, str]]:
+    """The file of all backbones, and that of each which has one of its own."""
+    of_each = dict(word.split("=", 1) for word in words if word.partition("=")[0] in backbones)
+    of_all = [word for word in words if word.partition("=")[0] not in backbones]
+    if len(of_all) > 1 or (of_all and len(backbones) > 1):
+        raise ConfigError(
+            f"It is not said which backbone the weights {of_all[0]} are of",
+            where="--weights",
+            remedy=f"Name it, as in --weights {backbones[0] if backbones else 'BACKBONE'}=FILE, and in --backbones.",
+        )
+    return (of_all[0] if of_all else None), of_each
 
 
 def _is_of_photos(word: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import itertools
@@ -14,23 +15,31 @@ from pathlib import Path
 import numpy as np
 
 from fledged import progress
-from fledged.errors import ConfigError, LakeError
+from fledged.config import resolve
+from fledged.errors import ConfigError, LakeError, ProductError, WeightsError
 from fledged.evaluating.evaluate import evaluate, exam_of
 from fledged.measuring.comparison import Comparison, Contender
 from fledged.measuring.subject import Subject, find_subject
+from fledged.networks.backbones import build
 from fledged.networks.census import size_of
-from fledged.products import Bundle, Report, Run
+from fledged.networks.weights import locate
+from fledged.product_files import AnyProduct
+from fledged.products import Bundle, Dataset, Report, Run
+from fledged.settings.training import TrainConfig
 from fledged.showing.album import keep
 from fledged.showing.compare_page import render
 from fledged.showing.flips import Flips, flips_of, pair_of, table_of
 from fledged.showing.spreadsheet import cells
+from fledged.training.stages import Stages, told_of
 from fledged.training.train import train
+from fledged.training.unusual import unusual
 from fledged.workspace import DEFAULT, Workspace
 from fledged.writing import write_bytes
 
 _TIMED = 15  # photos, one by one
 _FLIPS = 24  # photos of either kind that the page shows of a pair
 _PAIRS = 10  # pairs whose photos it shows
+_WEIGHTS = "Name a file for each backbone that needs one: --weights BACKBONE=FILE, which may be repeated."
 
 
 def compare(
@@ -41,19 +50,18 @@ def compare(
     work: str | os.PathLike[str] = DEFAULT,
     report: progress.Report | None = None,
     settings: Mapping[str, object] | None = None,
+    weights: Mapping[str, str] | None = None,
 ) -> Comparison:
     """Models judged on the same photos: the test split of their dataset, or a labelled folder; with a page.
 
     `backbones` and `modes` are trained on the newest dataset in all combinations, with these `settings` of
-    `config.TrainConfig` (what was trained before is not trained again). Without either and without subjects, all runs
-    of the newest run's dataset are compared. Raises ConfigError if there are fewer than two.
+    `config.TrainConfig` (what was trained before is not trained again), from the `weights` of each backbone that is
+    named there. Without either and without subjects, all runs of the newest run's dataset are compared. Raises
+    ConfigError if there are fewer than two, and WeightsError before anything is trained.
     """
     workspace = Workspace(work)
-    trained = [
-        train(work=work, report=report, **{**(settings or {}), "backbone": backbone, "mode": mode})  # type: ignore[arg-type]
-        for backbone, mode in itertools.product(backbones or ("auto",), modes or ("transfer",))
-        if backbones or modes
-    ]
+    asked = _trainings(backbones, modes, settings or {}, weights or {})
+    trained = [train(work=work, report=report, **each) for each in asked]  # type: ignore[arg-type]
     wanted: list[Run | Bundle | str | os.PathLike[str]] = [*subjects, *trained]
     if not wanted:
         newest = workspace.load(Run)
@@ -88,6 +96,31 @@ def compare(
     return compared
 
 
+def _trainings(
+    backbones: Sequence[str], modes: Sequence[str], settings: Mapping[str, object], weights: Mapping[str, str]
+) -> list[dict[str, object]]:
+    """The settings of each; their weights are there and fit."""
+    if not (backbones or modes):
+        return []
+    if strangers := sorted(weights.keys() - set(backbones)):
+        raise ConfigError(
+            f"There are weights for {', '.join(strangers)}, which is not compared",
+            where="--weights",
+            remedy=f"Name it among the backbones: --backbones {','.join([*backbones, *strangers])}",
+        )
+    asked = []
+    for backbone, mode in itertools.product(backbones or ("auto",), modes or ("transfer",)):
+        given = {**settings, "backbone": backbone, "mode": mode}
+        asked.append(given | ({"weights": weights[backbone]} if backbone in weights else {}))
+    # Not after the first of them was trained for an hour.
+    for each in {str(each["backbone"]): each for each in asked if each["mode"] != "scratch"}.values():
+        try:
+            build(locate(resolve(TrainConfig, each)))
+        except WeightsError as error:
+            raise WeightsError(error.what, where=error.where, remedy=_WEIGHTS) from error
+    return asked
+
+
 def _write(compared: Comparison, flips: Sequence[Flips], judged: Sequence[Report], place: Path) -> None:
     shown = (photo for one in flips for photo in (*one.only_first, *one.only_second))
     address, is_beside = keep((photo.thumbnail for photo in shown if photo.thumbnail), place)
@@ -115,22 +148,55 @@ def _check_photos(chosen: Sequence[Subject], folder: str | os.PathLike[str] | No
 def _contender(subject: Subject, report: Report, workspace: Workspace) -> Contender:
     run = subject.run or workspace.find(Run, subject.run_id)
     size = size_of(run) if run else None
-    mode: str = run.mode if run else ""
-    if run and run.settings.unfreeze > 0:
-        mode += f", last {f'{n} blocks' if (n := run.settings.unfreeze) > 1 else 'block'}"
+    stages = told_of(run) if run else None
+    dataset = _here(Dataset, subject.dataset_id, workspace)
     return Contender(
         name=subject.name,
         backbone=subject.backbone.name,
-        mode=mode,
+        mode=_mode(run, stages) if run else "",
+        settings=_settings(run, dataset) if run and dataset else "",
         accuracy=report.accuracy,
         macro_f1=report.macro_f1,
         megabytes=subject.file.stat().st_size / 1e6 if subject.file else None,
         n_parameters=size.n_parameters if size else None,
         n_trained=size.n_trained if size else None,
         gflops=size.gflops if size else None,
-        train_s=run.seconds if run else None,
+        train_s=_train_s(run, stages, workspace) if run else None,
         ms_a_photo=None if subject.connect else _ms_a_photo(subject),
     )
+
+
+def _here(kind: type[AnyProduct], product_id: str, workspace: Workspace) -> AnyProduct | None:
+    """The product, if it is in this working folder."""
+    with contextlib.suppress(ProductError):
+        return workspace.load(kind, product_id)
+    return None
+
+
+def _mode(run: Run, stages: Stages | None) -> str:
+    mode: str = run.mode
+    if run.settings.unfreeze > 0:
+        mode += f", last {f'{n} blocks' if (n := run.settings.unfreeze) > 1 else 'block'}"
+    if stages is None:
+        return mode
+    number = [stage.run_id for stage in stages.stages].index(run.id) + 1
+    return f"gradual, stage {number} of {len(stages.stages)}: {mode}"
+
+
+def _settings(run: Run, dataset: Dataset) -> str:
+    """What is not as usual; a stage's rate and its beginning are decided by the one before it."""
+    return ", ".join(f"{name}={value}" for name, value, _ in unusual(run.settings, dataset) if name != "start")
+
+
+def _train_s(run: Run, stages: Stages | None, workspace: Workspace) -> float:
+    """Up to the run, of a stage those before it included; without the range tests between them."""
+    seconds = run.seconds
+    for stage in stages.stages if stages else ():
+        if stage.run_id == run.id:
+            break
+        before = _here(Run, stage.run_id, workspace)
+        seconds += before.seconds if before else 0.0
+    return seconds
 
 
 def _ms_a_photo(subject: Subject) -> float:

@@ -12,6 +12,7 @@ class Contender(Record):
     name: str  # as its Report says: "run:…", "bundle:…", …
     backbone: str
     mode: str  # "" where the run is not here
+    settings: str  # those that are not as usual, in words
     accuracy: Figure
     macro_f1: float
     megabytes: float | None  # of its weights; of all for a package; None for an address
@@ -19,7 +20,7 @@ class Contender(Record):
     n_parameters: int | None
     n_trained: int | None
     gflops: float | None  # multiplications and additions for one photo
-    train_s: float | None  # what was in the caches by then not counted
+    train_s: float | None  # of all stages of gradual unfreezing; what was in the caches by then not counted
     ms_a_photo: float | None  # median of answers to one photo at a time, here, without decoding; None from outside
 
 

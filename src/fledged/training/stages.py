@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from fledged.products import Run
 from fledged.records import Record
+from fledged.writing import bytes_of_file
 
 FILE = "stages.json"
 
@@ -11,6 +13,12 @@ def trained(unfreeze: int) -> str:
     """What is trained where so many blocks are, in words."""
     blocks = {0: "", 1: "the last block and "}.get(unfreeze, f"the last {unfreeze} blocks and ")
     return f"{blocks}the head"
+
+
+def told_of(run: Run) -> Stages | None:
+    """Those that the run is one of; None of any other run."""
+    path = run.folder / FILE
+    return Stages.model_validate_json(bytes_of_file(path)) if path.exists() else None
 
 
 class Stage(Record):
