@@ -9,7 +9,7 @@ import pytest
 from fledged import recipes
 from fledged.config import parse_assignments, resolve
 from fledged.errors import ConfigError
-from fledged.recipes import PRESETS, STEPS
+from fledged.recipes import PRESETS, STEPS, Preset
 from fledged.settings.training import AugmentConfig, TrainConfig
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -89,3 +89,59 @@ def test_the_page_on_training_tells_of_every_preset_and_step() -> None:
     page = (DOCS / "training.md").read_text()
     for name in [*PRESETS, *STEPS]:
         assert f"`{name}`" in page, name
+
+
+# As (step, what is set in it); at 224 px, so that lengths are those that the reference systems' code has.
+REFERENCE: dict[str, list[tuple[str, dict[str, object]]]] = {
+    "crop_rotate": [
+        ("random_resized_crop", {"area": (0.8, 1.0), "scale_px": 256}),
+        ("rotate", {"degrees": 15, "p": 1}),
+        ("horizontal_flip", {"p": 0.5}),
+        ("center_crop", {"scale_px": 224}),
+    ],
+    "crop_rotate_cutout": [
+        ("resize", {"scale_px": 256}),
+        ("random_resized_crop", {"area": (0.08, 1.0), "scale_px": 224}),
+        ("cutout", {"holes": 2, "size_px": 8, "p": 1}),
+        ("horizontal_flip", {"p": 0.5}),
+        ("rotate", {"degrees": 30, "p": 0.5}),
+    ],
+    "cutout": [("resize", {"scale_px": 224}), ("cutout", {"holes": 2, "size_px": 8, "p": 1})],
+    "rotate_rgb_cutout": [
+        ("rotate", {"degrees": 30, "p": 0.5}),
+        ("horizontal_flip", {"p": 0.5}),
+        ("resize", {"scale_px": 224}),
+        ("rgb_shift", {"shift_of_255": 50, "p": 0.5}),
+        ("cutout", {"holes": 4, "size_px": 32, "p": 0.5}),
+    ],
+    "pad_rotate_cutout": [
+        ("horizontal_flip", {"p": 0.5}),
+        ("longest_side_pad", {"scale_px": 224}),
+        ("rotate", {"degrees": 30, "p": 0.5}),
+        ("cutout", {"holes": 8, "size_px": 8, "p": 0.5}),
+    ],
+    "distort_any_way_up": [
+        ("resize", {"scale_px": 224}),
+        ("brightness_contrast", {"brightness": 0.2, "contrast": 0.2, "p": 0.5}),
+        ("hue_saturation_value", {"p": 0.5}),
+        ("shift_scale_rotate", {"shift": 0.0625, "scale": 0.1, "degrees": 45, "p": 0.5}),
+        ("grid_distortion", {"cells": 5, "distort": 0.3, "p": 0.5}),
+        ("random_rotate_90", {"p": 0.5}),
+    ],
+}
+
+
+@pytest.mark.parametrize("preset", REFERENCE)
+def test_a_preset_does_what_the_system_that_it_is_of_did(preset: Preset) -> None:
+    made = [step.model_dump() for step in PRESETS[preset]]
+    assert [step["step"] for step in made] == [name for name, _ in REFERENCE[preset]]
+    for step, (_, wanted) in zip(made, REFERENCE[preset], strict=True):
+        in_px = {f"{name}_px": 224 * step[name] for name in ("scale", "size") if name in step}
+        in_255 = {"shift_of_255": 255 * step["shift"]} if step["step"] == "rgb_shift" else {}
+        found = step | in_px | in_255
+        for name, value in wanted.items():
+            assert found[name] == pytest.approx(value), name
+
+
+def test_every_preset_is_a_reference_systems_or_our_own() -> None:
+    assert set(PRESETS) == {*REFERENCE, "none", "light"}
