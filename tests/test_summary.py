@@ -6,9 +6,11 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from fledged import summary
 from fledged.measuring.comparison import Comparison, Contender, Pair
-from fledged.products import SPLITS, BackboneInfo, Dataset, Figure, Leak, Report, Run, Snapshot
+from fledged.products import SPLITS, BackboneInfo, Dataset, Figure, Leak, RangeTest, Report, Run, Snapshot
 from fledged.workspace import now
 
 
@@ -143,3 +145,17 @@ def test_a_report_on_photos_that_the_model_knows_says_so() -> None:
     unreadable = [summary.lines(report.model_copy(update={"n_unreadable": n})) for n in (1, 2)]
     assert "1 photo could not be read; predictions.parquet says why" in unreadable[0]
     assert "2 photos could not be read; predictions.parquet says why" in unreadable[1]
+
+
+@pytest.mark.parametrize(
+    ("smoothed", "ran_away", "is_told"),
+    [((1.38, 1.39, 1.37), False, True), ((1.38, 0.9, 1.37), False, False), ((1.38, 1.39, 1.4), True, False)],
+)
+def test_a_range_test_in_which_nothing_is_seen_says_so(
+    smoothed: tuple[float, ...], ran_away: bool, is_told: bool, tmp_path: Path
+) -> None:
+    made = RangeTest.model_construct(smoothed=smoothed, rates=(1e-10, 3e-10, 1e-9), ran_away=ran_away)
+    made.at(tmp_path)
+    told = "\n".join(summary._details(made))
+    assert ("much the same at all of these rates" in told) == is_told
+    assert ("--low 1e-10 --high 1e-06" in told) == is_told

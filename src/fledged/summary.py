@@ -18,6 +18,7 @@ from fledged.training.reproduction import Reproduction
 # A class of this many times the photos of another is worth a line.
 _IMBALANCE = 3
 _LEAST_GAIN = 0.005  # of a validation loss
+_FLAT = 1.1  # times the lowest loss of a range test, in which nothing is seen
 _MOST_PAIRS = 10  # of a comparison; of more, those with the best are told
 
 _NEXT = {
@@ -134,7 +135,13 @@ def _details(product: Product) -> list[str]:
         case Dataset():
             return _of_dataset(product)
         case RangeTest():
-            return [f"Page: {product.folder / 'range_test.html'}"]
+            told = []
+            if not product.ran_away and max(product.smoothed) < _FLAT * min(product.smoothed):
+                told.append(
+                    "The loss is much the same at all of these rates, so they say little. Try others, such as "
+                    f"fledged find-lr --low {product.rates[0]:.1g} --high {product.rates[-1] * 1000:.1g}"
+                )
+            return [*told, f"Page: {product.folder / 'range_test.html'}"]
         case Report():
             told = []
             if product.n_seen:
