@@ -201,7 +201,7 @@ class Run(Product):
     n_epochs: int  # completed
     best_epoch: int  # 1-based; its weights are the run's
     val_accuracy: float
-    val_loss: float
+    val_loss: float  # at the temperature at which it is lowest
     interrupted: bool  # stopped by the user; `--resume` goes on
     environment: Environment
     spent: Spent | None = None  # of before it was measured

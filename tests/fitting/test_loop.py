@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
@@ -15,7 +16,8 @@ from torch import nn
 
 from fledged.errors import ConfigError, TrainingError
 from fledged.fitting.batches import FeatureBatches
-from fledged.fitting.loop import Plan, Progress, class_weights, fit
+from fledged.fitting.loop import Plan, Progress, class_weights, fit, validate
+from fledged.fitting.losses import TEMPERATURES
 from fledged.fitting.precision import accelerator
 from fledged.fitting.schedules import Length, share
 from fledged.networks.model import Head
@@ -143,9 +145,43 @@ def test_weighted_losses_are_means_that_let_every_class_count_the_same() -> None
     random = torch.Generator().manual_seed(0)
     labels = torch.tensor([0] * 90 + [1] * 10)
     features = torch.randn(1, 100, 2, generator=random) + labels[None, :, None]
-    losses = torch.nn.functional.cross_entropy(head.eval()(features[0]), labels, reduction="none")
-    expected = (losses[labels == 0].mean() + losses[labels == 1].mean()) / 2
-    assert progress.best_epoch.val_loss == pytest.approx(expected.item(), abs=1e-5)
+    logits = head.eval()(features[0]).detach()
+
+    def at(temperature: float) -> float:
+        losses = torch.nn.functional.cross_entropy(logits / temperature, labels, reduction="none")
+        return float((losses[labels == 0].mean() + losses[labels == 1].mean()) / 2)
+
+    assert progress.best_epoch.val_loss == pytest.approx(min(map(at, TEMPERATURES)), abs=1e-5)
+
+
+def test_who_is_right_more_often_is_not_judged_worse_for_being_too_sure() -> None:
+    """Until it is told how sure it may be, which every run is."""
+
+    class Said(nn.Module):
+        def __init__(self, logits_NC: torch.Tensor) -> None:
+            super().__init__()
+            self.logits_NC = logits_NC
+
+        def forward(self, features_NF: torch.Tensor) -> torch.Tensor:
+            return self.logits_NC
+
+    labels_N = torch.zeros(100, dtype=torch.int64)
+    batches = FeatureBatches(torch.zeros(1, 100, 1), labels_N, 100, 0, shuffle=False)
+
+    def judged(n_right: int, sureness: float) -> tuple[float, float, float]:
+        """At its own temperature, at the best one, and the share that is right."""
+        right_N = torch.arange(100) < n_right
+        logits_NC = sureness * torch.stack([right_N, ~right_N], 1).float()
+        loss, accuracy = validate(Said(logits_NC), {}, batches, None, accelerator("fp32", on_cpu=True))
+        return nn.functional.cross_entropy(logits_NC, labels_N).item(), loss, accuracy
+
+    fair, sure = judged(90, math.log(9)), judged(98, 40.0)
+    assert (fair[2], sure[2]) == (0.9, 0.98)
+    assert fair[0] < sure[0]
+    assert sure[1] < fair[1]
+    share = 0.9
+    assert fair[1] == pytest.approx(-share * math.log(share) - (1 - share) * math.log(1 - share), abs=1e-6)
+    assert sure[1] == pytest.approx(-0.98 * math.log(0.98) - 0.02 * math.log(0.02), rel=0.02)
 
 
 @given(counts=st.lists(st.integers(0, 1000), min_size=1, max_size=20).filter(any))
@@ -208,8 +244,9 @@ def test_the_average_is_what_is_judged_and_kept() -> None:
     head.load_state_dict(progress.best)
     features, labels = blobs(60, seed=1)
     with torch.no_grad():
-        loss = nn.functional.cross_entropy(head.eval()(features[0]), labels)
-    assert progress.best_epoch.val_loss == pytest.approx(loss.item(), rel=1e-5)
+        logits = head.eval()(features[0])
+    loss = min(nn.functional.cross_entropy(logits / temperature, labels).item() for temperature in TEMPERATURES)
+    assert progress.best_epoch.val_loss == pytest.approx(loss, rel=1e-5)
 
 
 def test_it_stops_when_patience_is_at_its_end_and_says_so_by_its_history() -> None:

@@ -23,7 +23,7 @@ from fledged.progress import silent
 from fledged.training.train import train
 from fledged.workspace import Workspace
 from tests.minutes import WHY, needs_minutes
-from tests.training.several import CASES, N
+from tests.fitting.several import CASES, N
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
