@@ -22,8 +22,8 @@ from fledged.products import Dataset, Run
 from fledged.progress import silent
 from fledged.training.train import train
 from fledged.workspace import Workspace
-from tests.minutes import WHY, needs_minutes
 from tests.fitting.several import CASES, N
+from tests.minutes import WHY, needs_minutes
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
