@@ -1,8 +1,8 @@
 """`python -m benchmarks [NAME …]`: the usual ones, or those that are named.
 
-Heavy ones run only when named: augmentation, compiling, engines, evaluate, fillings, finetuning, in_time, integers,
-mislabels, pooling, predict, ray, report, soak and unknown (minutes), learning and peers (an environment of their own,
-see the modules), build_scraped, million, rows and throughput (many photos).
+Heavy ones run only when named: augmentation, choosing, compiling, engines, evaluate, fillings, finetuning, in_time,
+integers, mislabels, pooling, predict, ray, report, soak and unknown (minutes), learning and peers (an environment of
+their own, see the modules), build_scraped, million, rows and throughput (many photos).
 `python -m benchmarks.planted --help` and the like tell of more.
 """
 
@@ -15,6 +15,7 @@ NAMES = ("start_up", "rescan", "http_latency", "build", "planted")
 HEAVY = (
     "augmentation",
     "build_scraped",
+    "choosing",
     "compiling",
     "engines",
     "evaluate",
