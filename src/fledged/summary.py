@@ -138,8 +138,8 @@ def _details(product: Product) -> list[str]:
             told = []
             if not product.ran_away and max(product.smoothed) < _FLAT * min(product.smoothed):
                 told.append(
-                    "The loss is much the same at all of these rates, so they say little. Try others, such as "
-                    f"fledged find-lr --low {product.rates[-1]:.1g} --high {product.rates[-1] * 1000:.1g}"
+                    "The loss is much the same at all of these rates, so they say little. Try higher ones, "
+                    f"with --low {product.rates[-1]:.1g} --high {product.rates[-1] * 1000:.1g}"
                 )
             return [*told, f"Page: {product.folder / 'range_test.html'}"]
         case Report():

@@ -154,7 +154,7 @@ def _contender(subject: Subject, report: Report, workspace: Workspace) -> Conten
         name=subject.name,
         backbone=subject.backbone.name,
         mode=_mode(run, stages) if run else "",
-        settings=_settings(run, dataset) if run and dataset else "",
+        settings=_settings(run, stages, dataset) if run and dataset else "",
         accuracy=report.accuracy,
         macro_f1=report.macro_f1,
         megabytes=subject.file.stat().st_size / 1e6 if subject.file else None,
@@ -183,9 +183,10 @@ def _mode(run: Run, stages: Stages | None) -> str:
     return f"gradual, stage {number} of {len(stages.stages)}: {mode}"
 
 
-def _settings(run: Run, dataset: Dataset) -> str:
-    """What is not as usual; a stage's rate and its beginning are decided by the one before it."""
-    return ", ".join(f"{name}={value}" for name, value, _ in unusual(run.settings, dataset) if name != "start")
+def _settings(run: Run, stages: Stages | None, dataset: Dataset) -> str:
+    """What is not as usual, without what gradual unfreezing has decided for its stages."""
+    decided = {"start", "learning_rate", "cache.blocks"} if stages else set()
+    return ", ".join(f"{name}={value}" for name, value, _ in unusual(run.settings, dataset) if name not in decided)
 
 
 def _train_s(run: Run, stages: Stages | None, workspace: Workspace) -> float:

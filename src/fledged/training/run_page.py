@@ -10,9 +10,8 @@ from fledged.products import WEIGHTS_FILE, Dataset, Run
 from fledged.training import stages
 from fledged.training.curves import charts, every_of, span_of
 from fledged.training.picture import png
-from fledged.training.stages import Stages
 from fledged.training.unusual import unusual
-from fledged.writing import bytes_of_file, write_bytes
+from fledged.writing import write_bytes
 
 PAGE = "run.html"
 PICTURE = "curves.png"
@@ -29,7 +28,6 @@ def write(run: Run, dataset: Dataset, size: NetworkSize) -> None:
 def render(run: Run, dataset: Dataset, size: NetworkSize) -> str:
     """The whole page; the same run gives the same bytes. The stages that it is one of are read from its folder."""
     history, steps = run.history(), run.steps()
-    record = run.folder / stages.FILE
     pages = environment(Path(__file__).parent)
     pages.filters |= {"rate": "{:.2g}".format, "duration": duration}
     return pages.get_template("run.html.jinja").render(
@@ -44,7 +42,7 @@ def render(run: Run, dataset: Dataset, size: NetworkSize) -> str:
         span=span_of(len(steps)),
         every=every_of(len(steps)),
         unusual=unusual(run.settings, dataset),
-        staged=Stages.model_validate_json(bytes_of_file(record)) if record.exists() else None,
+        staged=stages.told_of(run),
     )
 
 
