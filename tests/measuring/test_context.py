@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from fledged.evaluating.evaluate import evaluate, exam_of
@@ -154,7 +155,11 @@ def test_tensorboard_gets_figures_pictures_and_galleries(house: Workspace, repor
     written = EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
     tags = written.Tags()
     assert {"evaluation/accuracy", "evaluation/macro_f1", "evaluation/brier"} <= set(tags["scalars"])
-    assert {"evaluation/confusion", "evaluation/roc", "evaluation/close_calls"} <= set(tags["images"])
+    answered = report.predictions().filter(pl.col("error").is_null())
+    is_right = (answered["label"] == answered["predicted"]).to_list()
+    galleries = {"evaluation/close_calls": any(is_right), "evaluation/mistakes": not all(is_right)}
+    assert {"evaluation/confusion", "evaluation/roc"} <= set(tags["images"])
+    assert galleries == {name: name in tags["images"] for name in galleries}
     assert written.Scalars("evaluation/accuracy")[0].value == pytest.approx(report.accuracy.value)
     before = sorted(path.name for path in folder.iterdir())
     evaluate(work=house.root, report=silent, track="tensorboard")
