@@ -11,19 +11,20 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from scipy.special import log_softmax
+from torch import nn
 
 from benchmarks import results
 from benchmarks.augmentation import LAKES, SEEDS
 from benchmarks.build import DATA, WEIGHTS
-from fledged.fitting.loop import Progress, fit
-from fledged.fitting.losses import TEMPERATURES
+from fledged.fitting import judging
+from fledged.fitting.judging import TEMPERATURES, Judged
+from fledged.fitting.loop import Epoch, Progress, fit
 from fledged.preparing.prepare import prepare
 from fledged.progress import silent
 from fledged.reviewing.review import review
@@ -35,8 +36,7 @@ from fledged.workspace import Workspace
 _CONFIG = TrainConfig(backbone="mobilenet_v2", weights=str(WEIGHTS), unfreeze=3, epochs=20, views=4)
 _HALVES = 200
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+_Choice = Callable[[Sequence["_Epoch"], torch.Tensor, torch.Tensor], int]
 
 
 def main() -> None:
@@ -67,68 +67,81 @@ def measure(lakes: Sequence[str], seeds: Sequence[int]) -> None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Epoch:
+    rate: float  # the learning rate that it ended with
+    logits_NC: torch.Tensor
+
+    def judged(self, own: torch.Tensor, labels_N: torch.Tensor) -> Judged:
+        """By these photos alone."""
+        return judging.judged(judging.sums(self.logits_NC[own], labels_N[own]))
+
+    def loss(self, own: torch.Tensor, labels_N: torch.Tensor, temperature: float = 1.0) -> float:
+        """Mean cross entropy."""
+        return nn.functional.cross_entropy(self.logits_NC[own] / temperature, labels_N[own]).item()
+
+    def accuracy(self, own: torch.Tensor, labels_N: torch.Tensor) -> float:
+        """The share that is right."""
+        return (self.logits_NC[own].argmax(1) == labels_N[own]).double().mean().item()
+
+
 def _rows(lake: str, seed: int, workspace: Workspace) -> list[list[object]]:
     epochs, labels_N = _answers(seed, workspace)
     random = np.random.default_rng(seed)
-    halves = [np.array_split(random.permutation(len(labels_N)), 2) for _ in range(_HALVES)]
+    halves = [torch.from_numpy(random.permutation(len(labels_N))).tensor_split(2) for _ in range(_HALVES)]
     rows: list[list[object]] = []
     for name, choice in CHOICES.items():
-        found = np.array([_judged(epochs, labels_N, choice, own, other) for own, other in halves])
+        found = np.array([_chosen(epochs, labels_N, choice, own, other) for own, other in halves])
         accuracy, number, loss = found[:, 0].mean(), np.median(found[:, 1]), found[:, 2].mean()
         rows.append([f"{lake} (n = {len(labels_N)}), {seed}", name, f"{accuracy:.4f}", f"{number:.0f}", f"{loss:.4f}"])
     return rows
 
 
-def _answers(seed: int, workspace: Workspace) -> tuple[list[FloatArray], IntArray]:
-    """Logits (N, C) of the validation photos after each epoch, and their labels."""
+def _answers(seed: int, workspace: Workspace) -> tuple[list[_Epoch], torch.Tensor]:
+    """What the validation photos are said to be after each epoch, and what they are."""
     job = job_of(None, _CONFIG.model_copy(update={"seed": seed}), workspace, silent)
     backbone, model = untrained(job)
     pupil = pupil_of(job, job.plan, backbone, model, has_begun=False)
-    epochs, labels = [], torch.cat([labels for _, labels in pupil.batches[1](1)])
-    for _ in fit(pupil.module, *pupil.batches, job.plan, Progress(), pupil.accelerator):
+    epochs, labels_N = [], torch.cat([labels for _, labels in pupil.batches[1](1)])
+    for so_far in fit(pupil.module, *pupil.batches, job.plan, Progress(), pupil.accelerator):
         with torch.inference_mode():
             logits = [pupil.module.eval()(inputs).float() for inputs, _ in pupil.batches[1](1)]
-        epochs.append(torch.cat(logits).double().numpy())
-    return epochs, labels.numpy()
+        epochs.append(_Epoch(so_far.history[-1].learning_rate, torch.cat(logits)))
+    return epochs, labels_N
 
 
-def _judged(
-    epochs: Sequence[FloatArray],
-    labels_N: IntArray,
-    choice: Callable[[Sequence[FloatArray], IntArray], int],
-    own: IntArray,
-    other: IntArray,
-) -> tuple[float, float, float]:
-    number = choice([logits_NC[own] for logits_NC in epochs], labels_N[own])
+def _chosen(
+    epochs: Sequence[_Epoch], labels_N: torch.Tensor, choice: _Choice, own: torch.Tensor, other: torch.Tensor
+) -> tuple[float, int, float]:
+    number = choice(epochs, own, labels_N)
     chosen = epochs[number]
-    temperature = min(TEMPERATURES, key=lambda each: _loss(chosen[own], labels_N[own], each))
-    return _accuracy(chosen[other], labels_N[other]), number + 1, _loss(chosen[other], labels_N[other], temperature)
+    temperature = min(TEMPERATURES, key=lambda each: chosen.loss(own, labels_N, each))
+    return chosen.accuracy(other, labels_N), number + 1, chosen.loss(other, labels_N, temperature)
 
 
-def _loss(logits_NC: FloatArray, labels_N: IntArray, temperature: float = 1.0) -> float:
-    return float(-log_softmax(logits_NC / temperature, 1)[np.arange(len(labels_N)), labels_N].mean())
+def _as_built(epochs: Sequence[_Epoch], own: torch.Tensor, labels_N: torch.Tensor) -> int:
+    history = []
+    for number, epoch in enumerate(epochs, start=1):
+        told = epoch.judged(own, labels_N)
+        unasked = {"train_loss": 0.0, "train_accuracy": 0.0, "seconds": 0.0}
+        said = {"val_loss": told.loss, "val_loss_error": told.loss_error, "val_accuracy": told.accuracy}
+        history.append(Epoch(epoch=number, learning_rate=epoch.rate, **said, **unasked))
+    return Progress(history=tuple(history)).best_epoch.epoch - 1
 
 
-def _lowest_loss(logits_NC: FloatArray, labels_N: IntArray) -> float:
-    return min(_loss(logits_NC, labels_N, temperature) for temperature in TEMPERATURES)
-
-
-def _accuracy(logits_NC: FloatArray, labels_N: IntArray) -> float:
-    return float((logits_NC.argmax(1) == labels_N).mean())
-
-
-def _lowest(figure: Callable[[FloatArray, IntArray], Any]) -> Callable[[Sequence[FloatArray], IntArray], int]:
-    def choice(epochs: Sequence[FloatArray], labels_N: IntArray) -> int:
-        return min(range(len(epochs)), key=lambda number: figure(epochs[number], labels_N))
+def _lowest(figure: Callable[[_Epoch, torch.Tensor, torch.Tensor], Any]) -> _Choice:
+    def choice(epochs: Sequence[_Epoch], own: torch.Tensor, labels_N: torch.Tensor) -> int:
+        return min(range(len(epochs)), key=lambda number: figure(epochs[number], own, labels_N))
 
     return choice
 
 
-CHOICES: dict[str, Callable[[Sequence[FloatArray], IntArray], int]] = {
-    "loss at the best temperature (as built)": _lowest(_lowest_loss),
-    "loss at a temperature of 1": _lowest(_loss),
-    "accuracy, then loss": _lowest(lambda logits, y: (-_accuracy(logits, y), _loss(logits, y))),
-    "none: the last epoch": lambda epochs, _: len(epochs) - 1,
+CHOICES: dict[str, _Choice] = {
+    "loss, later ones within its error (as built)": _as_built,
+    "lowest loss at the best temperature": _lowest(lambda epoch, *photos: epoch.judged(*photos).loss),
+    "lowest loss at a temperature of 1": _lowest(_Epoch.loss),
+    "accuracy, then loss": _lowest(lambda epoch, *photos: (-epoch.accuracy(*photos), epoch.loss(*photos))),
+    "none: the last epoch": lambda epochs, *_: len(epochs) - 1,
 }
 
 

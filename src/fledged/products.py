@@ -199,7 +199,7 @@ class Run(Product):
     mode: Literal["transfer", "finetune", "scratch"]
     settings: TrainConfig  # as resolved: nothing in it is "auto"
     n_epochs: int  # completed
-    best_epoch: int  # 1-based; its weights are the run's
+    best_epoch: int  # 1-based; its weights are the run's, chosen by validation loss
     val_accuracy: float
     val_loss: float  # at the temperature at which it is lowest
     interrupted: bool  # stopped by the user; `--resume` goes on
@@ -209,7 +209,7 @@ class Run(Product):
     unknown: Unknown | None = None  # None where no validation photo could set a threshold
 
     def history(self) -> pl.DataFrame:
-        """A row an epoch: epoch, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate, seconds."""
+        """A row an epoch: epoch, {train,val}_loss, {train,val}_accuracy, val_loss_error, learning_rate, seconds."""
         return _csv(self.folder / "history.csv")
 
     def steps(self) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
@@ -16,8 +16,8 @@ from torch import nn
 
 from fledged.errors import ConfigError, TrainingError
 from fledged.fitting.batches import FeatureBatches
-from fledged.fitting.loop import Plan, Progress, class_weights, fit, validate
-from fledged.fitting.losses import TEMPERATURES
+from fledged.fitting.judging import TEMPERATURES
+from fledged.fitting.loop import Epoch, Plan, Progress, class_weights, fit
 from fledged.fitting.precision import accelerator
 from fledged.fitting.schedules import Length, share
 from fledged.networks.model import Head
@@ -60,10 +60,51 @@ def figures(progress: Progress) -> list[tuple[float, ...]]:
     ]
 
 
-def test_it_learns_and_the_best_epoch_is_kept() -> None:
+def test_it_learns_and_an_epoch_that_is_as_good_as_the_best_is_kept() -> None:
     progress = run(plan=replace(PLAN, epochs=30))
     assert progress.history[-1].val_accuracy > 0.9
-    assert progress.best_epoch.val_loss == min(epoch.val_loss for epoch in progress.history)
+    lowest = min(progress.history, key=lambda epoch: epoch.val_loss)
+    assert lowest.epoch <= progress.best_epoch.epoch
+    assert progress.best_epoch.val_loss <= lowest.val_loss + lowest.val_loss_error
+
+
+def history(losses: Sequence[float], rates: Sequence[float], errors: Sequence[float]) -> tuple[Epoch, ...]:
+    others = {"train_loss": 0.0, "train_accuracy": 0.0, "val_accuracy": 0.0, "seconds": 0.0}
+    return tuple(
+        Epoch(**others, epoch=number, val_loss=loss, learning_rate=rate, val_loss_error=error)
+        for number, (loss, rate, error) in enumerate(zip(losses, rates, errors, strict=True), start=1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("losses", "kept"),
+    [
+        ([1.0], 1),
+        ([1.0, 0.5, 0.55], 3),  # no worse than by chance
+        ([1.0, 0.5, 0.7], 2),
+        ([1.0, 0.5, 0.55, 0.61, 0.7], 3),
+        ([0.5, 0.55, 0.42, 0.51], 4),
+        ([0.5, 0.55, 0.42, 0.53], 3),
+        ([0.5, 0.5], 2),
+    ],
+)
+def test_the_last_epoch_that_chance_does_not_tell_from_the_lowest_is_kept(losses: list[float], kept: int) -> None:
+    errors = [0.1] * len(losses)
+    falling = [1 / number for number in range(1, len(losses) + 1)]
+    assert Progress(history=history(losses, falling, errors)).best_epoch.epoch == kept
+    lowest = losses.index(min(losses)) + 1
+    assert Progress(history=history(losses, [0.1] * len(losses), errors)).best_epoch.epoch == lowest
+
+
+@given(st.lists(st.tuples(st.floats(0, 10), st.sampled_from([0.1, 0.2, 0.3]), st.floats(0, 2)), min_size=1))
+def test_what_is_kept_was_kept_when_its_epoch_was_over(figures: list[tuple[float, float, float]]) -> None:
+    """So the weights of one epoch are enough: none that was passed over is wanted later."""
+    epochs = history(*zip(*figures, strict=True))
+    kept = 0
+    for n in range(1, len(epochs) + 1):
+        best = Progress(history=epochs[:n]).best_epoch.epoch
+        assert best in (kept, n)
+        kept = best
 
 
 def test_the_same_seed_gives_the_same_bits() -> None:
@@ -152,36 +193,6 @@ def test_weighted_losses_are_means_that_let_every_class_count_the_same() -> None
         return float((losses[labels == 0].mean() + losses[labels == 1].mean()) / 2)
 
     assert progress.best_epoch.val_loss == pytest.approx(min(map(at, TEMPERATURES)), abs=1e-5)
-
-
-def test_who_is_right_more_often_is_not_judged_worse_for_being_too_sure() -> None:
-    """Until it is told how sure it may be, which every run is."""
-
-    class Said(nn.Module):
-        def __init__(self, logits_NC: torch.Tensor) -> None:
-            super().__init__()
-            self.logits_NC = logits_NC
-
-        def forward(self, features_NF: torch.Tensor) -> torch.Tensor:
-            return self.logits_NC
-
-    labels_N = torch.zeros(100, dtype=torch.int64)
-    batches = FeatureBatches(torch.zeros(1, 100, 1), labels_N, 100, 0, shuffle=False)
-
-    def judged(n_right: int, sureness: float) -> tuple[float, float, float]:
-        """At its own temperature, at the best one, and the share that is right."""
-        right_N = torch.arange(100) < n_right
-        logits_NC = sureness * torch.stack([right_N, ~right_N], 1).float()
-        loss, accuracy = validate(Said(logits_NC), {}, batches, None, accelerator("fp32", on_cpu=True))
-        return nn.functional.cross_entropy(logits_NC, labels_N).item(), loss, accuracy
-
-    fair, sure = judged(90, math.log(9)), judged(98, 40.0)
-    assert (fair[2], sure[2]) == (0.9, 0.98)
-    assert fair[0] < sure[0]
-    assert sure[1] < fair[1]
-    share = 0.9
-    assert fair[1] == pytest.approx(-share * math.log(share) - (1 - share) * math.log(1 - share), abs=1e-6)
-    assert sure[1] == pytest.approx(-0.98 * math.log(0.98) - 0.02 * math.log(0.02), rel=0.02)
 
 
 @given(counts=st.lists(st.integers(0, 1000), min_size=1, max_size=20).filter(any))

@@ -110,6 +110,7 @@ def progress(n_epochs: int) -> Progress:
             train_loss=0.1 * n,
             train_accuracy=0.5,
             val_loss=1 / 3,
+            val_loss_error=0.02,
             val_accuracy=0.5,
             learning_rate=1e-3 / 7,
             seconds=1.0,

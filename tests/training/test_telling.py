@@ -18,6 +18,7 @@ def epoch(number: int, val_loss: float, seconds: float) -> Epoch:
         train_loss=0.31251,
         train_accuracy=0.891,
         val_loss=val_loss,
+        val_loss_error=0.02,
         val_accuracy=0.917,
         learning_rate=1e-3,
         seconds=seconds,

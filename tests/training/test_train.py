@@ -17,6 +17,7 @@ import torch
 
 from fledged.errors import ConfigError, FledgedError, ProductError, TrainingError
 from fledged.fitting import loop
+from fledged.fitting.judging import Judged
 from fledged.networks.backbones import read
 from fledged.networks.inference import run_probabilities
 from fledged.networks.weights import locate
@@ -55,7 +56,10 @@ def test_a_run_holds_all_that_is_needed_to_answer(run: Run, dataset: Dataset) ->
     assert (run.classes, run.n_epochs, run.interrupted) == (dataset.classes, 6, False)
     assert run.settings.backbone == BACKBONE
     assert run.history().height == 6
-    assert run.history()["val_loss"].arg_min() == run.best_epoch - 1
+    lowest = run.history().sort("val_loss").row(0, named=True)
+    most = lowest["val_loss"] + lowest["val_loss_error"]
+    later = run.history().filter(pl.col("val_loss") <= most, pl.col("learning_rate") < lowest["learning_rate"])
+    assert run.best_epoch == max([lowest["epoch"], *later["epoch"]])
     photos = np.zeros((3, 64, 64, 3), np.uint8)
     probabilities = run_probabilities(run)(photos)
     assert probabilities.shape == (3, 4)
@@ -119,11 +123,11 @@ def test_ctrl_c_keeps_the_best_so_far_and_resume_ends_in_the_same_bytes(
     assert checkpoints.find(run.id, Workspace(own_work)) is None
 
 
-def judged(monkeypatch: pytest.MonkeyPatch, in_epoch: int, otherwise: Callable[[], tuple[float, float]]) -> None:
+def judged(monkeypatch: pytest.MonkeyPatch, in_epoch: int, otherwise: Callable[[], Judged]) -> None:
     """Validate as always, but for one epoch."""
     validate, n_epochs = loop.validate, 0
 
-    def watched(*given: Any) -> tuple[float, float]:
+    def watched(*given: Any) -> Judged:
         nonlocal n_epochs
         n_epochs += 1
         return otherwise() if n_epochs == in_epoch else validate(*given)
@@ -136,7 +140,7 @@ def test_what_was_best_before_a_training_diverged_is_a_run(
 ) -> None:
     short = train(dataset, work=own_work, report=stop_after(3), **SMALL | {"seed": 9})
     shutil.rmtree(short.folder)
-    judged(monkeypatch, 4, lambda: (float("nan"), 0.0))
+    judged(monkeypatch, 4, lambda: Judged(float("nan"), 0.0, 0.0))
     words = (
         rf"diverged in epoch 4: .*; run {short.id} has what was best before, epoch {short.best_epoch}.*--learning-rate"
     )
@@ -152,7 +156,7 @@ def test_a_training_that_diverges_at_once_leaves_nothing(
     own_work: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = Workspace(own_work).load(Run)
-    judged(monkeypatch, 1, lambda: (float("nan"), 0.0))
+    judged(monkeypatch, 1, lambda: Judged(float("nan"), 0.0, 0.0))
     with pytest.raises(TrainingError, match="diverged in epoch 1"):
         train(dataset, work=own_work, report=silent, **SMALL | {"seed": 10})
     assert Workspace(own_work).load(Run) == before
@@ -162,7 +166,7 @@ def test_a_training_that_diverges_at_once_leaves_nothing(
 def test_where_memory_ran_out_it_goes_on_once_there_is_some(
     own_work: Path, run: Run, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused() -> tuple[float, float]:
+    def refused() -> Judged:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     shutil.rmtree(own_work / "runs")
@@ -255,7 +259,7 @@ def test_a_class_of_one_photo_in_a_batch_and_a_last_batch_of_one_are_no_trouble(
 
 def test_history_counts_its_epochs(run: Run) -> None:
     assert run.history()["epoch"].to_list() == list(range(1, 7))
-    assert run.history().select(pl.all().is_null().any()).row(0) == (False,) * 7
+    assert run.history().select(pl.all().is_null().any()).row(0) == (False,) * 8
 
 
 @pytest.mark.parametrize("mode", ["transfer", "scratch"])

@@ -43,7 +43,7 @@ The exported file was compared with the trained network on {bundle.parity.n_phot
 - Splits: seed {dataset.settings.seed}; duplicates never on two sides ({dataset.n_groups} groups). Photos kept together:
   {tied}. Left out: {left_out}.
 - Backbone: {run.backbone.name}, {run.backbone.n_parameters:,} parameters, weights: {run.backbone.weights_origin}
-- Training: {run.mode}, {run.n_epochs} epochs (the best by validation loss was {run.best_epoch}), seed
+- Training: {run.mode}, {run.n_epochs} epochs (chosen by validation loss: {run.best_epoch}), seed
   {run.settings.seed}, on {run.environment.cpu} with {run.environment.n_threads} threads.
 - Run `{run.id}`, report `{report.id}`.
 

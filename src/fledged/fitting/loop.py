@@ -16,10 +16,11 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fledged.errors import ConfigError, TrainingError
-from fledged.fitting import ema, losses, optimizers, schedules
+from fledged.fitting import ema, judging, losses, optimizers, schedules
 from fledged.fitting.batches import Batches
 from fledged.fitting.compiling import Compiled
 from fledged.fitting.convolutions import quick
+from fledged.fitting.judging import Judged
 from fledged.fitting.losses import Mix, Tally
 from fledged.fitting.processes import gathered
 from fledged.fitting.schedules import Length
@@ -50,6 +51,7 @@ class Epoch(Record):
     train_loss: float
     train_accuracy: float
     val_loss: float
+    val_loss_error: float  # its standard error
     val_accuracy: float
     learning_rate: float  # of the last step
     seconds: float
@@ -85,8 +87,16 @@ class Progress:
 
     @property
     def best_epoch(self) -> Epoch:
-        """The epoch with the lowest validation loss; ties go to the earlier one."""
-        return min(self.history, key=lambda epoch: (epoch.val_loss, epoch.epoch))
+        """The one with the lowest validation loss, or a later one that chance does not tell from it, at a lower rate.
+
+        It is the last such epoch, with a loss above the lowest by no more than the standard error of that. The lowest
+        of many is partly luck, and at lower rates the weights come to rest; at the same rate they only move on.
+        L. Breiman et al., Classification and Regression Trees, 1984, section 3.4.3: the rule of one standard error.
+        """
+        lowest = min(self.history, key=lambda epoch: epoch.val_loss)
+        most = lowest.val_loss + lowest.val_loss_error
+        later = [epoch for epoch in self.history[lowest.epoch :] if epoch.learning_rate < lowest.learning_rate]
+        return next((epoch for epoch in reversed(later) if epoch.val_loss <= most), lowest)
 
     @property
     def val_losses(self) -> list[float]:
@@ -142,15 +152,16 @@ def fit(
         taken = _of_all(taken) if is_part else taken
         train_loss, train_accuracy = Tally.total([tally for tallies, _ in taken for tally in tallies])
         with _memory(plan):
-            val_loss, val_accuracy = validate(bare, average, val, val_weights_C, accelerator)
-        if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
+            judged = validate(bare, average, val, val_weights_C, accelerator)
+        if not (math.isfinite(train_loss) and math.isfinite(judged.loss)):
             raise _diverged(epoch, plan)
         done = Epoch(
             epoch=epoch,
             train_loss=train_loss,
             train_accuracy=train_accuracy,
-            val_loss=val_loss,
-            val_accuracy=val_accuracy,
+            val_loss=judged.loss,
+            val_loss_error=judged.loss_error,
+            val_accuracy=judged.accuracy,
             learning_rate=rate,
             seconds=time.monotonic() - start_s,
         )
@@ -215,26 +226,16 @@ def batches_of(
 @torch.inference_mode()
 def validate(
     bare: nn.Module, average: StateDict, val: Batches, weights_C: torch.Tensor | None, accelerator: Accelerator
-) -> tuple[float, float]:
-    """Mean loss, at the temperature at which it is lowest, and accuracy, of the averaged weights where there are some.
-
-    A network that has learned its training photos by heart goes on to become better and surer at once. At a temperature
-    of 1 the loss tells of the second alone, and would choose an early epoch; the run is given its temperature anyway.
-    """
+) -> Judged:
+    """How the network answers, by the averaged weights where there are some."""
     bare.eval()
-    tallies, sums = [], []
+    sums = []
     for inputs, labels in val(1):
         batch = Mix(inputs.to(accelerator.device), labels.to(accelerator.device)).part_of(val.part)
         logits_NC = torch.func.functional_call(bare, average, batch.inputs) if average else bare(batch.inputs)
-        logits_NC = logits_NC[: len(batch.labels_N)].float()
-        tallies.append(losses.tally(logits_NC, batch, weights_C))
-        sums.append(losses.by_temperature(logits_NC, batch.labels_N, weights_C))
-    sums_T = torch.stack(sums).double().sum(0)
-    if val.part.of > 1:
-        tallies, sums_T = _summed(tallies), gathered(sums_T[None])[0]
-    _, accuracy = Tally.total(tallies)
-    weight = torch.stack([tally.weight for tally in tallies]).double().sum()
-    return (sums_T.min() / weight.to(sums_T.device)).item(), accuracy
+        sums.append(judging.sums(logits_NC[: len(batch.labels_N)].float(), batch.labels_N, weights_C))
+    of_all = torch.stack(sums).sum(0)
+    return judging.judged(of_all if val.part.of == 1 else gathered(of_all))
 
 
 def _n_processes(model: nn.Module) -> int:

@@ -17,10 +17,6 @@ from fledged.settings.training import LossConfig
 _SMALLEST = 1e-12
 
 
-# What logits are divided by, to find how sure they should be: from a quarter to sixteen, a fifth apart.
-TEMPERATURES = tuple(2 ** (step / 4) for step in range(-8, 17))
-
-
 @dataclass(frozen=True, slots=True)
 class Mix:
     """A batch as the network sees it: each photo is of `labels_N` for `share`, and of `others_N` for the rest."""
@@ -106,18 +102,6 @@ def tally(logits_NC: torch.Tensor, mix: Mix, weights_C: torch.Tensor | None = No
         right=_blend(mix, lambda labels: (answers_N == labels).sum()),
         weight=weight_of(mix.labels_N, weights_C),
         n_photos=len(mix.labels_N),
-    )
-
-
-def by_temperature(
-    logits_NC: torch.Tensor, labels_N: torch.Tensor, weights_C: torch.Tensor | None = None
-) -> torch.Tensor:
-    """The sum of cross entropies at each of `TEMPERATURES` (T,)."""
-    return torch.stack(
-        [
-            nn.functional.cross_entropy(logits_NC / temperature, labels_N, weights_C, reduction="sum")
-            for temperature in TEMPERATURES
-        ]
     )
 
 

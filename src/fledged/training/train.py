@@ -48,7 +48,7 @@ def train(
     engine: Mapping[str, object] | None = None,
     **settings: object,
 ) -> Run:
-    """A classifier for the dataset's classes, of the epoch with the lowest validation loss; test is not touched.
+    """A classifier for the dataset's classes, of the epoch that does best in validation; test is not touched.
 
     Ctrl-C keeps the best epoch so far; so does SIGTERM, which then ends the process with exit code 0. `resume` goes on
     from the last checkpoint; without settings, with those of then. `time`, such as 90s, 10m or 1h30m, is kept to:
