@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from fledged.fitting.judging import Judged
 from fledged.networks.backbones import read
 from fledged.networks.inference import run_probabilities
 from fledged.networks.weights import locate
+from fledged.preparing.prepare import prepare
 from fledged.products import Dataset, Run
 from fledged.progress import silent
 from fledged.recipes import PRESETS
@@ -196,6 +198,19 @@ def test_resume_with_other_settings_says_that_it_begins_anew(
     caplog.clear()
     assert train(dataset, work=own_work, report=silent, resume=True, **SMALL | {"seed": 3}).n_epochs == 6
     assert not caplog.text
+
+
+def test_resume_says_that_it_goes_on_with_photos_that_are_no_longer_the_newest(
+    own_work: Path, dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(dataset, work=own_work, report=stop_after(2), **SMALL | {"seed": 11})
+    with caplog.at_level(logging.INFO, "fledged"):
+        train(work=own_work, report=stop_after(4), resume=True)
+        assert "photos of dataset" not in caplog.text
+        newer = prepare(work=own_work, report=silent, seed=99, shorter_side_px=64)
+        resumed = train(work=own_work, report=silent, resume=True)
+    assert f"Going on with the photos of dataset {dataset.id}. To train on the newest, {newer.id}" in caplog.text
+    assert resumed.dataset_id == dataset.id
 
 
 def test_a_damaged_checkpoint_is_refused_by_its_hash(own_work: Path, dataset: Dataset) -> None:

@@ -28,6 +28,8 @@ _STAGE = (
     "This is one stage of gradual unfreezing. To go on with all of them, run the same command as then, not this one."
 )
 
+_OLDER = "Going on with the photos of dataset %s. To train on the newest, %s, run it without --resume."
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -60,6 +62,9 @@ class Asked:
             )
         if last.is_stage:
             _LOG.info(_STAGE)
+        newest = self.workspace.newest(Dataset)
+        if newest is not None and newest.name != last.dataset_id:
+            _LOG.info(_OLDER, last.dataset_id, newest.name)
         return replace(self, dataset=last.dataset_id, config=last.settings)
 
 
