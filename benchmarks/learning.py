@@ -140,7 +140,7 @@ def _head(root: Path, ready_s: float, lake: str, n_seeds: int) -> None:
             f"seeds). Each further seed took fledged {max(ours.seconds for ours, _ in later):.1f} s at most, start "
             "included."
         )
-    _write(lake, "a head on frozen blocks, from raw files", rows, notes)
+    _write("head", lake, "a head on frozen blocks, from raw files", rows, notes)
 
 
 def _paired(differences: Sequence[float]) -> str:
@@ -166,6 +166,7 @@ def _tail(root: Path, _ready_s: float, lake: str, loop_epochs: int) -> None:
         _row("fledged, cache filled, another seed", filled, filled.seconds, theirs_s / filled.seconds),
     ]
     _write(
+        "tail",
         lake,
         f"the last {_N_BLOCKS} blocks, {_TAIL_EPOCHS} epochs, 4 views",
         rows,
@@ -186,6 +187,7 @@ def _full(root: Path, _ready_s: float, lake: str, _n_seeds: int) -> None:
         )
     ]
     _write(
+        "full",
         lake,
         "the whole network, one epoch",
         rows,
@@ -204,8 +206,9 @@ def _best(root: Path, _ready_s: float, lake: str, _n_seeds: int) -> None:
     most_s = max(job.cpu_s for job in ours.values())
     rows = [_row(what, job, job.cpu_s, job.cpu_s / most_s) for what, job in (ours | peers).items()]
     _write(
+        "best",
         lake,
-        "the best of each in ten times the time",
+        "the best of each, trained for long",
         rows,
         "Seconds: of the processor, both cores, from the dataset to the trained network, testing included for the "
         "peers;\nratio: to the slower mode of fledged. One seed.",
@@ -264,10 +267,11 @@ def _row(what: str, tested: _Job | None, seconds: float, ratio: float) -> list[o
     return [what, f"{seconds:.1f}", f"{ratio:.1f}", said]
 
 
-def _write(lake: str, what: str, rows: list[list[object]], notes: str) -> None:
+def _write(part: str, lake: str, what: str, rows: list[list[object]], notes: str) -> None:
+    of_lake = "" if lake == LAKE else f" --lake {lake}"
     results.write(
         f"Learning: {what}, {lake}",
-        "FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks learning",
+        f"FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks.learning {part}{of_lake}",
         ["what", "s", "ratio", "test accuracy (95% interval, n)"],
         rows,
         f"{notes} MobileNetV2 with the test weights, 224 px; the peers read the original files.",

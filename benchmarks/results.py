@@ -17,9 +17,9 @@ from fledged.metering import cpu_name
 RESULTS = Path(__file__).with_name("RESULTS.md")
 _HEAD = """# Results
 
-Measured by `make bench`, each table by the command below its title. Ratios are taken within one run, against the floor
-or the peer that the table names. Photos and weights are not part of the repository: `FLEDGED_REAL_DATA` and
-`FLEDGED_WEIGHTS` name them.
+Each table was measured by the command below its title; `make bench` runs the quick ones. Ratios are taken within one
+run, against the floor or the peer that the table names. Photos and weights are not part of the repository:
+`FLEDGED_REAL_DATA` and `FLEDGED_WEIGHTS` name them.
 """
 
 
