@@ -105,7 +105,8 @@ def _answers(seed: int, workspace: Workspace) -> tuple[list[_Epoch], torch.Tenso
     epochs, labels_N = [], torch.cat([labels for _, labels in pupil.batches[1](1)])
     for so_far in fit(pupil.module, *pupil.batches, job.plan, Progress(), pupil.accelerator):
         with torch.inference_mode():
-            logits = [pupil.module.eval()(inputs).float() for inputs, _ in pupil.batches[1](1)]
+            device = pupil.accelerator.device
+            logits = [pupil.module.eval()(inputs.to(device)).float().cpu() for inputs, _ in pupil.batches[1](1)]
         epochs.append(_Epoch(so_far.history[-1].learning_rate, torch.cat(logits)))
     return epochs, labels_N
 

@@ -126,9 +126,3 @@ def test_every_knob_has_words_and_a_verb_has_about_ten_at_most() -> None:
         assert len(config.model_fields.keys() - parts_of(config)) <= (13 if section == "train" else 10), section
         for name, field in config.model_fields.items():
             assert field.description, f"{section}.{name}"
-
-
-def test_cutmix_needs_height_and_width() -> None:
-    with pytest.raises(ConfigError, match="no height and width"):
-        resolve(TrainConfig, {"loss": {"cutmix": 1.0}})
-    assert resolve(TrainConfig, {"unfreeze": 3, "loss": {"cutmix": 1.0}}).loss.cutmix == 1

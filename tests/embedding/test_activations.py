@@ -205,6 +205,26 @@ def test_a_later_cut_goes_on_from_an_earlier_one(
     np.testing.assert_array_equal(anew(open_graphs(later), row, HOW, (1, LIGHT))[0], found[7])
 
 
+def test_room_for_an_earlier_cut_is_not_made_of_the_later_one(
+    frozen_blocks: torch.nn.Sequential, workspace: Workspace
+) -> None:
+    base = embedding_of("efficientnet_lite0[:-6]", frozen_blocks[:-3], HOW, workspace)
+    later = onward(base, "efficientnet_lite0[-6:-3]", frozen_blocks[-3:], shape_of(base), workspace)
+    few, all_of_them = photos(*range(4)), photos(*range(5))
+    activations_of(few, later, 1, LIGHT, Store(workspace, LIMIT, silent))
+    root = workspace.cache("activations")
+    sizes = {folder: sum(file.stat().st_size for file in folder.iterdir()) for folder in root.iterdir()}
+    for folder in root.iterdir():
+        os.utime(folder, (1, 1))
+    # The base of one more photo would fit in the place of the later cut, which is asked for as well.
+    base_bytes, later_bytes = max(sizes.values()), min(sizes.values())
+    assert base_bytes / 4 < later_bytes
+    limit = sum(sizes.values()) + base_bytes // 8
+    with pytest.raises(NoRoom):
+        activations_of(all_of_them, later, 1, LIGHT, Store(workspace, limit, silent))
+    assert set(root.iterdir()) == set(sizes)
+
+
 def test_the_least_recently_used_go_first(
     frozen_blocks: torch.nn.Module, frozen: Embedding, workspace: Workspace, computed: list[tuple[int, int]]
 ) -> None:

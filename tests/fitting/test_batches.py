@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from demo.drawing import draw_photo
 from fledged import images
 from fledged.augmenting.views import view
-from fledged.fitting.batches import FeatureBatches, PhotoBatches, draw
+from fledged.fitting.batches import FeatureBatches, PhotoBatches, draw, showings
 from fledged.products import Preprocess
 from fledged.recipes import PRESETS
 
@@ -58,6 +58,36 @@ def test_validation_is_never_balanced() -> None:
     labels = torch.tensor([0] * 9 + [1])
     batches = FeatureBatches(torch.arange(10.0).reshape(1, 10, 1), labels, 4, 0, shuffle=False, balanced=True)
     assert torch.cat([of for _, of in batches(1)]).tolist() == labels.tolist()
+
+
+def test_photos_that_are_shown_several_times_are_shown_in_several_views() -> None:
+    labels = torch.tensor([0] * 90 + [1] * 10)
+    views_KNF = torch.arange(4.0)[:, None, None].expand(4, 100, 1)
+    batches = FeatureBatches(views_KNF, labels, 100, 0, shuffle=True, balanced=True)
+    ((features, of),) = batches(1)
+    assert set(features[of == 1].flatten().tolist()) == {0, 1, 2, 3}
+    order = np.array([3, 1, 3, 0, 3, 1])
+    assert showings(order).tolist() == [0, 0, 1, 0, 2, 1]
+
+
+@given(some_labels, st.integers(0, 9))
+def test_showings_count_up_for_each_photo(labels: np.ndarray, seed: int) -> None:
+    order = draw(labels, True, np.random.default_rng(seed))
+    seen: Counter[int] = Counter()
+    for photo, before in zip(order.tolist(), showings(order).tolist(), strict=True):
+        assert before == seen[photo]
+        seen[photo] += 1
+
+
+def test_balanced_photos_are_other_views_each_time() -> None:
+    jpegs = [images.to_jpeg(draw_photo("flying_bird", seed, (80, 64)), 90) for seed in range(5)]
+    photos = pl.DataFrame({"jpeg": jpegs, "sha256": ["a", "b", "c", "d", "e"], "label": [0, 0, 0, 0, 1]})
+    how, recipe = Preprocess(size_px=32), PRESETS["light"]
+    batches = PhotoBatches(photos, how, batch_size=5, seed=1, augment=True, balanced=True, recipe=recipe)
+    ((batch_NHWC, labels_N),) = batches(1)
+    rare = batch_NHWC[labels_N == 1]
+    assert len(rare) >= 2
+    assert len({bytes(photo.numpy().tobytes()) for photo in rare}) == len(rare)
 
 
 def test_an_epoch_shows_its_view_of_each_photo_by_the_recipe() -> None:

@@ -96,6 +96,12 @@ def test_the_last_epoch_that_chance_does_not_tell_from_the_lowest_is_kept(losses
     assert Progress(history=history(losses, [0.1] * len(losses), errors)).best_epoch.epoch == lowest
 
 
+def test_while_the_rate_goes_up_again_nothing_comes_to_rest() -> None:
+    told = history([1.0, 0.5, 0.55, 0.56, 0.57], [0.3, 0.64, 0.27, 0.61, 0.27], [0.1] * 5)
+    assert Progress(history=told[:4]).best_epoch.epoch == 3
+    assert Progress(history=told).best_epoch.epoch == 5
+
+
 @given(st.lists(st.tuples(st.floats(0, 10), st.sampled_from([0.1, 0.2, 0.3]), st.floats(0, 2)), min_size=1))
 def test_what_is_kept_was_kept_when_its_epoch_was_over(figures: list[tuple[float, float, float]]) -> None:
     """So the weights of one epoch are enough: none that was passed over is wanted later."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fledged.errors import ConfigError
 from fledged.products import Dataset
+from fledged.progress import silent
 from fledged.settings.training import TrainConfig
 from fledged.training.concrete import concrete, identity, plan_of
+from fledged.training.job import job_of
+from fledged.workspace import Workspace
 
 
 def of(dataset: Dataset, mode: str, **optimize: Any) -> TrainConfig:
@@ -49,3 +53,26 @@ def test_a_head_alone_is_the_usual_training(dataset: Dataset) -> None:
         made = concrete(config, "mobilenet_v2", dataset)
         assert (made.mode, made.unfreeze) == ("transfer", 0)
         assert concrete(made, "mobilenet_v2", dataset) == made
+
+
+def test_cutmix_needs_height_and_width(dataset: Dataset) -> None:
+    def trained(**given: Any) -> str:
+        return concrete(TrainConfig.model_validate({"loss": {"cutmix": 1.0}} | given), "mobilenet_v2", dataset).mode
+
+    for given in ({}, {"unfreeze": 0}, {"mode": "transfer"}):
+        with pytest.raises(ConfigError, match="no height and width"):
+            trained(**given)
+    assert trained(unfreeze=3) == trained(unfreeze=-1) == trained(mode="finetune") == "finetune"
+
+
+def test_what_changes_no_weight_makes_no_run_another(dataset: Dataset) -> None:
+    asked = TrainConfig.model_validate({"cache": {"limit_gigabytes": 60}, "gradual": {"stages": [0, 2]}})
+    told = [identity(concrete(config, "mobilenet_v2", dataset)) for config in (TrainConfig(), asked)]
+    assert told[0] == told[1]
+
+
+def test_a_dataset_without_validation_photos_is_refused_in_words(dataset: Dataset, work: Path) -> None:
+    none = dataset.model_copy(update={"photos_by_split": {**dataset.photos_by_split, "val": {}}})
+    none.at(dataset.folder)
+    with pytest.raises(ConfigError, match=rf"Dataset {dataset.id} has no photos to validate by.*add photos"):
+        job_of(none, TrainConfig(), Workspace(work), silent)

@@ -15,6 +15,7 @@ import pytest
 from fledged.config import resolve
 from fledged.errors import ConfigError
 from fledged.fitting.stopping import AGAIN
+from fledged.preparing.prepare import prepare
 from fledged.products import Dataset, Run
 from fledged.progress import silent
 from fledged.settings.training import CacheConfig, GradualConfig, TrainConfig
@@ -54,6 +55,25 @@ def test_the_stages_are_runs_and_the_best_is_the_answer(
     # Asked again, all of it is found.
     assert train(dataset, work=tmp_path / "work", report=silent, mode="gradual", gradual=plan, **SMALL) == best
     assert len(list(Workspace(tmp_path / "work").all(Run))) == 2
+
+
+def test_all_stages_learn_from_the_dataset_that_was_the_newest_at_first(
+    work: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(work, tmp_path / "work", ignore=shutil.ignore_patterns("runs", "checkpoints"))
+    find_lr: Any = vars(gradual)["find_lr"]
+
+    def prepared_meanwhile(*given: Any, **settings: Any) -> Any:
+        found = find_lr(*given, **settings)
+        prepare(work=tmp_path / "work", report=silent, seed=99, shorter_side_px=64)
+        return found
+
+    monkeypatch.setattr(gradual, "find_lr", prepared_meanwhile)
+    plan = {"stages": [0, 1], "patience": 3}
+    train(work=tmp_path / "work", report=silent, mode="gradual", gradual=plan, **SMALL)
+    runs = list(Workspace(tmp_path / "work").all(Run))
+    assert [run.dataset_id for run in runs] == [dataset.id] * 2
+    assert Workspace(tmp_path / "work").load(Dataset).id != dataset.id
 
 
 def test_a_stage_that_is_stopped_goes_on_with_the_whole_plan(

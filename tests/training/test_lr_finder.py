@@ -277,7 +277,7 @@ def test_settings_that_make_no_sense_are_refused(own_work: Path) -> None:
     with pytest.raises(ConfigError, match=r"no setting `stesp`.*steps"):
         find_lr(work=own_work, stesp=3)
     with pytest.raises(ConfigError, match="CutMix"):
-        find_lr(work=own_work, train={"loss": {"cutmix": 1.0}})
+        find_lr(work=own_work, train={"loss": {"cutmix": 1.0}, "input": {"size_px": 64}})
 
 
 def test_mixed_photos_are_tried_mixed() -> None:

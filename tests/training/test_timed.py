@@ -71,6 +71,8 @@ def test_blocks_are_chosen_where_they_are_not_given(dataset: Dataset, own_work: 
     assert timed._cuts(TrainConfig(mode="scratch"), what) == (-1,)
     assert timed._cuts(TrainConfig(unfreeze=2), what) == (2,)
     assert timed._cuts(TrainConfig(mode="finetune", unfreeze=0), what) == (0,)
+    assert timed._cuts(TrainConfig(unfreeze=0), what) == (0,)
+    assert timed._cuts(TrainConfig(unfreeze=-1), what) == (-1,)
 
 
 def test_little_time_is_for_a_head(dataset: Dataset, own_work: Path, caplog: pytest.LogCaptureFixture) -> None:

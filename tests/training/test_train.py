@@ -16,7 +16,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from fledged.errors import ConfigError, FledgedError, ProductError, TrainingError
+from fledged.errors import ConfigError, FledgedError, ProductError, TrainingError, WorkspaceError
 from fledged.fitting import loop
 from fledged.fitting.judging import Judged
 from fledged.networks.backbones import read
@@ -165,6 +165,41 @@ def test_a_training_that_diverges_at_once_leaves_nothing(
     assert checkpoints.latest(Workspace(own_work)) is None
 
 
+def test_what_is_ended_while_its_run_is_written_is_not_trained_again(
+    own_work: Path, run: Run, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any) -> Run:
+        raise KeyboardInterrupt
+
+    shutil.rmtree(own_work / "runs")
+    with monkeypatch.context() as patched:
+        patched.setattr("fledged.training.train._CHECKPOINT_EVERY_S", 0)
+        patched.setattr("fledged.training.run_files.save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(dataset, work=own_work, report=silent, **SMALL)
+    so_far = checkpoints.latest(Workspace(own_work))
+    assert so_far is not None
+    assert len(so_far.history) == 6
+    monkeypatch.setattr(loop, "step", None)  # no step is taken any more
+    assert weights_of(train(work=own_work, report=silent, resume=True)) == weights_of(run)
+
+
+def test_what_was_good_before_a_training_diverged_can_be_gone_on_with_where_the_disk_is_full(
+    own_work: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> Run:
+        raise WorkspaceError("The disk is full")
+
+    judged(monkeypatch, 4, lambda: Judged(float("nan"), 0.0, 0.0))
+    monkeypatch.setattr("fledged.training.train._CHECKPOINT_EVERY_S", 0)
+    monkeypatch.setattr("fledged.training.run_files.save", full)
+    with pytest.raises(WorkspaceError, match="disk is full"):
+        train(dataset, work=own_work, report=silent, **SMALL | {"seed": 12})
+    so_far = checkpoints.latest(Workspace(own_work))
+    assert so_far is not None
+    assert len(so_far.history) == 3
+
+
 def test_where_memory_ran_out_it_goes_on_once_there_is_some(
     own_work: Path, run: Run, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,6 +335,21 @@ def test_the_last_blocks_alone_can_be_trained(own_work: Path, dataset: Dataset, 
     assert any(name.startswith("bn2.weight") for name in moved)
     assert any("running_mean" in name for name in moved) == (statistics == "update")
     assert run.settings.batch_norm.statistics == ("update" if statistics == "update" else "keep")
+
+
+def test_a_head_that_goes_on_from_a_run_begins_with_its_answers(own_work: Path, run: Run, dataset: Dataset) -> None:
+    """Also where the photos are others by now, whose features have another mean."""
+    few = prepare(work=own_work, report=silent, seed=99, shorter_side_px=64)
+    settings = SMALL | {"views": 1, "epochs": 1, "learning_rate": 1e-12}
+    again = train(few, work=own_work, report=silent, start=run.id, **settings)
+    photos = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), np.uint8)
+    # By logits: each run has a temperature of its own.
+    said = []
+    for each in (run, again):
+        assert each.calibration is not None
+        said.append(np.log(run_probabilities(each)(photos)) * each.calibration.temperature)
+    centred = [logits - logits.mean(1, keepdims=True) for logits in said]
+    np.testing.assert_allclose(centred[1], centred[0], atol=1e-3)
 
 
 def test_unfreezing_none_is_a_head_alone(own_work: Path, run: Run, dataset: Dataset) -> None:

@@ -99,6 +99,13 @@ def activations_of(photos: pl.DataFrame, frozen: Embedding, n_views: int, recipe
     """
     photos = photos.with_columns(copy=copy_keys(photos["jpeg"]))
     distinct = photos.unique("copy", keep="first", maintain_order=True)
+    return _opened(photos["copy"], _filled(distinct, frozen, n_views, recipe, store, ()))
+
+
+def _filled(
+    distinct: pl.DataFrame, frozen: Embedding, n_views: int, recipe: Recipe, store: Store, needed: Sequence[Path]
+) -> list[Path]:
+    """The folders of the views, with all of these photos in them; the `needed` ones stay as well."""
     folders = [_folder(frozen, number, recipe, store.workspace) for number in range(n_views)]
     try:
         for folder in folders:
@@ -107,10 +114,10 @@ def activations_of(photos: pl.DataFrame, frozen: Embedding, n_views: int, recipe
             _remove_damaged(folder)
         missing = [distinct.filter(~pl.col("copy").is_in(_known(folder).keys())) for folder in folders]
         if frozen.base is not None and (lacking := pl.concat(missing).unique("copy", maintain_order=True)).height:
-            activations_of(lacking, frozen.base, n_views, recipe, store)
+            _filled(lacking, frozen.base, n_views, recipe, store, [*folders, *needed])
         if wanted := sum(some.height for some in missing) * n_bytes(1, 1, shape_of(frozen)):
             bases = [_folder(frozen.base, number, recipe, store.workspace) for number in range(n_views) if frozen.base]
-            _make_room([*folders, *bases], wanted, store.limit_bytes)
+            _make_room([*folders, *bases, *needed], wanted, store.limit_bytes)
             which = words.photos(pl.concat([some["copy"] for some in missing]).n_unique())
             n_lacked = sum(not some.is_empty() for some in missing)
             which += f", {n_lacked} view{'s' if n_lacked > 1 else ''}"
@@ -122,7 +129,7 @@ def activations_of(photos: pl.DataFrame, frozen: Embedding, n_views: int, recipe
                 os.utime(folder)  # used now, says the order in which folders are removed
     except WorkspaceError as error:
         raise NoRoom(error.fact) from error
-    return _opened(photos["copy"], folders)
+    return folders
 
 
 def _opened(keys: pl.Series, folders: Sequence[Path]) -> Activations:

@@ -23,6 +23,9 @@ Batch = tuple[torch.Tensor, torch.Tensor]  # the inputs of a process's part, and
 IntArray = npt.NDArray[np.int64]
 
 
+_MOST_EPOCHS = 10_000  # that the settings allow
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """Which photos of each batch a process takes; one process takes all of them."""
@@ -89,7 +92,7 @@ def draw(labels_N: IntArray, balanced: bool, random: np.random.Generator) -> Int
         of_label = np.flatnonzero(labels_N == label)
         n_wanted = n_photos // len(present) + (number < n_photos % len(present))
         rounds = [random.permutation(of_label) for _ in range(-(-n_wanted // len(of_label)))]
-        drawn += [np.concatenate(rounds)[:n_wanted]] if rounds else []
+        drawn.append(np.concatenate(rounds)[:n_wanted])
     return random.permutation(np.concatenate(drawn))
 
 
@@ -124,10 +127,20 @@ class FeatureBatches:
 def epoch_of(
     labels_N: IntArray, n_views: int, shuffle: bool, balanced: bool, seed_and_epoch: tuple[int, int]
 ) -> tuple[IntArray, IntArray]:
-    """The photos (positions) of an epoch in their order, and which view of each is shown."""
+    """The photos (positions) of an epoch in their order, and which view is shown each time."""
     random = np.random.default_rng(seed_and_epoch)
     order = draw(labels_N, balanced, random) if shuffle else np.arange(len(labels_N))
-    return order, random.integers(n_views, size=len(labels_N))[order]
+    view = random.integers(n_views, size=len(labels_N))
+    return order, view if balanced else view[order]
+
+
+def showings(order: IntArray) -> IntArray:
+    """Of the photos of an epoch in their order, how often each was shown before."""
+    by_photo = np.argsort(order, kind="stable")
+    _, starts, counts = np.unique(order[by_photo], return_index=True, return_counts=True)
+    shown = np.empty(len(order), np.int64)
+    shown[by_photo] = np.arange(len(order)) - np.repeat(starts, counts)
+    return shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,18 +167,21 @@ class PhotoBatches:
         random = np.random.default_rng([self.seed, epoch])
         labels_N = self.photos["label"].to_numpy()
         order = draw(labels_N, self.balanced, random) if self.augment else np.arange(n_photos)
+        # A photo that is shown again in an epoch is another view, which no epoch has.
+        views_of = epoch + _MOST_EPOCHS * showings(order) if self.augment else np.zeros(n_photos, np.int64)
         starts = iter(range(0, n_photos, self.batch_size))
         ahead: deque[Future[Batch]] = deque()
         with ThreadPoolExecutor(engine.n_workers(0), initializer=views.alone) as pool:
             while True:
                 while len(ahead) < 4 and (start := next(starts, None)) is not None:
-                    ahead.append(pool.submit(self._batch, order[start : start + self.batch_size], epoch))
+                    chosen = slice(start, start + self.batch_size)
+                    ahead.append(pool.submit(self._batch, order[chosen], views_of[chosen]))
                 if not ahead:
                     return
                 yield ahead.popleft().result()
 
-    def _batch(self, positions: IntArray, epoch: int) -> Batch:
-        jpegs = self.photos["jpeg"][positions[self.part.read(len(positions))]].to_list()
-        number = epoch if self.augment else 0
-        photos_NHWC = np.stack([views.view(jpeg, self.how, number, self.recipe) for jpeg in jpegs])
+    def _batch(self, positions: IntArray, views_of: IntArray) -> Batch:
+        read = self.part.read(len(positions))
+        each = zip(self.photos["jpeg"][positions[read]].to_list(), views_of[read].tolist(), strict=True)
+        photos_NHWC = np.stack([views.view(jpeg, self.how, number, self.recipe) for jpeg, number in each])
         return torch.from_numpy(photos_NHWC), torch.tensor(self.photos["label"][positions].to_list())

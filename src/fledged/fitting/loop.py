@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from fledged.errors import ConfigError, TrainingError
+from fledged.errors import ConfigError
 from fledged.fitting import ema, judging, losses, optimizers, schedules
 from fledged.fitting.batches import Batches
 from fledged.fitting.compiling import Compiled
@@ -23,6 +23,7 @@ from fledged.fitting.convolutions import quick
 from fledged.fitting.judging import Judged
 from fledged.fitting.losses import Mix, Tally
 from fledged.fitting.processes import gathered
+from fledged.fitting.refusals import diverged, memory_told
 from fledged.fitting.schedules import Length
 from fledged.fitting.steps import NO_STEPS, steps_of
 from fledged.fitting.whole_batch import seen_whole
@@ -36,10 +37,6 @@ StateDict = dict[str, torch.Tensor]
 _FIGURES = ("loss", "right", "weight")  # of a tally, beside the number of its photos
 
 
-class Diverged(TrainingError):
-    """The loss of an epoch is no longer a number; the weights that came of it are lost, those before it are not."""
-
-
 class Epoch(Record):
     """A row of history.csv. Training figures are averages over the epoch while the weights moved.
 
@@ -51,7 +48,7 @@ class Epoch(Record):
     train_loss: float
     train_accuracy: float
     val_loss: float
-    val_loss_error: float  # its standard error
+    val_loss_error: float = 0.0  # its standard error; records of earlier versions have none
     val_accuracy: float
     learning_rate: float  # of the last step
     seconds: float
@@ -89,14 +86,18 @@ class Progress:
     def best_epoch(self) -> Epoch:
         """The one with the lowest validation loss, or a later one that chance does not tell from it, at a lower rate.
 
-        It is the last such epoch, with a loss above the lowest by no more than the standard error of that. The lowest
-        of many is partly luck, and at lower rates the weights come to rest; at the same rate they only move on.
+        It is the last such epoch: with a loss above the lowest by no more than the standard error of that, at a rate
+        that has only fallen meanwhile. The lowest of many is partly luck, and at lower rates the weights come to rest.
         L. Breiman et al., Classification and Regression Trees, 1984, section 3.4.3: the rule of one standard error.
         """
-        lowest = min(self.history, key=lambda epoch: epoch.val_loss)
-        most = lowest.val_loss + lowest.val_loss_error
-        later = [epoch for epoch in self.history[lowest.epoch :] if epoch.learning_rate < lowest.learning_rate]
-        return next((epoch for epoch in reversed(later) if epoch.val_loss <= most), lowest)
+        lowest = kept = min(self.history, key=lambda epoch: epoch.val_loss)
+        rate = lowest.learning_rate
+        for epoch in self.history[lowest.epoch :]:
+            rate = min(rate, epoch.learning_rate)
+            is_slower = epoch.learning_rate == rate < lowest.learning_rate
+            if is_slower and epoch.val_loss <= lowest.val_loss + lowest.val_loss_error:
+                kept = epoch
+        return kept
 
     @property
     def val_losses(self) -> list[float]:
@@ -151,10 +152,10 @@ def fit(
             told(epoch, index + 1)
         taken = _of_all(taken) if is_part else taken
         train_loss, train_accuracy = Tally.total([tally for tallies, _ in taken for tally in tallies])
-        with _memory(plan):
+        with memory_told(plan):
             judged = validate(bare, average, val, val_weights_C, accelerator)
         if not (math.isfinite(train_loss) and math.isfinite(judged.loss)):
-            raise _diverged(epoch, plan)
+            raise diverged(epoch, plan)
         done = Epoch(
             epoch=epoch,
             train_loss=train_loss,
@@ -165,7 +166,7 @@ def fit(
             learning_rate=rate,
             seconds=time.monotonic() - start_s,
         )
-        with _memory(plan):
+        with memory_told(plan):
             so_far = _after(done, so_far, bare, optimizer, average, steps_of(epoch, taken))
         yield so_far
 
@@ -183,7 +184,7 @@ def step(
     weight = losses.weight_of(torch.cat([batch.all_N for batch in batches]), weights_C) / _n_processes(model)
     tallies = []
     for number, batch in enumerate(batches, start=1):
-        with _memory(plan), _averaged(model, number == len(batches)):
+        with memory_told(plan), _averaged(model, number == len(batches)):
             with seen_whole(batch), quick(accelerator.unwrap_model(model), batch.inputs, accelerator):
                 logits_NC = model(batch.inputs)
             logits_NC = logits_NC if batch.whole_N is None else logits_NC[: len(batch.labels_N)]
@@ -193,7 +194,7 @@ def step(
                 loss = loss + share * losses.l1_penalty(model.parameters())
             accelerator.backward(loss)
         tallies.append(losses.tally(logits_NC.detach(), batch, weights_C))
-    with _memory(plan):  # an optimizer's first step takes room for all that it will remember
+    with memory_told(plan):  # an optimizer's first step takes room for all that it will remember
         if plan.optimize.clip_norm:
             accelerator.clip_grad_norm_(model.parameters(), plan.optimize.clip_norm)
         optimizer.step()
@@ -253,16 +254,13 @@ def _of_all(taken: Sequence[tuple[list[Tally], float]]) -> list[tuple[list[Tally
     own = []
     for of_step, _ in taken:
         loss, right, weight = (torch.stack([getattr(tally, name) for tally in of_step]).sum() for name in _FIGURES)
-        own.append(Tally(loss, right, weight, sum(tally.n_photos for tally in of_step)))
-    return [([tally], rate) for tally, (_, rate) in zip(_summed(own), taken, strict=True)]
-
-
-def _summed(tallies: Sequence[Tally]) -> list[Tally]:
-    """Each over all processes, which have as many of them; the same bits in each process."""
-    rows = torch.stack([torch.stack([getattr(tally, name).double() for name in _FIGURES]) for tally in tallies])
-    counts = torch.tensor([[tally.n_photos] for tally in tallies])
-    total = gathered(torch.cat([rows.cpu(), counts], 1))
-    return [Tally(loss, right, weight, int(n)) for loss, right, weight, n in total]
+        n_photos = sum(tally.n_photos for tally in of_step)
+        own.append(torch.stack([loss.double(), right.double(), weight.double(), loss.new_tensor(n_photos).double()]))
+    total = gathered(torch.stack(own))
+    return [
+        ([Tally(loss, right, weight, int(n))], rate)
+        for (loss, right, weight, n), (_, rate) in zip(total, taken, strict=True)
+    ]
 
 
 def class_weights(n_photos_C: Sequence[int]) -> tuple[float, ...]:
@@ -288,33 +286,3 @@ def _after(
 
 def _copy(state: StateDict) -> StateDict:
     return {name: tensor.detach().clone() for name, tensor in state.items()}
-
-
-def _diverged(epoch: int, plan: Plan) -> Diverged:
-    return Diverged(
-        f"Training diverged in epoch {epoch}: the loss is no longer a number",
-        remedy=f"Take a lower rate, --learning-rate {plan.learning_rate / 10:g}, or look for one: fledged find-lr",
-    )
-
-
-@contextlib.contextmanager
-def _memory(plan: Plan) -> Iterator[None]:
-    """Turn the refusals of allocators into a TrainingError that says what asks for less."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        refused = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-        if not refused:
-            raise
-        raise TrainingError("Memory ran out", remedy=_less(plan)) from error
-
-
-def _less(plan: Plan) -> str:
-    """What takes less memory, and of a smaller batch how it still learns the same."""
-    network = "Train fewer blocks, --unfreeze N, a smaller --backbone, or smaller photos, --set train.input.size_px=…"
-    if plan.batch_size == 1:
-        return network + "."
-    return (
-        f"Halve the batch, --batch-size {plan.batch_size // 2}; with --set train.optimize.accumulate="
-        f"{plan.optimize.accumulate * 2} a step is as large as it was. {network}."
-    )

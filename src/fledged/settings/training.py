@@ -298,18 +298,6 @@ class TrainConfig(Record):
             raise ValueError(f"there is no such backbone. {suggestion(name, dict.fromkeys(('auto', *BACKBONES)))}")
         return name
 
-    @field_validator("loss")
-    @classmethod
-    def _fits_the_mode(cls, loss: LossConfig, info: ValidationInfo) -> LossConfig:
-        # `unfreeze` alone makes a fine-tuning of a transfer, and activations of blocks have height and width.
-        if loss.cutmix and info.data.get("mode") == "transfer" and info.data.get("unfreeze", 0) <= 0:
-            raise ConfigError(
-                "CutMix cuts boxes out of photos, and the features that transfer learns from have no height and width",
-                where="train.loss.cutmix",
-                remedy="Take --set train.loss.mixup=0.2, which blends features too, or --mode finetune.",
-            )
-        return loss
-
 
 class FindLrConfig(Record):
     """How learning rates are tried."""

@@ -10,7 +10,7 @@ from fledged.errors import ConfigError
 from fledged.fitting import compiling, optimizers, precision
 from fledged.fitting.loop import Plan, class_weights
 from fledged.products import Dataset
-from fledged.settings.training import AugmentConfig, BatchNormConfig, CacheConfig, TrainConfig
+from fledged.settings.training import AugmentConfig, BatchNormConfig, CacheConfig, GradualConfig, TrainConfig
 
 _LOG = logging.getLogger("fledged")
 
@@ -31,6 +31,9 @@ _BACKBONE_RATE = {"transfer": 0.1, "finetune": 0.1, "scratch": 1.0}
 def identity(config: TrainConfig) -> dict[str, Any]:
     """The settings that make one run another; of one that came later, what is not as it was before."""
     settings = config.model_dump(mode="json", exclude=NO_PART)
+    # Neither changes a weight: each stage of gradual unfreezing has what was decided for it in settings of its own.
+    settings["gradual"] = GradualConfig().model_dump(mode="json")
+    settings["cache"]["limit_gigabytes"] = CacheConfig().limit_gigabytes
     if config.cache.engine == SERVES:
         del settings["cache"]["engine"]
     if config.optimize.backbone_rate in (-1, _BACKBONE_RATE.get(config.mode)):
@@ -101,6 +104,12 @@ def concrete(config: TrainConfig, backbone: str, dataset: Dataset) -> TrainConfi
         config = config.model_copy(update={"mode": "finetune"})
     if config.unfreeze == 0 and config.mode == "finetune":
         config = config.model_copy(update={"mode": "transfer"})
+    if config.loss.cutmix and config.mode == "transfer":
+        raise ConfigError(
+            "CutMix cuts boxes out of photos, and the features that transfer learns from have no height and width",
+            where="train.loss.cutmix",
+            remedy="Take --set train.loss.mixup=0.2, which blends features too, or --mode finetune.",
+        )
     plan = plan_of(config, dataset)
     # A head's steps are over sooner than they are compiled.
     compiles = config.optimize.compile and config.mode != "transfer" and compiling.is_possible()

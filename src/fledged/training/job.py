@@ -82,6 +82,12 @@ def job_of(
     """The job that these settings stand for. Raises ConfigError where the dataset is not fit for them."""
     if not isinstance(dataset, Dataset):
         dataset = workspace.load(Dataset, dataset)
+    if not dataset.n_in("val"):
+        raise ConfigError(
+            f"Dataset {dataset.id} has no photos to validate by",
+            where=dataset.folder,
+            remedy="What belongs together stays in one split: add photos that stand for themselves, and prepare again.",
+        )
     if (size_px := config.input.size_px) > dataset.shorter_side_px:
         raise ConfigError(
             f"`train.input.size_px` is {size_px}; this dataset's photos were shrunk to {dataset.shorter_side_px}",
@@ -127,7 +133,8 @@ def pupil_of(job: Job, plan: Plan, backbone: Backbone, model: Classifier, *, has
             embedding = embedding_for(job, backbone.name, backbone.module, how)
         _fill(job, plan, embedding, job.config.views)
         batches = feature_batches(dataset, embedding, plan, job.config, job.workspace, job.report)
-        model.head.standardise_by(batches[0].features_KNF[0])
+        if not job.config.start:  # that head was fitted to features standardised as they were then
+            model.head.standardise_by(batches[0].features_KNF[0])
         # Features of thousands of photos fit a CPU; moving them to an accelerator costs more than it saves.
         return Pupil(model.head, batches, precision.accelerator(plan.optimize.precision, on_cpu=True))
     if job.config.mode == "finetune" and not has_begun and not job.config.start:
@@ -208,7 +215,8 @@ def _fill(job: Job, plan: Plan, embedding: Embedding, n_views: int) -> None:
     for split, views in wanted:
         photos = read_split(job.dataset, split)[job.group.rank :: job.group.size]
         for number in range(views):
-            add_features(photos, embedding, number, job.workspace, job.report, job.config.augment.recipe)
+            # What the disk does not take, the process that needs it computes again.
+            add_features(photos, embedding, number, job.workspace, job.report, job.config.augment.recipe, refused=[])
     job.group.wait()
 
 

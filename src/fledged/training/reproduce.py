@@ -106,7 +106,7 @@ def _first_difference(then: list[dict[str, float]], now: tuple[Epoch, ...]) -> i
     """The first epoch whose figures are not those of then; 0 where all are."""
     again = [epoch.model_dump(exclude=_TIMES) for epoch in now]
     for number, (before, after) in enumerate(zip(then, again, strict=False), start=1):
-        if before != after:
+        if before != {name: after[name] for name in before}:  # earlier versions kept fewer figures
             return number
     return 0 if len(then) == len(again) else min(len(then), len(again)) + 1
 

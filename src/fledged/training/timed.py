@@ -131,7 +131,7 @@ def _cuts(asked: TrainConfig, what: Opened) -> tuple[int, ...]:
     if asked.mode == "scratch" or (asked.mode == "finetune" and "unfreeze" not in given):
         return (-1,)
     if asked.unfreeze >= 0 or "unfreeze" in given:
-        return (asked.unfreeze if asked.mode == "finetune" or asked.unfreeze > 0 else 0,)
+        return (asked.unfreeze,)
     if "mode" in given:
         return (0,)
     n_blocks = len(chain(what.backbone.name, what.backbone.module))

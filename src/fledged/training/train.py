@@ -15,8 +15,9 @@ from fledged.config import resolve
 from fledged.engine import Engine, engine_of
 from fledged.errors import ConfigError, FledgedError, TrainingError
 from fledged.fitting import allocator
-from fledged.fitting.loop import Diverged, Progress, fit
+from fledged.fitting.loop import Progress, fit
 from fledged.fitting.processes import Group, LostProcess, joined, losses_told
+from fledged.fitting.refusals import Diverged
 from fledged.fitting.stopping import AGAIN, RESUME, Terminated, terminable, undisturbed
 from fledged.metering import Meter
 from fledged.products import Dataset, Run
@@ -88,10 +89,17 @@ def _trained(asked: Asked, work: str | os.PathLike[str], given: dict[str, object
         with terminable(AGAIN) if group.size == 1 else contextlib.nullcontext():
             if asked.config.mode == "gradual" and asked.clock is None:
                 stage, plan = functools.partial(_stage, on=asked.on), asked.config.gradual
-                told = run_stages(stage, asked.dataset, given, plan, work, asked.report)
+                # All stages learn from the same photos, also where another command makes a dataset between two.
+                dataset = group.product(Dataset, asked.workspace, lambda: _dataset_of(asked))
+                told = run_stages(stage, dataset, given, plan, work, asked.report)
                 return group.product(Run, asked.workspace, lambda: run_files.tell_stages(told, asked.workspace))
             with asked.workspace.lock() if group.is_first else contextlib.nullcontext():
                 return _together(asked, group)
+
+
+def _dataset_of(asked: Asked) -> Dataset:
+    given = asked.dataset
+    return given if isinstance(given, Dataset) else asked.workspace.load(Dataset, given)
 
 
 def _stage(
@@ -153,7 +161,11 @@ def _help(job: Job, so_far: Progress) -> Run:
     backbone, model = untrained(job)
     pupil = pupil_of(job, job.plan, backbone, model, has_begun=bool(so_far.history))
     if job.config.mode != "transfer":
-        collections.deque(fit(pupil.module, *pupil.batches, job.plan, so_far, pupil.accelerator), maxlen=0)
+        try:
+            collections.deque(fit(pupil.module, *pupil.batches, job.plan, so_far, pupil.accelerator), maxlen=0)
+        except Diverged:
+            job.group.wait()  # a launcher ends all of them when one ends, and the first keeps what was good before
+            raise
     return job.group.product(Run, job.workspace)
 
 
@@ -172,7 +184,7 @@ def _train(job: Job, checkpoint: Checkpoint, so_far: Progress, timing: Timing | 
                 track(so_far)
                 tell(so_far.history)
                 job.report("Training epochs", len(so_far.history), job.config.epochs)
-                if monotonic() - saved_s > _CHECKPOINT_EVERY_S and len(so_far.history) < job.config.epochs:
+                if monotonic() - saved_s > _CHECKPOINT_EVERY_S:
                     checkpoints.save(so_far, checkpoint, job.workspace, group)
                     saved_s = monotonic()
                 epochs_s = [epoch.seconds for epoch in so_far.history]
@@ -180,14 +192,14 @@ def _train(job: Job, checkpoint: Checkpoint, so_far: Progress, timing: Timing | 
                     _LOG.warning(_TIME_IS_UP, len(epochs_s), job.config.epochs)
                     raise KeyboardInterrupt
     except Diverged as error:
-        # Going on would diverge again; what was good before is a run.
-        checkpoints.remove(job.run_id, job.workspace)
-        if not so_far.history:
-            raise
-        pupil.module.load_state_dict(so_far.best)
+        words = error.what
         with undisturbed():
-            run = run_files.save(job, model, backbone, so_far, True, meter)
-        words = f"{error.what}; run {run.id} has what was best before, epoch {run.best_epoch}"
+            if so_far.history:
+                pupil.module.load_state_dict(so_far.best)
+                run = run_files.save(job, model, backbone, so_far, True, meter)
+                words += f"; run {run.id} has what was best before, epoch {run.best_epoch}"
+            checkpoints.remove(job.run_id, job.workspace)  # going on would diverge again
+        group.wait()
         raise Diverged(words, remedy=error.remedy) from error
     except (KeyboardInterrupt, RuntimeError, TrainingError) as interrupt:
         is_lost = isinstance(interrupt, RuntimeError) or (group.size > 1 and isinstance(interrupt, Terminated))
