@@ -23,8 +23,9 @@ from benchmarks import results
 from benchmarks.augmentation import LAKES, SEEDS
 from benchmarks.build import DATA, WEIGHTS
 from fledged.fitting import judging
+from fledged.fitting.epochs import Epoch, Progress
 from fledged.fitting.judging import TEMPERATURES, Judged
-from fledged.fitting.loop import Epoch, Progress, fit
+from fledged.fitting.loop import fit
 from fledged.preparing.prepare import prepare
 from fledged.progress import silent
 from fledged.reviewing.review import review

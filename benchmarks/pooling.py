@@ -30,7 +30,8 @@ from fledged.embedding.features import features_of
 from fledged.embedding.graphs import embedding_of
 from fledged.fitting import precision
 from fledged.fitting.batches import read_split
-from fledged.fitting.loop import Progress, fit
+from fledged.fitting.epochs import Progress
+from fledged.fitting.loop import fit
 from fledged.networks import backbones
 from fledged.networks.blocks import chain
 from fledged.networks.model import Head

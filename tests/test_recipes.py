@@ -10,7 +10,8 @@ from fledged import recipes
 from fledged.config import parse_assignments, resolve
 from fledged.errors import ConfigError
 from fledged.recipes import PRESETS, STEPS, Preset
-from fledged.settings.training import AugmentConfig, TrainConfig
+from fledged.settings.augmenting import AugmentConfig
+from fledged.settings.training import TrainConfig
 
 DOCS = Path(__file__).parents[1] / "docs"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import random
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from fledged import images
 from fledged.augmenting.views import view
 from fledged.embedding import activations
 from fledged.embedding.activations import (
-    NoRoom,
     Store,
     activations_of,
     anew,
@@ -30,6 +28,7 @@ from fledged.embedding.activations import (
 )
 from fledged.embedding.features import Embedding, copy_keys
 from fledged.embedding.graphs import embedding_of, onward
+from fledged.embedding.room import NoRoom
 from fledged.networks import backbones
 from fledged.networks.blocks import chain, cut
 from fledged.networks.model import Embedder
@@ -250,60 +249,9 @@ def test_more_than_the_limit_or_the_disk_can_take_is_refused(
 ) -> None:
     with pytest.raises(NoRoom, match=r"1\.5 kB are more than the limit of 0\.0 kB"):
         activations_of(photos(1), frozen, 1, LIGHT, Store(workspace, 0, silent))
-    monkeypatch.setattr(activations, "_SPARE_BYTES", 2**60)
+    monkeypatch.setattr("fledged.embedding.room._SPARE_BYTES", 2**60)
     with pytest.raises(NoRoom, match=r"the disk has no room for 1\.5 kB, only for 0\.0 kB"):
         activations_of(photos(1), frozen, 1, LIGHT, Store(workspace, LIMIT, silent))
-
-
-def kept_before(workspace: Workspace, *names: str) -> list[Path]:
-    """Folders of 100 bytes each, the first of which was used longest ago."""
-    folders = [workspace.cache("activations") / name for name in names]
-    for number, folder in enumerate(folders):
-        folder.mkdir(parents=True)
-        (folder / "part.npy").write_bytes(bytes(100))
-        os.utime(folder, (number, number))
-    return folders
-
-
-@pytest.mark.parametrize(("wanted", "left"), [(100, "abcd"), (101, "acd"), (250, "ad"), (400, "a")])
-def test_room_is_made_of_the_least_recently_used_and_no_more_than_is_lacking(
-    workspace: Workspace, wanted: int, left: str
-) -> None:
-    needed, *_ = kept_before(workspace, *"abcd")
-    activations._make_room([needed], wanted, 500)
-    assert sorted(folder.name for folder in needed.parent.iterdir()) == list(left)
-
-
-def test_nothing_is_removed_where_that_would_not_make_room_enough(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    needed, *others = kept_before(workspace, *"abcd")
-    with pytest.raises(NoRoom, match="limit"):
-        activations._make_room([needed], 401, 500)  # 100 bytes are in the needed one
-    usage = shutil.disk_usage(needed)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=activations._SPARE_BYTES + 50))
-    with pytest.raises(NoRoom, match="the disk has no room"):
-        activations._make_room([needed], 351, 10**9)
-    assert all(folder.exists() for folder in others)
-    activations._make_room([needed], 150, 10**9)  # what is kept makes room on a full disk too
-    assert [folder.name for folder in others if folder.exists()] == ["c", "d"]
-
-
-def test_what_other_processes_remove_meanwhile_is_no_error(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    needed, gone, other = kept_before(workspace, *"abc")
-    listed = Path.iterdir
-
-    def iterdir(folder: Path) -> list[Path]:
-        found = list(listed(folder))
-        if folder == needed.parent:
-            shutil.rmtree(gone)
-        return found
-
-    monkeypatch.setattr(Path, "iterdir", iterdir)
-    activations._make_room([needed], 100, 250)
-    assert not other.exists()
 
 
 def test_half_precision_never_makes_infinite() -> None:

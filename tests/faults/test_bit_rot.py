@@ -14,7 +14,7 @@ import torch
 from fledged.deploying.deploy import deploy
 from fledged.errors import ProductError
 from fledged.evaluating.evaluate import evaluate
-from fledged.fitting.loop import Progress
+from fledged.fitting.epochs import Progress
 from fledged.product_files import MAKERS, open_product, write_record
 from fledged.products import Bundle, Dataset, Package, Product, RangeTest, Report, Review, Run, Snapshot
 from fledged.progress import silent

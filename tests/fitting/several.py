@@ -13,7 +13,9 @@ from torch import nn
 
 from fledged.errors import FledgedError, ProductError
 from fledged.fitting.batches import FeatureBatches, Part
-from fledged.fitting.loop import Plan, Progress, fit
+from fledged.fitting.epochs import Progress
+from fledged.fitting.loop import fit
+from fledged.fitting.plan import Plan
 from fledged.fitting.precision import accelerator
 from fledged.fitting.processes import Group, joined
 from fledged.settings.training import LossConfig, OptimizeConfig

@@ -17,7 +17,9 @@ from fledged.config import resolve
 from fledged.errors import ConfigError, TrainingError
 from fledged.fitting import compiling
 from fledged.fitting.batches import FeatureBatches
-from fledged.fitting.loop import Plan, Progress, fit
+from fledged.fitting.epochs import Progress
+from fledged.fitting.loop import fit
+from fledged.fitting.plan import Plan
 from fledged.fitting.precision import Precision, accelerator
 from fledged.networks.model import Head, Tail
 from fledged.products import Dataset

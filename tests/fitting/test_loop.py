@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
 from fledged.errors import ConfigError, TrainingError
 from fledged.fitting.batches import FeatureBatches
+from fledged.fitting.epochs import Progress
 from fledged.fitting.judging import TEMPERATURES
-from fledged.fitting.loop import Epoch, Plan, Progress, class_weights, fit
+from fledged.fitting.loop import fit
+from fledged.fitting.plan import Plan, class_weights
 from fledged.fitting.precision import accelerator
 from fledged.fitting.schedules import Length, share
 from fledged.networks.model import Head
@@ -66,51 +65,6 @@ def test_it_learns_and_an_epoch_that_is_as_good_as_the_best_is_kept() -> None:
     lowest = min(progress.history, key=lambda epoch: epoch.val_loss)
     assert lowest.epoch <= progress.best_epoch.epoch
     assert progress.best_epoch.val_loss <= lowest.val_loss + lowest.val_loss_error
-
-
-def history(losses: Sequence[float], rates: Sequence[float], errors: Sequence[float]) -> tuple[Epoch, ...]:
-    others = {"train_loss": 0.0, "train_accuracy": 0.0, "val_accuracy": 0.0, "seconds": 0.0}
-    return tuple(
-        Epoch(**others, epoch=number, val_loss=loss, learning_rate=rate, val_loss_error=error)
-        for number, (loss, rate, error) in enumerate(zip(losses, rates, errors, strict=True), start=1)
-    )
-
-
-@pytest.mark.parametrize(
-    ("losses", "kept"),
-    [
-        ([1.0], 1),
-        ([1.0, 0.5, 0.55], 3),  # no worse than by chance
-        ([1.0, 0.5, 0.7], 2),
-        ([1.0, 0.5, 0.55, 0.61, 0.7], 3),
-        ([0.5, 0.55, 0.42, 0.51], 4),
-        ([0.5, 0.55, 0.42, 0.53], 3),
-        ([0.5, 0.5], 2),
-    ],
-)
-def test_the_last_epoch_that_chance_does_not_tell_from_the_lowest_is_kept(losses: list[float], kept: int) -> None:
-    errors = [0.1] * len(losses)
-    falling = [1 / number for number in range(1, len(losses) + 1)]
-    assert Progress(history=history(losses, falling, errors)).best_epoch.epoch == kept
-    lowest = losses.index(min(losses)) + 1
-    assert Progress(history=history(losses, [0.1] * len(losses), errors)).best_epoch.epoch == lowest
-
-
-def test_while_the_rate_goes_up_again_nothing_comes_to_rest() -> None:
-    told = history([1.0, 0.5, 0.55, 0.56, 0.57], [0.3, 0.64, 0.27, 0.61, 0.27], [0.1] * 5)
-    assert Progress(history=told[:4]).best_epoch.epoch == 3
-    assert Progress(history=told).best_epoch.epoch == 5
-
-
-@given(st.lists(st.tuples(st.floats(0, 10), st.sampled_from([0.1, 0.2, 0.3]), st.floats(0, 2)), min_size=1))
-def test_what_is_kept_was_kept_when_its_epoch_was_over(figures: list[tuple[float, float, float]]) -> None:
-    """So the weights of one epoch are enough: none that was passed over is wanted later."""
-    epochs = history(*zip(*figures, strict=True))
-    kept = 0
-    for n in range(1, len(epochs) + 1):
-        best = Progress(history=epochs[:n]).best_epoch.epoch
-        assert best in (kept, n)
-        kept = best
 
 
 def test_the_same_seed_gives_the_same_bits() -> None:
@@ -199,15 +153,6 @@ def test_weighted_losses_are_means_that_let_every_class_count_the_same() -> None
         return float((losses[labels == 0].mean() + losses[labels == 1].mean()) / 2)
 
     assert progress.best_epoch.val_loss == pytest.approx(min(map(at, TEMPERATURES)), abs=1e-5)
-
-
-@given(counts=st.lists(st.integers(0, 1000), min_size=1, max_size=20).filter(any))
-def test_class_weights_give_every_class_the_same_and_a_photo_one_on_average(counts: list[int]) -> None:
-    weights = class_weights(counts)
-    sums = [weight * n for weight, n in zip(weights, counts, strict=True) if n]
-    assert sums == pytest.approx([sum(counts) / len(sums)] * len(sums))
-    assert sum(sums) == pytest.approx(sum(counts))
-    assert all(weight == 0 for weight, n in zip(weights, counts, strict=True) if not n)
 
 
 def blobs(n: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -16,7 +16,7 @@ import torch
 
 from fledged import writing
 from fledged.errors import ProductError, WorkspaceError
-from fledged.fitting.loop import Epoch, Progress
+from fledged.fitting.epochs import Epoch, Progress
 from fledged.products import Run
 from fledged.progress import silent
 from fledged.settings.training import OptimizeConfig, TrainConfig

@@ -19,8 +19,8 @@ from torch import nn
 from fledged.errors import ConfigError, TrainingError
 from fledged.fitting import optimizers
 from fledged.fitting.batches import FeatureBatches
-from fledged.fitting.loop import Plan
 from fledged.fitting.losses import Tally
+from fledged.fitting.plan import Plan
 from fledged.fitting.precision import accelerator
 from fledged.products import Dataset, RangeTest
 from fledged.progress import silent

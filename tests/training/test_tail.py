@@ -12,7 +12,7 @@ import torch
 from fledged.embedding.activations import Store, n_bytes
 from fledged.embedding.graphs import embedding_of
 from fledged.fitting.batches import Batch
-from fledged.fitting.loop import Plan
+from fledged.fitting.plan import Plan
 from fledged.networks import backbones
 from fledged.networks.blocks import chain, cut
 from fledged.networks.model import Classifier, Head, Tail

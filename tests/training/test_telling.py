@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from fledged.fitting.loop import Epoch
+from fledged.fitting.epochs import Epoch
 from fledged.products import Dataset
 from fledged.progress import Lines
 from fledged.training.telling import line_of, teller, within

@@ -20,7 +20,8 @@ from fledged.pages.letters import lettered
 from fledged.pages.template import environment
 from fledged.products import Dataset, Preprocess
 from fledged.recipes import STEPS
-from fledged.settings.training import AugmentConfig, TrainConfig
+from fledged.settings.augmenting import AugmentConfig
+from fledged.settings.training import TrainConfig
 from fledged.workspace import DEFAULT, Workspace
 from fledged.writing import write_bytes
 

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import itertools
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,29 +24,23 @@ import polars as pl
 
 from fledged import engine
 from fledged.augmenting import views
-from fledged.embedding import engines
+from fledged.embedding import engines, kept
 from fledged.embedding.engines import SERVES, Ask, Float32Array
 from fledged.embedding.features import Embedder, Embedding, copy_keys, embed, killed, open_graph
+from fledged.embedding.kept import Float16Array
+from fledged.embedding.room import NoRoom, make_room
 from fledged.errors import WorkspaceError, naming
 from fledged.pages import words
 from fledged.products import Preprocess
 from fledged.progress import Report
 from fledged.recipes import Recipe
 from fledged.workspace import Workspace
-from fledged.writing import bytes_of_file, disk_errors, make_folder, sha256_of_file, write, write_bytes
+from fledged.writing import disk_errors, make_folder
 
 _LOG = logging.getLogger("fledged")
 
-Float16Array = npt.NDArray[np.float16]
-
 _CHUNK = 16  # photos that a thread takes at once
 _PART_BYTES = 32 * 2**20
-_SPARE_BYTES = 2**30  # of the disk, that are left alone
-_KEYS = ".keys"
-
-
-class NoRoom(Exception):
-    """The activations cannot be kept; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +79,7 @@ def n_bytes(n_photos: int, n_views: int, shape: tuple[int, ...]) -> int:
 
 def n_lacking(keys: pl.Series, frozen: Embedding, number: int, recipe: Recipe, workspace: Workspace) -> int:
     """How many of these shrunk copies' activations would have to be computed."""
-    known = _known(_folder(frozen, number, recipe, workspace))
+    known = kept.known(_folder(frozen, number, recipe, workspace))
     return sum(key not in known for key in set(keys))
 
 
@@ -111,13 +103,13 @@ def _filled(
         for folder in folders:
             with disk_errors(folder):
                 make_folder(folder)
-            _remove_damaged(folder)
-        missing = [distinct.filter(~pl.col("copy").is_in(_known(folder).keys())) for folder in folders]
+            kept.remove_damaged(folder)
+        missing = [distinct.filter(~pl.col("copy").is_in(kept.known(folder).keys())) for folder in folders]
         if frozen.base is not None and (lacking := pl.concat(missing).unique("copy", maintain_order=True)).height:
             _filled(lacking, frozen.base, n_views, recipe, store, [*folders, *needed])
         if wanted := sum(some.height for some in missing) * n_bytes(1, 1, shape_of(frozen)):
             bases = [_folder(frozen.base, number, recipe, store.workspace) for number in range(n_views) if frozen.base]
-            _make_room([*folders, *bases, *needed], wanted, store.limit_bytes)
+            make_room([*folders, *bases, *needed], wanted, store.limit_bytes)
             which = words.photos(pl.concat([some["copy"] for some in missing]).n_unique())
             n_lacked = sum(not some.is_empty() for some in missing)
             which += f", {n_lacked} view{'s' if n_lacked > 1 else ''}"
@@ -136,11 +128,11 @@ def _opened(keys: pl.Series, folders: Sequence[Path]) -> Activations:
     parts: list[Float16Array] = []
     places = np.empty((len(folders), len(keys), 2), np.int64)
     for number, folder in enumerate(folders):
-        known = _known(folder)
+        known = kept.known(folder)
         opened: dict[Path, int] = {}
         for photo, key in enumerate(keys):
             if key not in known:  # its part could not be opened when others could, such as for want of descriptors
-                known = _known(folder)
+                known = kept.known(folder)
             if key not in known:
                 what = "A part of the activations is gone, or cannot be read"
                 raise WorkspaceError(what, where=folder, remedy="Run the same command again.")
@@ -156,76 +148,6 @@ def _opened(keys: pl.Series, folders: Sequence[Path]) -> Activations:
 def _folder(frozen: Embedding, number: int, recipe: Recipe, workspace: Workspace) -> Path:
     parts = [frozen.kept_as, *views.key(number, recipe), frozen.how.model_dump_json()]
     return workspace.cache(f"activations/{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}")
-
-
-def _remove_damaged(folder: Path) -> None:
-    """Forget the parts that are not what was written, and those whose list does not say what that was."""
-    for listed in folder.glob(f"*{_KEYS}"):
-        # A part that cannot be read just now is not taken for damaged; that it cannot be opened is seen later.
-        with contextlib.suppress(OSError):
-            if sha256_of_file(listed.with_suffix(".npy")) != _listed(listed)[0]:
-                listed.unlink()
-
-
-def _listed(path: Path) -> tuple[str, list[str]]:
-    """The sha256 of a part and the keys in it, as its list has them."""
-    sha256, *keys = bytes_of_file(path).decode("ascii", errors="replace").split() or [""]
-    return sha256, keys
-
-
-def _known(folder: Path) -> dict[str, tuple[Path, int]]:
-    """Where the activations of each key lie. A part without its list is one that was never finished."""
-    known: dict[str, tuple[Path, int]] = {}
-    for listed in sorted(folder.glob(f"*{_KEYS}")):
-        path = listed.with_suffix(".npy")
-        _, keys = _listed(listed)
-        try:
-            intact = np.load(path, mmap_mode="r", allow_pickle=False).shape[0] == len(keys)
-        except (OSError, ValueError, EOFError):
-            intact = False  # a cache that cannot be read costs time, not correctness
-        if intact:
-            known |= {key: (path, row) for row, key in enumerate(keys)}
-    return known
-
-
-def _make_room(needed: Sequence[Path], wanted: int, limit_bytes: int) -> None:
-    """Remove the folders that were used least recently, but for the needed ones, until the wanted bytes fit.
-
-    Raises NoRoom where they would not fit then either; nothing is removed for that.
-    """
-    root = needed[0].parent
-    sizes = {folder: _size_of(folder) for folder in root.iterdir()}
-    oldest_first = sorted((folder for folder in sizes if folder not in needed), key=_used_ns)
-    removable = sum(sizes[folder] for folder in oldest_first)
-    of_limit, of_disk = limit_bytes - sum(sizes.values()), shutil.disk_usage(root).free - _SPARE_BYTES
-    if wanted > of_limit + removable:
-        raise NoRoom(f"{words.amount(wanted)} are more than the limit of {words.amount(limit_bytes)} allows")
-    if wanted > (most := of_disk + removable):
-        raise NoRoom(f"the disk has no room for {words.amount(wanted)}, only for {words.amount(max(0, most))}")
-    lacking = wanted - min(of_limit, of_disk)
-    for folder in oldest_first:
-        if lacking <= 0:
-            break
-        shutil.rmtree(folder, ignore_errors=True)  # another process may be at it as well
-        lacking -= sizes[folder]
-
-
-def _size_of(folder: Path) -> int:
-    """Bytes in it, without what another process has finished, and renamed, or removed meanwhile."""
-    n_bytes = 0
-    with contextlib.suppress(FileNotFoundError):
-        for file in folder.iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                n_bytes += file.stat().st_size
-    return n_bytes
-
-
-def _used_ns(folder: Path) -> int:
-    """When it was used last; 0 if another process has removed it meanwhile."""
-    try:
-        return folder.stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0
 
 
 def shape_of(frozen: Embedding) -> tuple[int, ...]:
@@ -258,7 +180,7 @@ def _compute(photos: pl.DataFrame, frozen: Embedding, view: tuple[int, Recipe], 
         done.append(half(np.stack(some)))
         store.report(step, end, n)
         if end == n or end % a_part == 0:
-            _keep(photos["copy"][end - sum(map(len, done)) : end].to_list(), np.concatenate(done), folder)
+            kept.keep(photos["copy"][end - sum(map(len, done)) : end].to_list(), np.concatenate(done), folder)
             done = []
 
 
@@ -301,12 +223,3 @@ def half(activations: npt.NDArray[np.float32]) -> Float16Array:
     """In half precision; what that cannot hold becomes its greatest number, not infinite."""
     greatest = np.finfo(np.float16).max
     return np.clip(activations, -greatest, greatest).astype(np.float16)
-
-
-def _keep(keys: list[str], activations: Float16Array, folder: Path) -> None:
-    """A part, then its list: the part's sha256 and the keys in it, a line each."""
-    name, part = hashlib.sha256("".join(keys).encode()).hexdigest()[:16], io.BytesIO()
-    np.save(part, activations, allow_pickle=False)
-    write(folder / f"{name}.npy", lambda file: file.write(part.getbuffer()))
-    sha256 = hashlib.sha256(part.getbuffer()).hexdigest()
-    write_bytes(folder / f"{name}{_KEYS}", "\n".join([sha256, *keys]).encode())

@@ -7,8 +7,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
 import torch
 from accelerate import Accelerator
@@ -20,89 +19,18 @@ from fledged.fitting import ema, judging, losses, optimizers, schedules
 from fledged.fitting.batches import Batches
 from fledged.fitting.compiling import Compiled
 from fledged.fitting.convolutions import quick
+from fledged.fitting.epochs import Epoch, Progress, StateDict
 from fledged.fitting.judging import Judged
 from fledged.fitting.losses import Mix, Tally
+from fledged.fitting.plan import Plan
 from fledged.fitting.processes import gathered
 from fledged.fitting.refusals import diverged, memory_told
 from fledged.fitting.schedules import Length
-from fledged.fitting.steps import NO_STEPS, steps_of
+from fledged.fitting.steps import steps_of
 from fledged.fitting.whole_batch import seen_whole
 from fledged.networks.model import BATCH_NORMS, to_training
-from fledged.products import Split
-from fledged.records import Record
-from fledged.settings.training import LossConfig, OptimizeConfig
-
-StateDict = dict[str, torch.Tensor]
 
 _FIGURES = ("loss", "right", "weight")  # of a tally, beside the number of its photos
-
-
-class Epoch(Record):
-    """A row of history.csv. Training figures are averages over the epoch while the weights moved.
-
-    Both losses are cross entropy, whatever is made small; `losses.Tally` says what that of training means for mixed
-    photos, and `validate` that of validation is at the temperature at which it is lowest.
-    """
-
-    epoch: int  # from 1
-    train_loss: float
-    train_accuracy: float
-    val_loss: float
-    val_loss_error: float = 0.0  # its standard error; records of earlier versions have none
-    val_accuracy: float
-    learning_rate: float  # of the last step
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How long and how fast; nothing in it is "auto", 0 or -1 for what is usual."""
-
-    epochs: int
-    batch_size: int
-    learning_rate: float  # at the peak
-    seed: int
-    backbone_rate: float = 0.1  # of the head's learning rate, for the layers before it
-    balance: Literal["none", "weights", "sampling"] = "none"
-    class_weights: tuple[float, ...] = ()  # of a photo of each class; the best epoch is chosen by them too
-    optimize: OptimizeConfig = field(default_factory=lambda: OptimizeConfig(weight_decay=0, precision="fp32"))
-    loss: LossConfig = field(default_factory=LossConfig)
-    keeps_statistics: bool = False  # of BatchNorm, in layers that are trained
-    judged_on: Split = "val"  # what chooses the best epoch; a learning-rate range test may not see val
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where training stands after an epoch: all that a checkpoint holds. Its tensors are never changed."""
-
-    model: StateDict = field(default_factory=dict)
-    optimizer: StateDict = field(default_factory=dict)
-    average: StateDict = field(default_factory=dict)  # of the weights; empty unless it is asked for
-    best: StateDict = field(default_factory=dict)
-    history: tuple[Epoch, ...] = ()
-    steps: torch.Tensor = NO_STEPS  # (S, 3), as `steps.steps_of` makes them
-
-    @property
-    def best_epoch(self) -> Epoch:
-        """The one with the lowest validation loss, or a later one that chance does not tell from it, at a lower rate.
-
-        It is the last such epoch: with a loss above the lowest by no more than the standard error of that, at a rate
-        that has only fallen meanwhile. The lowest of many is partly luck, and at lower rates the weights come to rest.
-        L. Breiman et al., Classification and Regression Trees, 1984, section 3.4.3: the rule of one standard error.
-        """
-        lowest = kept = min(self.history, key=lambda epoch: epoch.val_loss)
-        rate = lowest.learning_rate
-        for epoch in self.history[lowest.epoch :]:
-            rate = min(rate, epoch.learning_rate)
-            is_slower = epoch.learning_rate == rate < lowest.learning_rate
-            if is_slower and epoch.val_loss <= lowest.val_loss + lowest.val_loss_error:
-                kept = epoch
-        return kept
-
-    @property
-    def val_losses(self) -> list[float]:
-        """Of each epoch."""
-        return [epoch.val_loss for epoch in self.history]
 
 
 def fit(
@@ -261,12 +189,6 @@ def _of_all(taken: Sequence[tuple[list[Tally], float]]) -> list[tuple[list[Tally
         ([Tally(loss, right, weight, int(n))], rate)
         for (loss, right, weight, n), (_, rate) in zip(total, taken, strict=True)
     ]
-
-
-def class_weights(n_photos_C: Sequence[int]) -> tuple[float, ...]:
-    """What a photo of each class counts, so that all classes count the same and a photo counts 1 on average."""
-    n_classes = sum(n > 0 for n in n_photos_C)
-    return tuple(sum(n_photos_C) / (n_classes * n) if n else 0.0 for n in n_photos_C)
 
 
 def _after(

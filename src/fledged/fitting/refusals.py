@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
 
 from fledged.errors import TrainingError
-
-if TYPE_CHECKING:
-    from fledged.fitting.loop import Plan
+from fledged.fitting.plan import Plan
 
 
 class Diverged(TrainingError):

@@ -26,7 +26,8 @@ from fledged import progress
 from fledged.config import overlaid, resolve
 from fledged.errors import ConfigError, TrainingError
 from fledged.fitting import allocator
-from fledged.fitting.loop import Progress, fit
+from fledged.fitting.epochs import Progress
+from fledged.fitting.loop import fit
 from fledged.products import Dataset, Run
 from fledged.records import Record
 from fledged.searching.folds import folds_of

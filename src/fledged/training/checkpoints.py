@@ -13,7 +13,7 @@ import torch
 from pydantic import ValidationError
 
 from fledged.errors import ProductError
-from fledged.fitting.loop import Epoch, Progress
+from fledged.fitting.epochs import Epoch, Progress
 from fledged.fitting.processes import ALONE, Group
 from fledged.fitting.steps import NO_STEPS
 from fledged.networks.tensors import tensors_of

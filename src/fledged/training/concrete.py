@@ -8,9 +8,10 @@ from typing import Any, Literal
 from fledged.embedding.engines import SERVES, Name
 from fledged.errors import ConfigError
 from fledged.fitting import compiling, optimizers, precision
-from fledged.fitting.loop import Plan, class_weights
+from fledged.fitting.plan import Plan, class_weights
 from fledged.products import Dataset
-from fledged.settings.training import AugmentConfig, BatchNormConfig, CacheConfig, GradualConfig, TrainConfig
+from fledged.settings.augmenting import AugmentConfig
+from fledged.settings.training import BatchNormConfig, CacheConfig, GradualConfig, TrainConfig
 
 _LOG = logging.getLogger("fledged")
 

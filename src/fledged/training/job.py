@@ -20,7 +20,9 @@ from fledged.engine import LOCAL, Engine
 from fledged.errors import ConfigError
 from fledged.fitting import precision
 from fledged.fitting.batches import Batches, Part, PhotoBatches, read_split
-from fledged.fitting.loop import Plan, Progress, fit
+from fledged.fitting.epochs import Progress
+from fledged.fitting.loop import fit
+from fledged.fitting.plan import Plan
 from fledged.fitting.processes import ALONE, Group
 from fledged.networks import backbones, graph
 from fledged.networks.backbones import Backbone

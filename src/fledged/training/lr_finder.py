@@ -24,8 +24,9 @@ from fledged import progress
 from fledged.config import resolve
 from fledged.errors import TrainingError
 from fledged.fitting import allocator, optimizers
-from fledged.fitting.loop import Plan, batches_of, step
+from fledged.fitting.loop import batches_of, step
 from fledged.fitting.losses import Tally
+from fledged.fitting.plan import Plan
 from fledged.fitting.processes import joined
 from fledged.networks.model import to_training
 from fledged.products import Dataset, RangeTest

@@ -22,7 +22,8 @@ from fledged.embedding.features import Embedding, copy_keys, embed, known_featur
 from fledged.embedding.graphs import embedding_of
 from fledged.fitting import losses, optimizers, precision
 from fledged.fitting.batches import read_split
-from fledged.fitting.loop import Plan, step
+from fledged.fitting.loop import step
+from fledged.fitting.plan import Plan
 from fledged.networks.backbones import Backbone
 from fledged.networks.blocks import chain, cut
 from fledged.networks.model import Classifier, Tail, to_training

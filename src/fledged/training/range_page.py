@@ -10,7 +10,7 @@ from pathlib import Path
 from fledged.pages.axes import Axis, axis, log_axis
 from fledged.pages.template import environment
 from fledged.products import Dataset, RangeTest
-from fledged.settings.training import AugmentConfig
+from fledged.settings.augmenting import AugmentConfig
 from fledged.training.unusual import unusual
 
 PAGE = "range_test.html"

@@ -14,7 +14,8 @@ import torch
 from fledged import progress
 from fledged.errors import ProductError
 from fledged.fitting import allocator
-from fledged.fitting.loop import Epoch, Progress, fit
+from fledged.fitting.epochs import Epoch, Progress
+from fledged.fitting.loop import fit
 from fledged.networks.model import Classifier
 from fledged.products import WEIGHTS_FILE, Dataset, Run
 from fledged.training.environment import differences, environment

@@ -9,7 +9,7 @@ from pathlib import Path
 import safetensors.torch
 import tomli_w
 
-from fledged.fitting.loop import Epoch, Progress
+from fledged.fitting.epochs import Epoch, Progress
 from fledged.fitting.steps import as_table
 from fledged.metering import Meter
 from fledged.networks.backbones import Backbone

@@ -15,11 +15,12 @@ import torch
 
 from fledged import engine
 from fledged.augmenting import views
-from fledged.embedding.activations import Activations, NoRoom, Store, activations_of, anew, open_graphs
+from fledged.embedding.activations import Activations, Store, activations_of, anew, open_graphs
 from fledged.embedding.engines import Ask
 from fledged.embedding.features import Embedding
+from fledged.embedding.room import NoRoom
 from fledged.fitting.batches import WHOLE, Batch, Batches, IntArray, Part, epoch_of, read_split
-from fledged.fitting.loop import Plan
+from fledged.fitting.plan import Plan
 from fledged.fitting.processes import ALONE, Group
 from fledged.products import Dataset, Preprocess
 from fledged.recipes import Recipe

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from fledged import progress
-from fledged.fitting.loop import Epoch
+from fledged.fitting.epochs import Epoch
 from fledged.products import Dataset
 from fledged.training.run_page import duration
 

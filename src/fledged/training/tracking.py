@@ -21,7 +21,7 @@ from torch import nn
 
 from fledged.augmenting.before_after import sheet_of
 from fledged.errors import MissingExtra
-from fledged.fitting.loop import Epoch, Progress
+from fledged.fitting.epochs import Epoch, Progress
 from fledged.settings.training import TrackConfig
 from fledged.training.job import Job
 from fledged.training.unusual import flat

@@ -15,7 +15,8 @@ from fledged.config import resolve
 from fledged.engine import Engine, engine_of
 from fledged.errors import ConfigError, FledgedError, TrainingError
 from fledged.fitting import allocator
-from fledged.fitting.loop import Progress, fit
+from fledged.fitting.epochs import Progress
+from fledged.fitting.loop import fit
 from fledged.fitting.processes import Group, LostProcess, joined, losses_told
 from fledged.fitting.refusals import Diverged
 from fledged.fitting.stopping import AGAIN, RESUME, Terminated, terminable, undisturbed

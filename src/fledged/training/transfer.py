@@ -6,7 +6,7 @@ import torch
 
 from fledged.embedding.features import Embedding, features_of
 from fledged.fitting.batches import FeatureBatches, read_split
-from fledged.fitting.loop import Plan
+from fledged.fitting.plan import Plan
 from fledged.products import Dataset
 from fledged.progress import Report
 from fledged.settings.training import TrainConfig

@@ -1,0 +1,56 @@
+"""Room for activations: what was used least recently makes way, within the cache's limit and the disk's."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from fledged.pages import words
+
+_SPARE_BYTES = 2**30  # of the disk, that are left alone
+
+
+class NoRoom(Exception):
+    """The activations cannot be kept; the message is the reason."""
+
+
+def make_room(needed: Sequence[Path], wanted: int, limit_bytes: int) -> None:
+    """Remove the folders that were used least recently, but for the needed ones, until the wanted bytes fit.
+
+    Raises NoRoom where they would not fit then either; nothing is removed for that.
+    """
+    root = needed[0].parent
+    sizes = {folder: _size_of(folder) for folder in root.iterdir()}
+    oldest_first = sorted((folder for folder in sizes if folder not in needed), key=_used_ns)
+    removable = sum(sizes[folder] for folder in oldest_first)
+    of_limit, of_disk = limit_bytes - sum(sizes.values()), shutil.disk_usage(root).free - _SPARE_BYTES
+    if wanted > of_limit + removable:
+        raise NoRoom(f"{words.amount(wanted)} are more than the limit of {words.amount(limit_bytes)} allows")
+    if wanted > (most := of_disk + removable):
+        raise NoRoom(f"the disk has no room for {words.amount(wanted)}, only for {words.amount(max(0, most))}")
+    lacking = wanted - min(of_limit, of_disk)
+    for folder in oldest_first:
+        if lacking <= 0:
+            break
+        shutil.rmtree(folder, ignore_errors=True)  # another process may be at it as well
+        lacking -= sizes[folder]
+
+
+def _size_of(folder: Path) -> int:
+    """Bytes in it, without what another process has finished, and renamed, or removed meanwhile."""
+    n_bytes = 0
+    with contextlib.suppress(FileNotFoundError):
+        for file in folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                n_bytes += file.stat().st_size
+    return n_bytes
+
+
+def _used_ns(folder: Path) -> int:
+    """When it was used last; 0 if another process has removed it meanwhile."""
+    try:
+        return folder.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
