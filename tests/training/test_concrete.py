@@ -11,7 +11,7 @@ from fledged.errors import ConfigError
 from fledged.products import Dataset
 from fledged.progress import silent
 from fledged.settings.training import TrainConfig
-from fledged.training.concrete import concrete, identity, plan_of
+from fledged.training.concrete import concrete, identity, plan_of, remarks
 from fledged.training.job import job_of
 from fledged.workspace import Workspace
 
@@ -76,3 +76,21 @@ def test_a_dataset_without_validation_photos_is_refused_in_words(dataset: Datase
     none.at(dataset.folder)
     with pytest.raises(ConfigError, match=rf"Dataset {dataset.id} has no photos to validate by.*add photos"):
         job_of(none, TrainConfig(), Workspace(work), silent)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({}, ""),
+        ({"views": 4, "augment": "none"}, "all 4 views of a photo would be the same"),
+        ({"mode": "finetune", "unfreeze": 3, "augment": "pad_rotate_cutout"}, "padded, served ones are not"),
+        ({"mode": "finetune", "augment": "pad_rotate_cutout", "input": {"resize": "pad"}}, ""),
+        ({"views": 1, "augment": "light"}, "Augmentation takes no part"),
+        ({"views": 1}, ""),
+    ],
+)
+def test_what_takes_no_part_is_said(dataset: Dataset, asked: dict[str, Any], said: str) -> None:
+    config = TrainConfig.model_validate(asked)
+    told = remarks(config, concrete(config, "mobilenet_v2", dataset))
+    assert len(told) == bool(said)
+    assert said in "".join(told)

@@ -16,6 +16,7 @@ from fledged.settings.training import TrainConfig
 from fledged.training import checkpoints, probe
 from fledged.training.budget import Clock, Timing
 from fledged.training.checkpoints import Checkpoint
+from fledged.training.concrete import remarks
 from fledged.training.job import Job, job_of
 from fledged.training.timed import timed_job
 from fledged.workspace import Workspace
@@ -123,6 +124,8 @@ def _decide(asked: Asked, group: Group) -> Beginning:
         raise ConfigError("What is resumed was planned before", where="--time", remedy=_RESUME)
     else:
         job, timing = timed_job(asked.dataset, asked.config, asked.clock, workspace, asked.report)
+    for remark in remarks(settled.config, job.config):
+        _LOG.warning(remark)
     earlier = workspace.find(Run, job.run_id)
     is_done = earlier is not None and not earlier.interrupted
     checkpoints.remove_of_finished(workspace)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any, Literal
 
 from fledged.embedding.engines import SERVES, Name
@@ -12,8 +11,6 @@ from fledged.fitting.plan import Plan, class_weights
 from fledged.products import Dataset
 from fledged.settings.augmenting import AugmentConfig
 from fledged.settings.training import BatchNormConfig, CacheConfig, GradualConfig, TrainConfig
-
-_LOG = logging.getLogger("fledged")
 
 # Augmented views lower the loss of small datasets and do nothing measurable for large ones, where they cost minutes.
 _MAX_VIEWS = 4
@@ -143,13 +140,19 @@ def _views_of(config: TrainConfig, dataset: Dataset) -> tuple[AugmentConfig, int
     usual = max(1, min(_MAX_VIEWS, _VIEWED_PHOTOS // dataset.n_in("train")))
     views = config.views or (_MAX_VIEWS if config.mode == "finetune" and config.unfreeze > 0 else usual)
     if not augment.recipe:
-        if config.views > 1:
-            _LOG.warning("Without augmentation all %d views of a photo would be the same: one is taken", config.views)
         views = 1
     elif config.mode == "transfer" and views == 1:
-        if "augment" in config.model_fields_set:
-            _LOG.warning("Augmentation takes no part, since each photo has one view. Ask for more: --views 4")
         augment = AugmentConfig(preset="none")
-    if config.input.resize != "pad" and any(step.step == "longest_side_pad" for step in augment.recipe):
-        _LOG.warning("Training photos are padded, served ones are not. For both: --set train.input.resize=pad")
     return augment, views
+
+
+def remarks(asked: TrainConfig, decided: TrainConfig) -> list[str]:
+    """What of the settings that were asked for takes no part, or may not be meant, where these were decided on."""
+    said = []
+    if asked.views > 1 and not asked.augment.recipe:
+        said.append(f"Without augmentation all {asked.views} views of a photo would be the same: one is taken")
+    elif "augment" in asked.model_fields_set and asked.augment.recipe and not decided.augment.recipe:
+        said.append("Augmentation takes no part, since each photo has one view. Ask for more: --views 4")
+    if decided.input.resize != "pad" and any(step.step == "longest_side_pad" for step in decided.augment.recipe):
+        said.append("Training photos are padded, served ones are not. For both: --set train.input.resize=pad")
+    return said
