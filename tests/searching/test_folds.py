@@ -51,6 +51,27 @@ def test_a_bit_that_flips_goes_into_no_fold(dataset: Dataset, work: Path, tmp_pa
     assert read_split(folds_of(dataset, 3, 5, own)[0], "val").equals(expected)
 
 
+def test_photos_lie_on_the_disk_once_for_all_folds(dataset: Dataset, tmp_path: Path) -> None:
+    own = Workspace(tmp_path)
+    folds_of(dataset, 3, 5, own)
+    tables = list(own.cache("folds").rglob("*.parquet"))
+    assert len(tables) == 3 + 3 * 3
+    assert len({table.stat().st_ino for table in tables}) == 3
+
+
+def test_where_the_disk_has_no_links_copies_are_the_same(
+    dataset: Dataset, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr("os.link", refused)
+    copied, linked = (folds_of(dataset, 3, 5, Workspace(root)) for root in (tmp_path, work))
+    for fold, other in zip(copied, linked, strict=True):
+        for split in ("train", "val"):
+            assert read_split(fold, split).equals(read_split(other, split))
+
+
 def test_more_folds_than_groups(dataset: Dataset, work: Path) -> None:
     with pytest.raises(ConfigError, match="folds"):
         folds_of(dataset, 1000, 0, Workspace(work))

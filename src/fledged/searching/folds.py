@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
 
-import numpy as np
 import polars as pl
 from sklearn.model_selection import StratifiedGroupKFold
 
@@ -12,6 +14,7 @@ from fledged.errors import ConfigError, naming
 from fledged.products import Dataset
 from fledged.sealed import is_intact, write_sealed
 from fledged.workspace import Workspace
+from fledged.writing import bytes_of_file, make_folder, write_bytes
 
 
 def folds_of(dataset: Dataset, n_folds: int, seed: int, workspace: Workspace) -> list[Dataset]:
@@ -41,36 +44,46 @@ def folds_of(dataset: Dataset, n_folds: int, seed: int, workspace: Workspace) ->
             raise ConfigError(
                 f"`tune.folds` is {n_folds}, and no class has as many photos", remedy="Take fewer folds."
             ) from error
-    return [
-        _fold(dataset, photos.drop("group"), judging, f"{dataset.id}-{n_folds}-{seed}-{number}", workspace)
-        for number, (_, judging) in enumerate(parts)
-    ]
-
-
-def _fold(
-    dataset: Dataset,
-    photos: pl.DataFrame,
-    judging: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
-    name: str,
-    workspace: Workspace,
-) -> Dataset:
-    is_val = pl.Series(np.isin(np.arange(photos.height), judging))
-    folder = workspace.cache(f"folds/{name}")
-    split_into = {"train": photos.filter(~is_val), "val": photos.filter(is_val)}
-    for split, some in split_into.items():
-        path = folder / f"{split}-00000.parquet"
+    folder = workspace.cache(f"folds/{dataset.id}-{n_folds}-{seed}")
+    each = [photos.drop("group")[judging] for _, judging in parts]
+    paths = [folder / f"part-{number}.parquet" for number in range(n_folds)]
+    for path, some in zip(paths, each, strict=True):
         if not (path.exists() and is_intact(path)):
             write_sealed(path, some)
+    return [_fold(dataset, each, paths, number) for number in range(n_folds)]
+
+
+def _fold(dataset: Dataset, each: Sequence[pl.DataFrame], paths: Sequence[Path], number: int) -> Dataset:
+    """The fold that this part judges; a folder of links, so that photos lie on the disk once for all folds."""
+    folder = paths[number].parent / str(number)
+    make_folder(folder)
+    others = [at for at in range(len(paths)) if at != number]
+    shards = {"val-00000.parquet": paths[number]}
+    shards |= {f"train-{place:05d}.parquet": paths[at] for place, at in enumerate(others)}
+    for name, path in shards.items():
+        _link(path, folder / name)
+    labels = {"train": pl.concat([each[at]["label"] for at in others]), "val": each[number]["label"]}
     counts = {
-        split: {dataset.classes[label]: n for label, n in some["label"].value_counts(sort=True).iter_rows()}
-        for split, some in split_into.items()
+        split: {dataset.classes[label]: n for label, n in some.value_counts(sort=True).iter_rows()}
+        for split, some in labels.items()
     }
     fold = dataset.model_copy(
         update={
-            "id": name,
+            "id": f"{folder.parent.name}-{number}",
             "photos_by_split": {**counts, "test": {}},
-            "files": {f"{split}-00000.parquet": "" for split in split_into},
+            "files": dict.fromkeys(shards, ""),
         }
     )
     fold.at(folder)
     return fold
+
+
+def _link(path: Path, link: Path) -> None:
+    """A second name for an intact file, or a copy where the disk has no such links."""
+    if link.exists() and (link.samefile(path) or is_intact(link)):
+        return
+    link.unlink(missing_ok=True)
+    try:
+        os.link(path, link)
+    except OSError:
+        write_bytes(link, bytes_of_file(path))
