@@ -202,6 +202,7 @@ class Run(Product):
     best_epoch: int  # 1-based; its weights are the run's, chosen by validation loss
     val_accuracy: float
     val_loss: float  # at the temperature at which it is lowest
+    val_loss_error: float = 0.0  # its standard error; runs of earlier versions have none
     interrupted: bool  # stopped by the user; `--resume` goes on
     environment: Environment
     spent: Spent | None = None  # of before it was measured

@@ -45,7 +45,7 @@ def test_the_stages_are_runs_and_the_best_is_the_answer(
     assert best.val_loss == min(run.val_loss for run in runs.values())
     plans = [line for line in caplog.messages if line.startswith("Plan: ")]
     assert plans[0].startswith("Plan: the head, then the last block and the head; each by a learning rate range test")
-    assert "accuracy of 100%, after 3 stages without" in plans[0]
+    assert "accuracy of 100%, after 3 stages that are worse" in plans[0]
     lines = [line for line in caplog.messages if line.startswith("Stage")]
     assert [line.split(",")[0] for line in lines] == [
         "Stage 1 of 2: the head",
@@ -107,7 +107,7 @@ class Found:
 
 
 def stages(
-    monkeypatch: pytest.MonkeyPatch, outcomes: list[tuple[float, float]], **plan: Any
+    monkeypatch: pytest.MonkeyPatch, outcomes: list[tuple[float, float]], error: float = 0.0, **plan: Any
 ) -> tuple[list[dict[str, Any]], str]:
     """What each stage was asked for, where they end in these (accuracy, loss), and the id of the answer."""
     monkeypatch.setattr(gradual, "find_lr", lambda *_, **__: Found)
@@ -120,6 +120,7 @@ def stages(
             "id": f"run{len(asked)}",
             "val_accuracy": accuracy,
             "val_loss": loss,
+            "val_loss_error": error,
             "interrupted": False,
         }
         return Run.model_construct(**made)
@@ -148,6 +149,14 @@ def test_it_ends_when_nothing_better_comes_and_begins_with_the_best(monkeypatch:
     asked, best = stages(monkeypatch, outcomes, stages=(0, 1, 2, 3, 4), patience=2)
     assert [each.get("start") for each in asked] == [None, "run1", "run2", "run2"]
     assert best == "run2"
+
+
+def test_a_stage_that_is_as_good_as_the_best_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its loss is higher by no more than chance; the next one may be better."""
+    outcomes = [(0.8, 0.5), (0.9, 0.52), (0.95, 0.3), (0.9, 0.4), (1.0, 0.1)]
+    asked, best = stages(monkeypatch, outcomes, error=0.05, stages=(0, 1, 2, 3, 4))
+    assert [each.get("start") for each in asked] == [None, "run1", "run1", "run3"]
+    assert best == "run3"
 
 
 def test_a_stage_that_the_network_has_no_blocks_for_is_refused_before_the_first(

@@ -143,7 +143,9 @@ class GradualConfig(Record):
         (0, 1, 3, 6), min_length=1, description="Last blocks that each stage trains with the head; ever more of them."
     )
     target_accuracy: float = Field(1.0, gt=0, le=1, description="Validation accuracy at which no stage follows.")
-    patience: int = Field(1, ge=1, description="Stages that may bring nothing better before no other follows.")
+    patience: int = Field(
+        1, ge=1, description="Stages in a row, worse by more than chance, after which no other follows."
+    )
 
     @field_validator("stages")
     @classmethod

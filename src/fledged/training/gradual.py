@@ -6,6 +6,7 @@ resumed and found again. (J. Howard and S. Ruder, Universal Language Model Fine-
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -38,16 +39,16 @@ def run_stages(
     """What was done; each stage is told in a line. The best one meets the target, or has the lowest validation loss.
 
     `train` is the door, and `settings` are those of each stage, but for what the stages decide. It ends when the target
-    is met, when `patience` stages have brought nothing better, or after the last. Raises ConfigError, before anything
-    is trained, if a stage that was asked for trains more blocks than there are.
+    is met, when `patience` stages in a row were worse by more than chance, or after the last. Raises ConfigError,
+    before anything is trained, if a stage that was asked for trains more blocks than there are.
     """
     plan = _fitting(plan, settings)
     _LOG.info(
         "Plan: %s; each by a learning rate range test, then training. It ends at a validation accuracy of %g%%, after "
-        "%s without a lower validation loss, or with the last",
+        "%s worse than the best by more than chance, or with the last",
         ", then ".join(map(trained, plan.stages)),
         plan.target_accuracy * 100,
-        "a stage" if plan.patience == 1 else f"{plan.patience} stages",
+        "a stage that is" if plan.patience == 1 else f"{plan.patience} stages that are",
     )
     done: list[Stage] = []
     best: Stage | None = None
@@ -69,10 +70,14 @@ def run_stages(
             learning_rate=suggested,
             val_accuracy=run.val_accuracy,
             val_loss=run.val_loss,
+            val_loss_error=run.val_loss_error,
             # What was asked for is reached, though another may be surer of what it has right.
             is_better=is_met or best is None or run.val_loss < best.val_loss,
         )
-        verdict = "better" if best is None or stage.is_better else f"no better than run {best.run_id}"
+        verdict = "better"
+        if best is not None and not stage.is_better:
+            by_chance = "" if stage.is_worse_than(best) else ", which may be chance"
+            verdict = f"no better than run {best.run_id}{by_chance}"
         done.append(stage)
         best = stage if best is None or stage.is_better else best
         over = "the target is met" if is_met else _ENOUGH if _in_vain(done, best) >= plan.patience else ""
@@ -83,7 +88,8 @@ def run_stages(
         )
         if run.interrupted or over:
             n_in_vain = _in_vain(done, best)
-            enough = f"{n_in_vain} stage{'s' if n_in_vain > 1 else ''} in a row brought nothing better"
+            which = "a stage was" if n_in_vain == 1 else f"{n_in_vain} stages in a row were"
+            enough = f"{which} worse by more than chance"
             ended = {"": "it was stopped", _ENOUGH: enough}.get(over, over)
             break
     return Stages(stages=tuple(done), n_planned=len(plan.stages), target_accuracy=plan.target_accuracy, ended=ended)
@@ -108,5 +114,8 @@ def _fitting(plan: GradualConfig, settings: dict[str, object]) -> GradualConfig:
 
 
 def _in_vain(done: list[Stage], best: Stage) -> int:
-    """How many stages came after the best one."""
-    return len(done) - 1 - done.index(best)
+    """How many of the last stages were worse than the best one by more than chance.
+
+    One that is as good says nothing against the next: more blocks may need to learn before any of it shows.
+    """
+    return sum(1 for _ in itertools.takewhile(lambda stage: stage.is_worse_than(best), reversed(done)))

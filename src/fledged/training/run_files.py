@@ -57,6 +57,7 @@ def save(job: Job, model: Classifier, backbone: Backbone, so_far: Progress, inte
         best_epoch=best.epoch,
         val_accuracy=best.val_accuracy,
         val_loss=best.val_loss,
+        val_loss_error=best.val_loss_error,
         interrupted=interrupted,
         environment=environment(job.group),
         calibration=known.calibration,

@@ -29,12 +29,17 @@ class Stage(Record):
     learning_rate: float  # suggested by a range test
     val_accuracy: float
     val_loss: float
+    val_loss_error: float = 0.0  # its standard error
     is_better: bool  # than all before it
 
     @property
     def trains(self) -> str:
         """What was trained, in words."""
         return trained(self.unfreeze)
+
+    def is_worse_than(self, other: Stage) -> bool:
+        """By more than chance: by more than the standard error of the other's loss."""
+        return self.val_loss > other.val_loss + other.val_loss_error
 
 
 class Stages(Record):
