@@ -228,7 +228,7 @@ class RangeTest(Product):
     """What learning rates do to the training loss of a model before its first step, and which ones that suggests."""
 
     kind: ClassVar[str] = "range_test"
-    format_version: ClassVar[int] = 1
+    format_version: ClassVar[int] = 2
 
     dataset_id: str
     settings: TrainConfig  # of the training that it is for, as resolved
@@ -237,8 +237,15 @@ class RangeTest(Product):
     losses: tuple[float, ...]  # of each step's batch: plain cross entropy
     smoothed: tuple[float, ...]
     ran_away: bool  # it stopped before the highest rate
-    valley: float  # the suggested rate: in the middle of the longest fall
+    valley: float  # in the middle of the longest fall
     steepest: float  # where the loss falls fastest
+    fits_already: bool  # the loss begins at less than half of what guessing has, so that little can fall
+    usual: float  # the rate that the mode and the optimizer usually take
+
+    @property
+    def suggested(self) -> float:
+        """The rate to take: the valley, or the usual one where there can be none."""
+        return self.usual if self.fits_already else self.valley
 
 
 class Report(Product):

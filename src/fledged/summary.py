@@ -85,9 +85,12 @@ def _facts(product: Product) -> str:
             return f"{n_photos:,} photos in {product.n_groups:,} groups, {_classes(len(product.classes))} ({splits})"
         case RangeTest():
             end = f"; it ran away at {product.rates[-1]:.2g}" if product.ran_away else ""
+            tried = f"({len(product.rates)} rates from {product.rates[0]:.2g}{end})"
+            if product.fits_already:
+                return f"learning rate {product.usual:.2g}, the usual one, since most photos fit already {tried}"
             return (
                 f"learning rate {product.valley:.2g} by the valley of the loss, {product.steepest:.2g} by its steepest "
-                f"fall ({len(product.rates)} rates from {product.rates[0]:.2g}{end})"
+                f"fall {tried}"
             )
         case Run():
             stopped = ", interrupted" if product.interrupted else ""

@@ -103,7 +103,7 @@ def test_a_stage_that_is_stopped_goes_on_with_the_whole_plan(
 
 
 class Found:
-    valley = 1e-3
+    suggested = 1e-3
 
 
 def stages(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 import shutil
 from dataclasses import replace
@@ -27,7 +28,7 @@ from fledged.progress import silent
 from fledged.settings.training import FindLrConfig, LossConfig, OptimizeConfig
 from fledged.training import lr_finder
 from fledged.training.job import Pupil
-from fledged.training.lr_finder import Curve, find_lr, range_test, rates_of, steepest, valley
+from fledged.training.lr_finder import Curve, find_lr, fits_already, range_test, rates_of, steepest, valley
 from fledged.workspace import Workspace
 from tests.tiny import TINY
 
@@ -220,6 +221,11 @@ def test_suggestions_are_rates_that_were_tried(smoothed: list[float]) -> None:
     assert steepest(rates, smoothed) in rates
 
 
+@pytest.mark.parametrize(("first", "fits"), [(0.693, False), (0.35, False), (0.34, True), (0.02, True)])
+def test_what_begins_below_half_of_guessing_fits_already(first: float, fits: bool) -> None:
+    assert fits_already([first] * 6 + [5.0] * 54, math.log(2)) == fits
+
+
 def longest_fall(values: list[float]) -> int:
     best: list[int] = []
     for i, value in enumerate(values):
@@ -258,6 +264,8 @@ def test_neither_val_nor_test_is_opened(own_work: Path, mode: str) -> None:
     assert made.rates == tuple(sorted(made.rates))
     assert made.settings.mode == mode
     assert made.rates[0] < made.valley < made.rates[-1]
+    assert made.usual == 1e-3
+    assert made.suggested == (made.usual if made.fits_already else made.valley)
 
 
 def test_the_same_question_is_answered_from_the_first_time(own_work: Path) -> None:

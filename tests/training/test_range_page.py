@@ -17,7 +17,7 @@ from fledged.progress import silent
 from fledged.settings.training import TrainConfig
 from fledged.training.job import job_of
 from fledged.training.lr_finder import find_lr
-from fledged.training.range_page import PAGE, plot_of, train_command
+from fledged.training.range_page import PAGE, plot_of, render, train_command
 from fledged.workspace import Workspace
 from tests.browsing import barriers, open_file
 from tests.tiny import BACKBONE, TINY
@@ -31,8 +31,25 @@ def made(work: Path, tmp_path_factory: pytest.TempPathFactory) -> RangeTest:
     return find_lr(work=own, report=silent, train=settings, steps=40)
 
 
+@pytest.mark.browser
+def test_where_most_photos_fit_already_the_usual_rate_is_the_suggestion(
+    browser: Browser, made: RangeTest, dataset: Dataset, tmp_path: Path
+) -> None:
+    flat = made.model_copy(update={"fits_already": True, "usual": 0.037})
+    words = f"learning rate 0.037, the usual one, since most photos fit already ({len(made.rates)} rates"
+    assert summary.lines(flat)[0].startswith(f"Range test {made.id}  {words}")
+    assert train_command(flat, dataset).startswith("fledged train --learning-rate 0.037 ")
+    (tmp_path / PAGE).write_text(render(flat, dataset))
+    page, complaints = open_file(browser, tmp_path / PAGE)
+    assert complaints == []
+    assert page.locator(".big").inner_text() == "0.037"
+    assert page.locator(".mark").all_inner_texts() == ["usual 0.037"]
+    assert "It fits most photos already" in page.locator(".lead").inner_text()
+    page.context.close()
+
+
 def test_the_next_step_asks_for_the_very_training_that_the_rate_is_for(made: RangeTest, dataset: Dataset) -> None:
-    rate = f"{made.valley:.2g}"
+    rate = f"{made.suggested:.2g}"
     command = train_command(made, dataset)
     assert command.startswith(f"fledged train --learning-rate {rate} --backbone {BACKBONE} --weights ")
     assert "--set train.optimize.optimizer=sgd" in command
@@ -67,7 +84,7 @@ def test_whatever_was_asked_for_is_asked_for_again(
     flags = [f"train.{flag[2:].replace('-', '_')}={value}" for flag, value in pairs if flag != "--set"]
     given = parse_assignments([*flags, *(value for flag, value in pairs if flag == "--set")])["train"]
     again = job_of(dataset, resolve(TrainConfig, given), Workspace(work), silent).config
-    assert again.learning_rate == pytest.approx(made.valley, rel=0.05)
+    assert again.learning_rate == pytest.approx(made.suggested, rel=0.05)
     changed = {"learning_rate": settings.learning_rate, "weights": settings.weights}
     assert again.model_copy(update=changed) == settings
 
@@ -89,7 +106,7 @@ def test_the_page_opens_offline_without_a_complaint(
 ) -> None:
     page, complaints = open_file(browser, made.folder / PAGE, width=width, dark=dark)
     assert complaints == []
-    assert page.locator(".big").inner_text() == f"{made.valley:.2g}"
+    assert page.locator(".big").inner_text() == f"{made.suggested:.2g}"
     assert train_command(made, dataset) in page.locator(".next").inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.locator("summary").click()

@@ -61,7 +61,7 @@ def run_stages(
         of_stage = settings | {"mode": "finetune", "unfreeze": unfreeze, "cache": cache}
         if best is not None:
             of_stage |= {"start": best.run_id}
-        suggested = find_lr(dataset, work=work, report=report, train=of_stage).valley
+        suggested = find_lr(dataset, work=work, report=report, train=of_stage).suggested
         run = train(dataset, work=work, report=report, **of_stage, learning_rate=suggested)
         is_met = run.val_accuracy >= plan.target_accuracy
         stage = Stage(

@@ -60,7 +60,7 @@ def plot_of(made: RangeTest) -> Plot:
 def train_command(made: RangeTest, dataset: Dataset) -> str:
     """The next step, with the settings that the rate was found for."""
     settings = made.settings
-    words = ["fledged", "train", "--learning-rate", rate(made.valley)]
+    words = ["fledged", "train", "--learning-rate", rate(made.suggested)]
     if settings.backbone != _LIKELIEST or settings.weights:
         words += ["--backbone", settings.backbone]
     if settings.weights:
