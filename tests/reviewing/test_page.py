@@ -100,6 +100,28 @@ def test_the_keyboard_alone_gets_through(page: Page, place: Place) -> None:
     assert hashes(place.lake) == before
 
 
+def test_a_choice_that_is_closed_late_does_not_close_the_next_one(page: Page) -> None:
+    """Browsers tell of a closed dialog when they find the time, which may be after the next key."""
+    page.evaluate("""() => {
+        const late = (event) => {
+            if (!event.isTrusted) return;
+            event.stopImmediatePropagation();
+            setTimeout(() => document.getElementById("picker").dispatchEvent(new Event("close")), 500);
+        };
+        document.getElementById("picker").parentElement.addEventListener("close", late, true);
+    }""")
+    press(page, "ArrowRight ArrowRight ArrowRight")
+    at(page, 4, "Probably mislabelled")
+    press(page, "r Enter")
+    at(page, 5, "Tiny")
+    press(page, "r")
+    page.wait_for_timeout(1000)
+    expect(page.locator("#picker-text")).to_be_focused()
+    page.keyboard.type("small")
+    press(page, "Enter")
+    at(page, 6, "Says where it was taken")
+
+
 def test_undo_goes_back_step_by_step(page: Page, place: Place) -> None:
     press(page, "d k")
     at(page, 3, "The same picture, two labels")

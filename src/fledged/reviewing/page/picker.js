@@ -88,6 +88,7 @@ function keys(event, numbers) {
   }
 }
 
-$("picker").addEventListener("close", () => answer?.(null));
+// The event comes later than the closing, and by then the next choice may have begun.
+$("picker").addEventListener("close", () => { if (!$("picker").open) answer?.(null); });
 $("picker").addEventListener("click", (event) => { if (event.target === $("picker")) $("picker").close(); });
 $("picker-form").addEventListener("submit", (event) => event.preventDefault());
