@@ -99,6 +99,7 @@ class Snapshot(Product):
     n_unreadable: int
     n_skipped: int  # hidden files, notes, thumbnails databases: not photos
     labels: dict[str, int]  # readable photos per label; an empty class folder is one with 0
+    n_beyond_sample: int = 0  # photos that were left for later, since a sample was asked for
     # History, in which the id has no part: what the lake held before it came to hold this.
     previous_id: str | None
     changes_by_kind: dict[str, int]  # added, removed, changed, moved to another label, renamed
@@ -114,6 +115,11 @@ class Snapshot(Product):
     def skipped(self) -> pl.DataFrame:
         """A row a file that is no photo: path, reason."""
         return _table(self, "skipped.parquet")
+
+    @property
+    def sample(self) -> int:
+        """How many photos were asked for; 0: all."""
+        return self.n_photos if self.n_beyond_sample else 0
 
     def changes(self) -> pl.DataFrame:
         """A row a change since the previous snapshot: kind, path, previous_path."""

@@ -68,7 +68,8 @@ def _after(subject: str) -> str:
 def _facts(product: Product) -> str:
     match product:
         case Snapshot():
-            words = [f"{product.n_photos:,} photos, {_classes(len(product.labels))} ({counted(product.labels)})"]
+            of = f" of {product.n_photos + product.n_beyond_sample:,}, a sample" if product.n_beyond_sample else ""
+            words = [f"{product.n_photos:,} photos{of}, {_classes(len(product.labels))} ({counted(product.labels)})"]
             if product.n_unreadable:
                 words.append(f"{product.n_unreadable:,} unreadable")
             if product.n_skipped:

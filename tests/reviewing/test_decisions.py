@@ -187,4 +187,7 @@ def test_decisions_about_what_is_no_more_are_counted_and_do_not_count(tmp_path: 
     found = standing_decisions(log, photos)
     assert found.decisions["path"].to_list() == ["same.jpg", "unread.jpg"]
     assert found.ignored == {"photo is gone": 1, "photo was replaced": 1, "line is cut off": 1}
+    of_sample = standing_decisions(log, photos, is_sample=True)
+    assert of_sample.decisions.equals(found.decisions)
+    assert of_sample.ignored["photo is not in the sample"] == 1
     assert read_log(log).cut_off == [5]

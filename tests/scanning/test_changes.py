@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from fledged import summary
 from fledged.preparing.prepare import prepare
+from fledged.products import Snapshot
 from fledged.reviewing.review import review
 from fledged.scanning.changes import Since, counted, difference, newest, since
 from fledged.scanning.scan import scan
@@ -162,6 +163,31 @@ def test_new_times_and_new_notes_are_kept_without_a_new_snapshot(lake: Path, tmp
     assert since(again) == Since(0, 0, 0)
     assert "notes.txt" in again.skipped()["path"].to_list()
     assert again.n_skipped == first.n_skipped + 1
+
+
+def test_a_sample_is_compared_with_samples_and_a_whole_lake_with_whole_ones(clean_lake: Path, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    n = len([*clean_lake.rglob("*.jpg")])
+    sample = scan(clean_lake, work=work, sample=6)
+    assert (sample.n_photos, sample.n_beyond_sample, sample.previous_id) == (6, n - 6, None)
+    assert summary.one_line(sample).count(f"6 photos of {n}, a sample") == 1
+    assert f"A sample of {n}." in (sample.folder / "overview.html").read_text()
+    assert since(sample) == Since(0, 0, 0)
+    whole = scan(clean_lake, work=work)
+    assert (whole.n_photos, whole.n_beyond_sample, whole.previous_id) == (n, 0, None)
+    next(path for path in clean_lake.rglob("*.jpg")).unlink()
+    later = scan(clean_lake, work=work)
+    assert (later.previous_id, later.changes_by_kind) == (whole.id, {"removed": 1})
+    again = scan(clean_lake, work=work, sample=6)
+    assert (again.previous_id or again.id) == sample.id
+    assert Workspace(work).load(Snapshot) == again  # what is asked for last is what the next step takes
+    assert scan(clean_lake, work=work).id == later.id
+    assert Workspace(work).load(Snapshot).id == later.id
+
+
+def test_a_sample_of_all_photos_is_the_whole_lake(clean_lake: Path, tmp_path: Path) -> None:
+    whole = scan(clean_lake, work=tmp_path / "work")
+    assert scan(clean_lake, work=tmp_path / "work", sample=whole.n_photos) == whole
 
 
 def test_lakes_do_not_mix_in_one_working_folder(clean_lake: Path, lake: Path, tmp_path: Path) -> None:

@@ -7,11 +7,14 @@ import socket
 import tracemalloc
 from pathlib import Path
 
+import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fledged.errors import LakeError
 from fledged.scanning import walk as walking
-from fledged.scanning.walk import walk
+from fledged.scanning.walk import sampled, walk
 
 
 def put(lake: Path, *paths: str, content: bytes = b"\xff\xd8\xff") -> None:
@@ -196,3 +199,32 @@ def test_folders_and_files_that_disappear_midway_are_named(tmp_path: Path, monke
         "hawk/a.jpg": "cannot be read: No such file or directory",
         "owl": "folder cannot be listed: No such file or directory",
     }
+
+
+@given(
+    names=st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 99)), unique=True, min_size=1),
+    n=st.integers(1, 40),
+    more=st.integers(0, 40),
+)
+def test_a_sample_has_as_many_of_each_label_as_there_are_and_is_part_of_a_larger_one(
+    names: list[tuple[str, int]], n: int, more: int
+) -> None:
+    paths = sorted(f"{label}/{number}.jpg" for label, number in names)
+    photos = pl.DataFrame({"path": paths, "label": [path[0] for path in paths]})
+    sample = sampled(photos, n)
+    assert sample.height == min(n, photos.height)
+    assert sample["path"].is_sorted()
+    assert set(sample["path"]) <= set(sampled(photos, n + more)["path"])
+    in_sample, there = (dict(table.group_by("label").len().rows()) for table in (sample, photos))
+    most = max(in_sample.values())
+    assert all(in_sample.get(label, 0) >= min(of_label, most - 1) for label, of_label in there.items())
+
+
+def test_a_sample_does_not_depend_on_other_photos_of_other_classes() -> None:
+    owls = [f"owl/{number}.jpg" for number in range(50)]
+    hawks = [f"hawk/{number}.jpg" for number in range(50)]
+    alone = sampled(pl.DataFrame({"path": owls, "label": ["owl"] * 50}), 10)
+    among = sampled(pl.DataFrame({"path": hawks + owls, "label": ["hawk"] * 50 + ["owl"] * 50}), 20)
+    assert alone["path"].to_list() == [path for path in among["path"] if path.startswith("owl")]
+    assert alone["path"].to_list() != owls[:10]
+    assert sampled(alone, 0) is alone

@@ -60,6 +60,10 @@ Address = Annotated[
     typer.Option("--address", metavar="auto|HOST:PORT", help="The Ray cluster; without, one is started here."),
 ]
 Lake = Annotated[Path, typer.Argument(metavar="PHOTOS", help="A folder with one folder of photos a class; s3://… too.")]
+Sample = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Look at N photos alone, evenly of each class; for a first look at a large lake."),
+]
 
 
 # What several processes do together, where a launcher started them.

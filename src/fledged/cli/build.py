@@ -19,6 +19,7 @@ from fledged.cli.app import (
     KeepSplits,
     Lake,
     Mode,
+    Sample,
     Seed,
     Weights,
     Work,
@@ -37,6 +38,7 @@ def build(
     work: Work = DEFAULT,
     as_json: AsJson = False,
     assign: Assign = None,
+    sample: Sample = None,
     seed: Seed = None,
     group_by: GroupBy = None,
     keep_splits: KeepSplits = None,
@@ -54,6 +56,7 @@ def build(
     from fledged.config import overlaid, parse_assignments
 
     given: dict[str, dict[str, object]] = {
+        "scan": {"sample": sample},
         "prepare": {
             "seed": seed,
             "group_by": group_by,

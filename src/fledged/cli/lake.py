@@ -22,6 +22,7 @@ from fledged.cli.app import (
     GroupBy,
     KeepSplits,
     Lake,
+    Sample,
     Seed,
     Weights,
     Work,
@@ -68,11 +69,12 @@ def scan(
     work: Work = DEFAULT,
     as_json: AsJson = False,
     assign: Assign = None,
+    sample: Sample = None,
     engine: Engine = None,
     address: Address = None,
 ) -> None:
     """Look at every file once: a Snapshot of the folder."""
-    settings = settings_of("scan", assign)
+    settings = settings_of("scan", assign, sample=sample)
     tell(fledged.scan(lake, work=work, engine=engine_of(engine, address), **settings), work, as_json)
 
 

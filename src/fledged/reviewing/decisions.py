@@ -178,8 +178,11 @@ def read_decisions(log: Path) -> pl.DataFrame:
     return _table(read_log(log))
 
 
-def standing_decisions(log: Path, photos: pl.DataFrame) -> Standing:
-    """The decisions about `photos` (path, sha256); those about photos that are gone or replaced do not count."""
+def standing_decisions(log: Path, photos: pl.DataFrame, *, is_sample: bool = False) -> Standing:
+    """The decisions about `photos` (path, sha256); those about photos that are not among them or replaced do not count.
+
+    `is_sample`: others may still be in the lake.
+    """
     tally = read_log(log)
     known = _table(tally).join(photos.select("path", now="sha256"), on="path", how="left", maintain_order="left")
     known = known.with_columns(
@@ -187,7 +190,8 @@ def standing_decisions(log: Path, photos: pl.DataFrame) -> Standing:
         replaced=(pl.col("sha256") != "") & pl.col("now").is_not_null() & (pl.col("sha256") != pl.col("now")),
     )
     n_gone, n_replaced = int(known["gone"].sum()), int((known["replaced"] & ~known["gone"]).sum())
-    reasons = {"photo is gone": n_gone, "photo was replaced": n_replaced, "line is cut off": len(tally.cut_off)}
+    gone = "photo is not in the sample" if is_sample else "photo is gone"
+    reasons = {gone: n_gone, "photo was replaced": n_replaced, "line is cut off": len(tally.cut_off)}
     counting = known.filter(~pl.col("gone") & ~pl.col("replaced")).select("path", "action", "label", "reviewer")
     return Standing(counting, {reason: n for reason, n in reasons.items() if n})
 

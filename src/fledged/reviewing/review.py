@@ -64,7 +64,7 @@ def review(
             found = _findings_of(snapshot, config, eyes, workspace, report)
             apply_advice(DecisionLog(workspace.decisions, workspace.sync_decisions), photos, found)
         log_sha256 = workspace.decisions_sha256()
-        standing = standing_decisions(workspace.decisions, photos)
+        standing = standing_decisions(workspace.decisions, photos, is_sample=snapshot.sample > 0)
         decisions = standing.decisions
         review_id = product_id(Review, snapshot.id, *_ways(config, eyes), decisions.rows(), standing.ignored)
         if (earlier := workspace.find(Review, review_id)) is not None:

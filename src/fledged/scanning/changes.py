@@ -12,7 +12,7 @@ from fledged import places
 from fledged.errors import LakeError, ProductError, naming
 from fledged.product_files import open_product
 from fledged.products import Snapshot
-from fledged.scanning.walk import walk
+from fledged.scanning.walk import sampled, walk
 from fledged.workspace import Workspace
 
 KINDS = ("added", "removed", "changed", "moved", "renamed")
@@ -43,7 +43,7 @@ def since(snapshot: Snapshot) -> Since:
     """
     before = snapshot.photos(["path", "n_bytes", "mtime_ns"])
     try:
-        now = walk(snapshot.lake).photos
+        now = sampled(walk(snapshot.lake).photos, snapshot.sample)
     except LakeError:
         if places.is_remote(snapshot.lake):
             raise  # a bucket that does not answer is no empty one
@@ -62,15 +62,16 @@ def warn_of_changes(snapshot: Snapshot) -> None:
         _LOG.warning("Since snapshot %s: %s; fledged scan %s sees them", snapshot.id, seen, snapshot.lake)
 
 
-def newest(workspace: Workspace, lake: str) -> Snapshot | None:
-    """The last snapshot that was taken of this lake and can still be read."""
+def newest(workspace: Workspace, lake: str, sample: int = 0) -> Snapshot | None:
+    """The last snapshot of all of this lake, or of a sample of so many photos, that can still be read."""
     records = []
     last = workspace.newest(Snapshot)  # also where the clock has jumped back since
     for path in workspace.records(Snapshot):
         try:
             with naming(path):
                 record = json.loads(path.read_bytes())
-            if (record["lake"], record["version"]) == (lake, Snapshot.format_version):
+            of_sample = record["n_photos"] if record.get("n_beyond_sample") else 0
+            if (record["lake"], record["version"], of_sample) == (lake, Snapshot.format_version, sample):
                 # Records tell seconds; the file's time decides between scans within one.
                 when = (str(record["created_at"]), path.stat().st_mtime_ns)
                 records.append((path.parent == last, *when, path.parent))

@@ -26,7 +26,7 @@ from fledged.scanning.census import Tables
 from fledged.scanning.changes import counted, difference, newest, no_changes
 from fledged.scanning.memory import PROBE_TYPES, SAME, limits, memory_of, remembered, to_remember
 from fledged.scanning.provenance import COLUMNS, with_provenance
-from fledged.scanning.walk import Listing, walk
+from fledged.scanning.walk import Listing, sampled, walk
 from fledged.sealed import write_sealed
 from fledged.settings.lake import ScanConfig
 from fledged.workspace import DEFAULT, Workspace, now, product_id
@@ -69,12 +69,14 @@ def scan(
             where=root,
             remedy="Give each class a folder with its photos, such as birds/eagle/1.jpg, and name the folder above.",
         )
+    wanted = sampled(listing.photos, config.sample)
     with workspace.lock():
-        rows = _probe_all(root, listing.photos, config, (workspace, report, on))
+        rows = _probe_all(root, wanted, config, (workspace, report, on))
         photos = with_provenance(rows, read_provenance(root))
         skipped = _skipped(listing)
         snapshot_id = _id(root, config, photos, listing.labels)
-        previous = newest(workspace, root)
+        n_beyond = listing.photos.height - wanted.height
+        previous = newest(workspace, root, config.sample if n_beyond else 0)
         earlier = workspace.find(Snapshot, snapshot_id)
         if earlier is not None and previous is not None and previous.id == snapshot_id:
             if _is_current(earlier, photos, skipped):
@@ -95,6 +97,7 @@ def scan(
             n_unreadable=photos.height - photos["error"].null_count(),
             n_skipped=skipped.height,
             labels=dict.fromkeys(listing.labels, 0) | _readable_by_label(photos),
+            n_beyond_sample=n_beyond,
             previous_id=previous_id,
             changes_by_kind=counted(changes),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import stat
@@ -94,6 +95,23 @@ def walk(lake: str | Path) -> Listing:
         sorted(skipped, key=lambda s: s.path),
         sorted({*photos["label"].unique()} | {name for name in folders if _is_text(name)}),
     )
+
+
+def sampled(photos: pl.DataFrame, n: int) -> pl.DataFrame:
+    """`n` of these photos, as many of each label as there are; all of them where `n` is 0. In the order of the paths.
+
+    The names decide which, so that a sample is the same each time, and part of every larger one.
+    """
+    if n == 0 or n >= photos.height:
+        return photos
+    drawn = pl.Series([_draw(path) for path in photos["path"]], dtype=pl.UInt64)
+    turns = photos.select("path", "label", drawn=drawn).with_columns(turn=pl.col("drawn").rank("ordinal").over("label"))
+    chosen = turns.sort("turn", "drawn", "path").head(n)
+    return photos.join(chosen, on="path", how="semi", maintain_order="left")
+
+
+def _draw(path: str) -> int:
+    return int.from_bytes(hashlib.blake2b(path.encode(), digest_size=8).digest())
 
 
 def _judged(

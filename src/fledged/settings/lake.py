@@ -33,6 +33,12 @@ class ScanConfig(Record):
     shape_clusters: int = Field(
         0, ge=0, le=30, description="Groups of photos by height and width; 0 lets the elbow decide."
     )
+    sample: int = Field(
+        0,
+        ge=0,
+        description="Look at this many photos alone, as many of each class as there are; 0: at all. The same ones each "
+        "time, and a larger sample holds a smaller one.",
+    )
     workers: int = Field(0, ge=0, description="Processes that decode photos; 0 takes one a core.")
 
 
