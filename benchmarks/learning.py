@@ -1,7 +1,7 @@
 """Training against fastai and a plain torchvision loop: same photos, same split, same starting weights, same machine.
 
     FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks learning
-    FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks.learning head full  # some of: head, tail, full, best
+    FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks.learning head full  # of: head, look, tail, full, best
     FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks.learning --lake ants_vs_bees
     FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks.learning head --seeds 5
     FLEDGED_PEERS=.venv-peers/bin/python python -m benchmarks.learning tail --loop-epochs 20  # and the loop's accuracy
@@ -15,28 +15,24 @@ In a folder that is kept, what has been measured is not measured again: remove i
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-import polars as pl
 from scipy.special import stdtrit
 
+from benchmarks import learning_jobs as jobs
 from benchmarks import results
 from benchmarks.answers import PYTHON
 from benchmarks.build import DATA, WEIGHTS
-from benchmarks.measuring import fledged, no_page, run, weights_flags
-from benchmarks.mislabels import GROUP_BY
+from benchmarks.learning_jobs import Job
+from benchmarks.measuring import run
 from benchmarks.scoring import share
-from fledged.writing import write_bytes
 
 LAKE = "birds_vs_drones"
-PARTS = ("head", "tail", "full", "best")
-_JOBS = Path(__file__).with_name("peer_jobs")
+PARTS = ("head", "look", "tail", "full", "best")
 _HEAD_EPOCHS, _TAIL_EPOCHS, _TAIL_MEASURED = 3, 20, 2
 _N_BLOCKS = 3
 # Of fastai and of timm's recipe: some ten times the time of fledged.
@@ -50,7 +46,7 @@ def main() -> None:
 
 
 def measure(parts: Sequence[str], lake: str, n_seeds: int, loop_epochs: int, root: Path) -> None:
-    """A table for each part. `n_seeds` trainings of each tool for a head; the other parts take one.
+    """A table for each part. `n_seeds` trainings of each tool for a head, of fledged for a look; the others take one.
 
     Of the plain loop's 20 epochs for the last blocks, `loop_epochs` are run: of all of them its accuracy is told too.
     All that is measured lies in `root`, and is taken from there where it is there.
@@ -61,68 +57,18 @@ def measure(parts: Sequence[str], lake: str, n_seeds: int, loop_epochs: int, roo
     if run([PYTHON, "-c", "import fastai.vision.all"], check=False).code:
         print(f"skipped: {PYTHON} has no fastai; install benchmarks/requirements-peers.txt there, name FLEDGED_PEERS")
         return
-    ready = _once(root, f"{lake} ready", lambda: _prepare(root / lake, lake))
+    ready = jobs.once(root, f"{lake} ready", lambda: jobs.prepare(root / lake, lake))
     for part in parts:
         _MEASURE[part](root / lake, ready.seconds, lake, loop_epochs if part == "tail" else n_seeds)
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """How a training went; what it says of the test photos, where it was asked."""
-
-    seconds: float
-    cpu_s: float = 0.0
-    epoch_s: float = 0.0
-    n_right: int = 0
-    n: int = 0
-
-    @property
-    def accuracy(self) -> float:
-        return self.n_right / self.n
-
-
-def _once(root: Path, name: str, measured: Callable[[], _Job]) -> _Job:
-    """What was measured before in this folder, or now."""
-    path = root / "measured" / f"{name}.json"
-    if path.is_file():
-        return _Job(**json.loads(path.read_text()))
-    job = measured()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, json.dumps(asdict(job)).encode())
-    return job
-
-
-def _build(root: Path, lake: str) -> _Job:
-    """The one command that does it all."""
-    work = _without(root / "built")
-    built = run(fledged("build", str(DATA / lake), "--work", str(work), *_grouped(lake), "--weights", str(WEIGHTS)))
-    return _Job(built.seconds, built.cpu_s, 0.0, *_tested(work))
-
-
-def _grouped(name: str) -> list[str]:
-    return ["--group-by", GROUP_BY[name]] if name in GROUP_BY else []
-
-
-def _prepare(root: Path, name: str) -> _Job:
-    """The dataset, and its photos as folders for the peers; the seconds from raw files to the dataset."""
-    work, lake = _without(root / "work"), DATA / name
-    steps = (
-        fledged("scan", str(lake), "--work", str(work)),
-        fledged("review", "--work", str(work), *no_page(), *weights_flags("review")),
-        fledged("prepare", "--work", str(work), *_grouped(name)),
-    )
-    seconds = sum(run(step).seconds for step in steps)
-    run(fledged("copy", str(_without(root / "folders")), "--work", str(work)))
-    return _Job(seconds)
 
 
 def _head(root: Path, ready_s: float, lake: str, n_seeds: int) -> None:
     seeds = [str(seed) for seed in range(42, 42 + n_seeds)]
     pairs = [
-        (_ours(root, "head", "--seed", seed), _ask("fastai_job.py", root, "frozen", str(_HEAD_EPOCHS), seed))
+        (jobs.ours(root, "head", "--seed", seed), jobs.ask("fastai_job.py", root, "frozen", str(_HEAD_EPOCHS), seed))
         for seed in seeds
     ]
-    build = _once(root, "build", lambda: _build(root, lake))
+    build = jobs.once(root, "build", lambda: jobs.build(root, lake))
     (trained, theirs), later = pairs[0], pairs[1:]
     total_s = ready_s + trained.seconds
     rows = [
@@ -143,6 +89,23 @@ def _head(root: Path, ready_s: float, lake: str, n_seeds: int) -> None:
     _write("head", lake, "a head on frozen blocks, from raw files", rows, notes)
 
 
+def _look(root: Path, _ready_s: float, lake: str, n_seeds: int) -> None:
+    """How soon a sample is enough for what fastai reaches with all photos."""
+    seeds = [str(seed) for seed in range(42, 42 + n_seeds)]
+    looks = [jobs.once(root, f"look {seed}", partial(jobs.look, root, lake, seed)) for seed in seeds]
+    theirs = jobs.ask("fastai_job.py", root, "frozen", str(_HEAD_EPOCHS), seeds[0])
+    rows = [
+        _row(f"fastai, fit_one_cycle({_HEAD_EPOCHS}), frozen", theirs, theirs.seconds, 1.0),
+        *(
+            _row(f"fledged build --sample {jobs.LOOK} --seed {seed}", look, look.seconds, theirs.seconds / look.seconds)
+            for seed, look in zip(seeds, looks, strict=True)
+        ),
+    ]
+    mean = statistics.fmean(look.accuracy for look in looks)
+    notes = f"The seed decides who of the sample is in train and val, too. In the mean {100 * mean:.1f}% are right."
+    _write("look", lake, f"a first look at {jobs.LOOK} photos, from raw files", rows, notes)
+
+
 def _paired(differences: Sequence[float]) -> str:
     mean, n = statistics.fmean(differences), len(differences)
     half = stdtrit(n - 1, 0.975) * statistics.stdev(differences) / n**0.5
@@ -151,9 +114,9 @@ def _paired(differences: Sequence[float]) -> str:
 
 def _tail(root: Path, _ready_s: float, lake: str, loop_epochs: int) -> None:
     flags = ("--unfreeze", str(_N_BLOCKS), "--epochs", str(_TAIL_EPOCHS), "--views", "4")
-    first = _ours(root, "tail", *flags, is_filling=True)
-    filled = _ours(root, "tail again", *flags, "--seed", "7")
-    loop = _ask("torchvision_job.py", root, str(_N_BLOCKS), str(loop_epochs), "42")
+    first = jobs.ours(root, "tail", *flags, is_filling=True)
+    filled = jobs.ours(root, "tail again", *flags, "--seed", "7")
+    loop = jobs.ask("torchvision_job.py", root, str(_N_BLOCKS), str(loop_epochs), "42")
     theirs_s = loop.epoch_s * _TAIL_EPOCHS
     rows = [
         _row(
@@ -175,9 +138,9 @@ def _tail(root: Path, _ready_s: float, lake: str, loop_epochs: int) -> None:
 
 
 def _full(root: Path, _ready_s: float, lake: str, _n_seeds: int) -> None:
-    ours = _ours(root, "full", "--mode", "finetune", "--epochs", "1")
-    fast = _ask("fastai_job.py", root, "full", "1", "42")
-    plain = _ask("torchvision_job.py", root, "0", "1", "42")
+    ours = jobs.ours(root, "full", "--mode", "finetune", "--epochs", "1")
+    fast = jobs.ask("fastai_job.py", root, "full", "1", "42")
+    plain = jobs.ask("torchvision_job.py", root, "0", "1", "42")
     rows = [
         _row(what, None, job.epoch_s, fast.epoch_s / job.epoch_s)
         for what, job in (
@@ -198,10 +161,10 @@ def _full(root: Path, _ready_s: float, lake: str, _n_seeds: int) -> None:
 def _best(root: Path, _ready_s: float, lake: str, _n_seeds: int) -> None:
     """The most accurate that each makes of the lake, by the processor's time: others may work beside it."""
     of_fastai, of_timm = (str(epochs) for epochs in _PATIENT_EPOCHS[lake])
-    ours = {f"fledged, --mode {mode}": _ours(root, mode, "--mode", mode) for mode in ("finetune", "gradual")}
+    ours = {f"fledged, --mode {mode}": jobs.ours(root, mode, "--mode", mode) for mode in ("finetune", "gradual")}
     peers = {
-        f"fastai, fine_tune({of_fastai})": _ask("fastai_job.py", root, "fine_tune", of_fastai, "42"),
-        f"timm's recipe, {of_timm} epochs": _ask("timm_job.py", root, of_timm, "42"),
+        f"fastai, fine_tune({of_fastai})": jobs.ask("fastai_job.py", root, "fine_tune", of_fastai, "42"),
+        f"timm's recipe, {of_timm} epochs": jobs.ask("timm_job.py", root, of_timm, "42"),
     }
     most_s = max(job.cpu_s for job in ours.values())
     rows = [_row(what, job, job.cpu_s, job.cpu_s / most_s) for what, job in (ours | peers).items()]
@@ -215,54 +178,10 @@ def _best(root: Path, _ready_s: float, lake: str, _n_seeds: int) -> None:
     )
 
 
-_MEASURE = {"head": _head, "tail": _tail, "full": _full, "best": _best}
+_MEASURE = {"head": _head, "look": _look, "tail": _tail, "full": _full, "best": _best}
 
 
-def _without(folder: Path) -> Path:
-    """The folder, of which nothing is left: what was broken off, or another part has left, would take less time."""
-    shutil.rmtree(folder, ignore_errors=True)
-    return folder
-
-
-def _ours(root: Path, name: str, *flags: str, is_filling: bool = False) -> _Job:
-    """A training; `seconds` and `cpu_s` are without the test. Where it `is_filling`, no activations are cached yet."""
-
-    def job() -> _Job:
-        work = root / "work"
-        _without(work / "runs")
-        if is_filling:
-            _without(work / "cache" / "activations")
-        trained = run(fledged("train", "--work", str(work), *weights_flags("train"), *flags))
-        return _Job(trained.seconds, trained.cpu_s, _history(root)["seconds"][0], *_tested(work))
-
-    return _once(root, " ".join([name, *flags]), job)
-
-
-def _tested(work: Path) -> tuple[int, int]:
-    """How many test photos the newest run has right, and of how many."""
-    accuracy = json.loads(run(fledged("evaluate", "--work", str(work), "--json")).stdout)["accuracy"]
-    return round(accuracy["value"] * accuracy["n"]), accuracy["n"]
-
-
-def _history(root: Path) -> pl.DataFrame:
-    newest = max((root / "work" / "runs").glob("*/history.csv"), key=lambda path: path.stat().st_mtime_ns)
-    return pl.read_csv(newest)
-
-
-def _ask(file: str, root: Path, *arguments: str) -> _Job:
-    """A training of a peer's, and its test."""
-
-    def job() -> _Job:
-        out = root / "answer.json"
-        took = run([PYTHON, str(_JOBS / file), str(root / "folders"), str(out), str(WEIGHTS), *arguments])
-        found = json.loads(out.read_text())
-        right = found["right"].values()
-        return _Job(took.seconds, took.cpu_s, found["epoch_s"], sum(right), len(right))
-
-    return _once(root, " ".join([file, *arguments]), job)
-
-
-def _row(what: str, tested: _Job | None, seconds: float, ratio: float) -> list[object]:
+def _row(what: str, tested: Job | None, seconds: float, ratio: float) -> list[object]:
     said = "" if tested is None else f"{share(tested.n_right, tested.n)}, n = {tested.n}"
     return [what, f"{seconds:.1f}", f"{ratio:.1f}", said]
 
@@ -282,7 +201,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--lake", default=LAKE)
-    parser.add_argument("--seeds", type=int, default=1, help="of the heads")
+    parser.add_argument("--seeds", type=int, default=1, help="of heads and looks")
     parser.add_argument("--loop-epochs", type=int, default=_TAIL_MEASURED, help="that the plain loop is run for")
     parser.add_argument("--keep", type=Path, help="a folder for all that is measured, so that it can be gone on with")
     given = parser.parse_args()
