@@ -13,7 +13,7 @@ from fledged.measured import Speed
 from fledged.metering import cpu_name
 
 _MANY = 32
-_WARM_UPS, _TIMES, _TIMES_MANY = 3, 30, 5
+_WARM_UPS, _TIMES, _TIMES_MANY = 3, 30, 3
 
 
 def speed_of(ask: Ask, size_px: int) -> Speed:
