@@ -71,13 +71,13 @@ def _grouped(name: str) -> list[str]:
     return ["--group-by", GROUP_BY[name]] if name in GROUP_BY else []
 
 
-def prepare(root: Path, name: str) -> Job:
+def prepare(root: Path, name: str, *flags: str) -> Job:
     """The dataset, and its photos as folders for the peers; the seconds from raw files to the dataset."""
     work, lake = _without(root / "work"), DATA / name
     steps = (
         fledged("scan", str(lake), "--work", str(work)),
         fledged("review", "--work", str(work), *no_page(), *weights_flags("review")),
-        fledged("prepare", "--work", str(work), *_grouped(name)),
+        fledged("prepare", "--work", str(work), *_grouped(name), *flags),
     )
     seconds = sum(run(step).seconds for step in steps)
     run(fledged("copy", str(_without(root / "folders")), "--work", str(work)))
