@@ -94,7 +94,12 @@ BLOCK = Cost(1, 224, 0, 2, 3, (10.0, 10.0), 4, (8, 30))
     [
         (Planned(HEAD, 2, 60), 2, 58, None),  # of 58 s 55 are taken
         (Planned(HEAD, 2, 60), 2, 65, "Over after about 55 of 65 s, since the last block and the head, 2 views"),
-        (Planned(BLOCK, 2, 30), 2, 300, "Over after about 145 of 300 s, since more blocks, views or epochs are not"),
+        (
+            Planned(BLOCK, 2, 30),
+            2,
+            300,
+            "Over after about 145 of 300 s, since more blocks, views, epochs or pixels are",
+        ),
         (Planned(BLOCK, 2, 12), 2, 83, "Over after about 73 of 83 s, since another epoch takes 4 s"),
         (Planned(replace(BLOCK, epochs=(5, 5)), 2, 5), 1, 90, "Over after about 45 of 90 s, since it is all that was"),
     ],

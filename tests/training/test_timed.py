@@ -17,7 +17,7 @@ from fledged.products import Dataset
 from fledged.progress import silent
 from fledged.settings.training import TrainConfig
 from fledged.training import probe, timed
-from fledged.training.budget import Clock, Cost, Planned
+from fledged.training.budget import Clock, Cost, Planned, why_no_more
 from fledged.training.job import Job, job_of
 from fledged.training.reproduce import reproduce
 from fledged.training.train import train
@@ -122,7 +122,9 @@ def test_views_that_there_is_time_for_after_all_are_added(dataset: Dataset, own_
     assert timed._filled(of_head, Planned(cost, 1, 60), what, Clock(80)) == 3
 
 
-def test_photos_are_smaller_only_where_nothing_else_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_photos_are_smaller_where_nothing_else_fits_and_larger_where_all_else_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def costs(job_with: Callable[..., Any], *_: object) -> list[Cost]:
         return [Cost(0, px := job_with().size_px, 0, 0, 0, (px,), 0.1, (20, 60))]
 
@@ -136,14 +138,22 @@ def test_photos_are_smaller_only_where_nothing_else_fits(monkeypatch: pytest.Mon
     monkeypatch.setattr(timed, "_cuts", lambda *_: (0,))
     monkeypatch.setattr(probe, "opened", lambda job: job)
 
-    def size_in(time_s: float, **given: Any) -> int:
+    def size_in(time_s: float, most_px: int = 256, **given: Any) -> int:
         asked = TrainConfig.model_validate(given)
-        return timed._chosen(asked, job_with, (1,), job_with(), Clock(time_s))[0].cost.size_px
+        return timed._chosen(asked, job_with, (1,), job_with(), Clock(time_s), most_px)[0].cost.size_px
 
-    assert [size_in(time_s) for time_s in (300, 200, 150, 120)] == [224, 160, 128, 96]
+    assert [size_in(time_s) for time_s in (300, 270, 200, 150, 120)] == [256, 224, 160, 128, 96]
+    assert size_in(300, most_px=224) == 224  # the copies have no more
+    assert size_in(300, input={"size_px": 224}) == 224
+    assert size_in(300, mode="scratch") == 224
+    assert size_in(300, start="run") == 224
+    asked = TrainConfig()
+    plan, rungs, _ = timed._chosen(asked, job_with, (1,), job_with(), Clock(270), 256)
+    assert why_no_more(plan, rungs, 0) == "the head, 1 view a photo, 60 epochs, 256 px, would take about 262 s"
     with pytest.raises(ConfigError, match="--time 120s"):
         size_in(100)
     fixed_px = 224  # a backbone that takes no others
+    assert size_in(300) == 224
     with pytest.raises(ConfigError, match="In 120 s nothing"):
         size_in(120)
     with pytest.raises(ConfigError, match="--time 270s"):

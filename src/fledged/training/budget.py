@@ -1,7 +1,8 @@
 """What of a training fits into a given time: seconds that were measured go in, a plan comes out.
 
 The plan climbs a ladder: a head that sees one view of each photo, a head that sees more of them, then ever more of the
-last blocks. It takes the highest rung that can be trained for enough epochs, and as many epochs of it as fit.
+last blocks, then larger photos. It takes the highest rung that can be trained for enough epochs, and as many epochs of
+it as fit.
 """
 
 from __future__ import annotations
@@ -119,26 +120,34 @@ class Planned:
         return self.cost.seconds(self.views, self.epochs)
 
 
-def ladder(costs: Sequence[Cost], views: Sequence[int]) -> list[tuple[Cost, int]]:
+Rung = tuple[Cost, int]  # and views
+
+
+def ladder(costs: Sequence[Cost], views: Sequence[int]) -> list[Rung]:
     """The rungs from the lowest to the highest: the head with ever more views, then ever more blocks.
 
     `costs` are of ever more blocks, and `views` grow. Blocks are trained on as many views as there may be, except where
     they are the lowest rung.
     """
-    rungs: list[tuple[Cost, int]] = []
+    rungs: list[Rung] = []
     for cost in costs:
         is_lowest = cost is costs[0] or cost.unfreeze == 0
         rungs += [(cost, n) for n in (views if is_lowest and cost.view_s else views[-1:])]
     return rungs
 
 
-def planned(rungs: Sequence[tuple[Cost, int]], time_s: float) -> Planned | None:
+def planned(rungs: Sequence[Rung], time_s: float) -> Planned | None:
     """The highest rung whose fewest epochs fit into the time, with as many epochs as fit; None where none does."""
     for cost, n_views in reversed(rungs):
         fewest, _ = cost.epochs
         if cost.seconds(n_views, fewest) <= time_s:
             return Planned(cost, n_views, epochs_in(cost, n_views, time_s))
     return None
+
+
+def is_all(plan: Planned, rungs: Sequence[Rung]) -> bool:
+    """Whether it is the highest rung, for as many epochs as are of use."""
+    return (plan.cost, plan.views) == rungs[-1] and plan.epochs == plan.cost.epochs[1]
 
 
 def epochs_in(cost: Cost, n_views: int, time_s: float) -> int:
@@ -161,16 +170,18 @@ def lines(plan: Planned, clock: Clock) -> list[str]:
     ]
 
 
-def why_no_more(plan: Planned, rungs: Sequence[tuple[Cost, int]], spent_s: float) -> str:
+def why_no_more(plan: Planned, rungs: Sequence[Rung], spent_s: float) -> str:
     """Why nothing larger is trained, for a plan that has all epochs of use; it was made after `spent_s`."""
     fewest, most = plan.cost.epochs
     if fewest == most:
         return "it is all that was asked for"
     above = rungs[rungs.index((plan.cost, plan.views)) + 1 :]
     if not above:
-        return "more blocks, views or epochs are not known to gain anything"
+        return "more blocks, views, epochs or pixels are not known to gain anything"
     (cost, n_views) = above[0]
-    return f"{_what(cost, n_views)} would take about {spent_s + cost.seconds(n_views, cost.epochs[0]):.0f} s"
+    resized = cost.size_px != plan.cost.size_px
+    what = _what(cost, n_views) + (f", {most} epochs, {cost.size_px} px," if resized else "")
+    return f"{what} would take about {spent_s + cost.seconds(n_views, most if resized else cost.epochs[0]):.0f} s"
 
 
 def spare(plan: Planned, why: str, clock: Clock) -> str | None:

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from fledged import progress
 from fledged.embedding.activations import Store
@@ -25,8 +26,10 @@ from fledged.training.budget import (
     Clock,
     Cost,
     Planned,
+    Rung,
     Timing,
     epochs_in,
+    is_all,
     ladder,
     lines,
     planned,
@@ -47,7 +50,8 @@ _SETTLE_S = 3.0
 _SETTLE_SHARE = 0.04  # of the time, where it is long: other work on the machine comes and goes
 _CUTS = (0, 1, 3, 6)  # last blocks that may be trained
 _VIEWS = (1, 2, 3, 4)
-_SMALLER_PX = (160, 128, 96)  # where nothing fits at the size asked for
+_SMALLER_PX = (160, 128, 96)  # where nothing fits at the usual size
+_LARGER_PX = 256  # where all fits at the usual size
 
 JobWith = Callable[..., Job]
 
@@ -77,7 +81,7 @@ def timed_job(
         return job_of(first.dataset, given, workspace, report)
 
     what = probe.opened(first)
-    plan, rungs, what = _chosen(asked, job_with, views, what, clock)
+    plan, rungs, what = _chosen(asked, job_with, views, what, clock, first.dataset.shorter_side_px)
     why, planned_s = why_no_more(plan, rungs, clock.spent_s), clock.spent_s
     for line in lines(plan, clock):
         _LOG.info(line)
@@ -95,24 +99,27 @@ def timed_job(
 
 
 def _chosen(
-    asked: TrainConfig, job_with: JobWith, views: tuple[int, ...], what: Opened, clock: Clock
-) -> tuple[Planned, list[tuple[Cost, int]], Opened]:
-    """The plan, its ladder, and the network that it is of: for smaller photos only where nothing else fits."""
+    asked: TrainConfig, job_with: JobWith, views: tuple[int, ...], what: Opened, clock: Clock, most_px: int
+) -> tuple[Planned, list[Rung], Opened]:
+    """The plan, its ladder, and the network that it is of.
+
+    It is for smaller photos where nothing else fits, and for larger ones, which the copies with `most_px` have, where
+    all else does.
+    """
     cuts = _cuts(asked, what)
+
+    def at(size_px: int, cuts: tuple[int, ...], views: tuple[int, ...]) -> tuple[Opened, list[Rung]]:
+        resized = asked.input.model_copy(update={"size_px": size_px})
+        job_with_it = partial(job_with, input=resized)
+        what = probe.opened(job_with_it())
+        return what, ladder(_costs(job_with_it, asked, cuts, what, clock), views)
+
     rungs = ladder(_costs(job_with, asked, cuts, what, clock), views)
     plan = planned(rungs, clock.left_s(PLANNED_SHARE))
-    is_fixed = what.backbone.fixed_px is not None
-    may_shrink = "size_px" not in asked.input.model_fields_set and not asked.start and not is_fixed
-    for size_px in _SMALLER_PX if plan is None and may_shrink else ():
-        smaller = asked.input.model_copy(update={"size_px": size_px})
-        if size_px >= asked.input.size_px:
-            continue
-
-        def job_with_smaller(**settings: object) -> Job:
-            return job_with(**{"input": smaller, **settings})  # noqa: B023
-
-        what = probe.opened(job_with_smaller())
-        rungs = ladder(_costs(job_with_smaller, asked, cuts[:1], what, clock), views)
+    size_px, is_given = asked.input.size_px, "size_px" in asked.input.model_fields_set
+    may_resize = not (is_given or asked.start or what.backbone.fixed_px is not None)
+    for smaller_px in [px for px in _SMALLER_PX if px < size_px] if plan is None and may_resize else []:
+        what, rungs = at(smaller_px, cuts[:1], views)
         if (plan := planned(rungs, clock.left_s(PLANNED_SHARE))) is not None:
             break
     if plan is None:
@@ -122,6 +129,12 @@ def _chosen(
             where="--time",
             remedy=f"Give it about --time {math.ceil((least_s + clock.spent_s) / PLANNED_SHARE / 30) * 30}s.",
         )
+    if may_resize and is_all(plan, rungs) and asked.mode != "scratch" and size_px < _LARGER_PX <= most_px:
+        of_larger, above = at(_LARGER_PX, (plan.cost.unfreeze,), (plan.views,))
+        larger = planned(above, clock.left_s(PLANNED_SHARE))
+        if larger is not None and is_all(larger, above):
+            return larger, above, of_larger
+        rungs = rungs + above
     return plan, rungs, what
 
 
