@@ -39,7 +39,7 @@ VERBS = [
 # Frozen: a flag that goes away or changes its name breaks people's scripts. Add to it knowingly.
 FLAGS = {
     "build": "--address --apply --backbone --drop-classes --engine --epochs --group-by --json --keep-splits --mode "
-    "--seed --set --weights --work",
+    "--sample --seed --set --weights --work",
     "collect": "--json --label --retry-failed --set",
     "compare": "--backbones --json --modes --set --weights --work",
     "copy": "--format --work",
@@ -56,7 +56,7 @@ FLAGS = {
     "reproduce": "--json --work",
     "review": "--address --apply --backbone --drop-cluster --engine --json --no-open --open --port --reviewer --set "
     "--weights --work",
-    "scan": "--address --engine --json --set --work",
+    "scan": "--address --engine --json --sample --set --work",
     "serve": "--feedback --host --port --set --watch --work",
     "test": "--json --model --set --work",
     "train": "--address --backbone --batch-size --engine --epochs --json --learning-rate --mode --resume --seed --set "

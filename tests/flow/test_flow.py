@@ -97,6 +97,13 @@ def test_the_shell_makes_the_same_products(
     assert {".parquet", ".csv", ".safetensors", ".json", ".svg", ".png", ".onnx", ".toml"} <= kinds
 
 
+def test_a_sample_is_a_first_look_that_says_so(clean_lake: Path, tmp_path: Path) -> None:
+    n = sum(1 for _ in clean_lake.rglob("*.jpg"))
+    told = shell("build", clean_lake, "--work", tmp_path, "--sample", n - 4, *FLAGS).stdout.splitlines()
+    assert f"{n - 4} photos of {n}, a sample" in told[0]
+    assert told[-2:-1] == ["A first look; without --sample the other 4 photos are read too"]
+
+
 def test_the_lake_is_never_written_to(built: tuple[Path, Bundle, list[str]], messy_lake: tuple[Path, Planted]) -> None:
     lake, planted = messy_lake
     there = {path.relative_to(lake).as_posix() for path in lake.rglob("*") if path.is_file()}

@@ -54,6 +54,7 @@ def build(
     """From a folder of photos to a bundle to serve: scan, review, prepare, train, evaluate, export."""
     from fledged import summary
     from fledged.config import overlaid, parse_assignments
+    from fledged.products import Snapshot
 
     given: dict[str, dict[str, object]] = {
         "scan": {"sample": sample},
@@ -69,9 +70,15 @@ def build(
     assigned = parse_assignments(assign or [])
     settings = {name: overlaid(given.get(name, {}), assigned.get(name, {})) for name in given.keys() | assigned.keys()}
 
+    beyond: list[str] = []
+
     def made(product: Product) -> None:
         if not as_json:
             print(summary.one_line(product), flush=True)
+        if isinstance(product, Snapshot) and product.n_beyond_sample:
+            beyond.append(
+                f"A first look; without --sample the other {summary.photos(product.n_beyond_sample)} are read too"
+            )
 
     bundle = fledged.build(lake, work=work, apply=apply, made=made, settings=settings)
     if as_json:
@@ -79,4 +86,6 @@ def build(
     else:
         report = bundle.folder.parent.parent / "reports" / bundle.report_id / "report.html"
         print(f"Saved {bundle.folder}\nPage  {report}")
+        for line in beyond:
+            print(line)
         print(f"Next: fledged predict PHOTO{at(work)}, or: fledged serve{at(work)}")
