@@ -67,7 +67,7 @@ def _row(prepared: Path, work: Path, time_s: int) -> list[object]:
         f"{time_s}s",
         f"{took.seconds:.1f}",
         f"{took.seconds / time_s:.0%}",
-        f"{what}, {config.views} views, {trained.n_epochs} epochs",
+        f"{what}, {config.views} views, {trained.n_epochs} epochs, {config.input.size_px} px",
         f"{trained.val_accuracy:.3f}",
         why,
     ]
