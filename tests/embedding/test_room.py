@@ -1,4 +1,4 @@
-"""Room for activations: the least recently used go, no more than is lacking, and none in vain."""
+"""Room for activations and features: the least recently used go, no more than is lacking, and none in vain."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fledged.embedding.room import _SPARE_BYTES, NoRoom, make_room
+from fledged.embedding.room import _SPARE_BYTES, NoRoom, keep_within, make_room
 
 
 @pytest.fixture
@@ -46,6 +46,16 @@ def test_nothing_is_removed_where_that_would_not_make_room_enough(cache: Path, m
     assert all(folder.exists() for folder in others)
     make_room([needed], 150, 10**9)  # what is kept makes room on a full disk too
     assert [folder.name for folder in others if folder.exists()] == ["c", "d"]
+
+
+@pytest.mark.parametrize(("limit", "left"), [(400, "abcd"), (399, "acd"), (250, "ad"), (50, "a")])
+def test_what_was_used_least_recently_goes_until_the_rest_is_within_the_limit(
+    cache: Path, limit: int, left: str
+) -> None:
+    needed, *_ = kept_before(cache, *"abcd")
+    keep_within([needed], limit)
+    assert sorted(folder.name for folder in cache.iterdir()) == list(left)
+    assert needed.stat().st_mtime > 1  # the others were used before
 
 
 def test_what_other_processes_remove_meanwhile_is_no_error(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -393,6 +393,21 @@ def test_a_cache_without_room_costs_time_alone(
     assert "Activations are not kept, but computed in each epoch: the disk has no room" in caplog.text
 
 
+def test_features_that_were_used_least_recently_go_first(own_work: Path, dataset: Dataset) -> None:
+    shutil.rmtree(own_work / "cache" / "features", ignore_errors=True)
+
+    def kept_after(preset: str, gigabytes: float) -> set[str]:
+        settings = SMALL | {"epochs": 1, "views": 2, "augment": preset, "cache": {"limit_gigabytes": gigabytes}}
+        train(dataset, work=own_work, report=silent, **settings)
+        return {folder.name for folder in (own_work / "cache" / "features").iterdir()}
+
+    first, both = kept_after("light", 1), kept_after("crop_rotate", 1)
+    assert first < both
+    last = kept_after("cutout", 0)
+    assert not last & (both - first)
+    assert len(last) == len(first)  # what was asked for stays, whatever the limit
+
+
 def test_a_run_begins_with_the_weights_of_another(own_work: Path, run: Run, dataset: Dataset) -> None:
     settings = SMALL | {"epochs": 1, "unfreeze": 1, "learning_rate": 1e-9}
     begun = train(dataset, work=own_work, report=silent, start=run.id[:8], **settings)

@@ -54,6 +54,7 @@ def build(
     """From a folder of photos to a bundle to serve: scan, review, prepare, train, evaluate, export."""
     from fledged import summary
     from fledged.config import overlaid, parse_assignments
+    from fledged.pages.words import photos
     from fledged.products import Snapshot
 
     given: dict[str, dict[str, object]] = {
@@ -76,9 +77,7 @@ def build(
         if not as_json:
             print(summary.one_line(product), flush=True)
         if isinstance(product, Snapshot) and product.n_beyond_sample:
-            beyond.append(
-                f"A first look; without --sample the other {summary.photos(product.n_beyond_sample)} are read too"
-            )
+            beyond.append(f"A first look; without --sample the other {photos(product.n_beyond_sample)} are read too")
 
     bundle = fledged.build(lake, work=work, apply=apply, made=made, settings=settings)
     if as_json:

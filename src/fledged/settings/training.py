@@ -94,7 +94,9 @@ class CacheConfig(Record):
     """What is computed once."""
 
     limit_gigabytes: float = Field(
-        20.0, ge=0, description="For activations of frozen blocks; those that were used least recently go first."
+        20.0,
+        ge=0,
+        description="For activations of frozen blocks, and for features; those that were used least recently go first.",
     )
     blocks: int = Field(
         0,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from fledged.embedding.features import Embedding, features_of
+from fledged.embedding.features import Embedding, feature_parts, features_of
+from fledged.embedding.room import keep_within
 from fledged.fitting.batches import FeatureBatches, read_split
 from fledged.fitting.plan import Plan
 from fledged.products import Dataset
@@ -25,6 +26,10 @@ def feature_batches(
     views = [features_of(train, embedding, number, workspace, report, recipe) for number in range(n_views)]
     train_KNF = torch.stack([torch.from_numpy(features) for features in views])
     val_KNF = torch.from_numpy(features_of(val, embedding, 0, workspace, report))[None]
+    used = [(number, recipe) for number in range(n_views)] + [(0, ())]
+    folders = [feature_parts(embedding, number, workspace, recipe).folder for number, recipe in used]
+    if there := [folder for folder in folders if folder.is_dir()]:  # a full disk takes none
+        keep_within(there, int(config.cache.limit_gigabytes * 1e9))
     return (
         FeatureBatches(
             train_KNF,
