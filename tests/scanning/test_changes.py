@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fledged import summary
+from fledged.errors import ConfigError
 from fledged.preparing.prepare import prepare
 from fledged.products import Snapshot
 from fledged.reviewing.review import review
@@ -168,9 +169,9 @@ def test_new_times_and_new_notes_are_kept_without_a_new_snapshot(lake: Path, tmp
 def test_a_sample_is_compared_with_samples_and_a_whole_lake_with_whole_ones(clean_lake: Path, tmp_path: Path) -> None:
     work = tmp_path / "work"
     n = len([*clean_lake.rglob("*.jpg")])
-    sample = scan(clean_lake, work=work, sample=6)
-    assert (sample.n_photos, sample.n_beyond_sample, sample.previous_id) == (6, n - 6, None)
-    assert summary.one_line(sample).count(f"6 photos of {n}, a sample") == 1
+    sample = scan(clean_lake, work=work, sample=12)
+    assert (sample.n_photos, sample.n_beyond_sample, sample.previous_id) == (12, n - 12, None)
+    assert summary.one_line(sample).count(f"12 photos of {n}, a sample") == 1
     assert f"A sample of {n}." in (sample.folder / "overview.html").read_text()
     assert since(sample) == Since(0, 0, 0)
     whole = scan(clean_lake, work=work)
@@ -178,11 +179,18 @@ def test_a_sample_is_compared_with_samples_and_a_whole_lake_with_whole_ones(clea
     next(path for path in clean_lake.rglob("*.jpg")).unlink()
     later = scan(clean_lake, work=work)
     assert (later.previous_id, later.changes_by_kind) == (whole.id, {"removed": 1})
-    again = scan(clean_lake, work=work, sample=6)
+    again = scan(clean_lake, work=work, sample=12)
     assert (again.previous_id or again.id) == sample.id
     assert Workspace(work).load(Snapshot) == again  # what is asked for last is what the next step takes
     assert scan(clean_lake, work=work).id == later.id
     assert Workspace(work).load(Snapshot).id == later.id
+
+
+def test_a_sample_has_room_for_all_classes(clean_lake: Path, tmp_path: Path) -> None:
+    n_classes = sum(1 for folder in clean_lake.iterdir() if folder.is_dir())
+    with pytest.raises(ConfigError, match=f"Take {2 * n_classes} photos at least"):
+        scan(clean_lake, work=tmp_path / "work", sample=2 * n_classes - 1)
+    assert scan(clean_lake, work=tmp_path / "work", sample=2 * n_classes).n_photos == 2 * n_classes
 
 
 def test_a_sample_of_all_photos_is_the_whole_lake(clean_lake: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import polars as pl
 from fledged import engine, places, progress
 from fledged.config import resolve
 from fledged.engine import Engine, engine_of
-from fledged.errors import LakeError
+from fledged.errors import ConfigError, LakeError
 from fledged.products import Snapshot
 from fledged.provenance import read_provenance
 from fledged.reading import Spot, spots
@@ -54,7 +54,7 @@ def scan(
     """The lake as it is now. Files that have not changed since the last scan (size and time) are not read again.
 
     `engine` (fields of `config.EngineConfig`) says where photos are read, `settings` are the fields of
-    `config.ScanConfig`. Raises LakeError if there is no photo in a class folder.
+    `config.ScanConfig`. Raises LakeError if there is no photo in a class folder, ConfigError for too small a sample.
     """
     config = resolve(ScanConfig, settings)
     workspace = Workspace(work)
@@ -68,6 +68,13 @@ def scan(
             "There is no photo in a class folder",
             where=root,
             remedy="Give each class a folder with its photos, such as birds/eagle/1.jpg, and name the folder above.",
+        )
+    least = 2 * listing.photos["label"].n_unique()  # one to train on, one to test on
+    if 0 < config.sample < min(least, listing.photos.height):
+        raise ConfigError(
+            f"A sample of {config.sample} is too small for {least // 2} classes",
+            where="--sample",
+            remedy=f"Take {least} photos at least; some hundreds say more.",
         )
     wanted = sampled(listing.photos, config.sample)
     with workspace.lock():
