@@ -69,14 +69,7 @@ def scan(
             where=root,
             remedy="Give each class a folder with its photos, such as birds/eagle/1.jpg, and name the folder above.",
         )
-    least = 2 * listing.photos["label"].n_unique()  # one to train on, one to test on
-    if 0 < config.sample < min(least, listing.photos.height):
-        raise ConfigError(
-            f"A sample of {config.sample} is too small for {least // 2} classes",
-            where="--sample",
-            remedy=f"Take {least} photos at least; some hundreds say more.",
-        )
-    wanted = sampled(listing.photos, config.sample)
+    wanted = _wanted(listing.photos, config.sample)
     with workspace.lock():
         rows = _probe_all(root, wanted, config, (workspace, report, on))
         photos = with_provenance(rows, read_provenance(root))
@@ -110,6 +103,18 @@ def scan(
         )
         _write(record, Tables(photos, skipped, changes), workspace, config, report)
         return workspace.save(record.model_copy(update={"seconds": time.monotonic() - start_s}))
+
+
+def _wanted(photos: pl.DataFrame, sample: int) -> pl.DataFrame:
+    """All photos, or the sample. Raises ConfigError where that has no room for all classes."""
+    least = 2 * photos["label"].n_unique()  # one to train on, one to test on
+    if 0 < sample < min(least, photos.height):
+        raise ConfigError(
+            f"A sample of {sample} is too small for {least // 2} classes",
+            where="--sample",
+            remedy=f"Take {least} photos at least; some hundreds say more.",
+        )
+    return sampled(photos, sample)
 
 
 def _id(root: str, config: ScanConfig, photos: pl.DataFrame, labels: list[str]) -> str:
