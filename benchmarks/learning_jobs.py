@@ -14,7 +14,7 @@ from benchmarks.answers import PYTHON
 from benchmarks.build import DATA, WEIGHTS
 from benchmarks.measuring import fledged, no_page, run, weights_flags
 from benchmarks.mislabels import GROUP_BY
-from fledged.products import Dataset
+from fledged.products import Dataset, Report
 from fledged.workspace import Workspace
 from fledged.writing import write_bytes
 
@@ -126,3 +126,17 @@ def ask(file: str, root: Path, *arguments: str) -> Job:
         return Job(took.seconds, took.cpu_s, found["epoch_s"], sum(right), len(right))
 
     return once(root, " ".join([file, *arguments]), job)
+
+
+def outcomes(root: Path) -> list[tuple[bool, bool]]:
+    """Of each test photo whether the newest run has it right, and whether the peer that was asked last has."""
+    workspace = Workspace(root / "work")
+    known = workspace.load(Dataset).members().select("path", "sha256")
+    ours = workspace.load(Report).predictions().join(known, on="path")
+    right = dict(ours.select("sha256", pl.col("label") == pl.col("predicted")).iter_rows())
+    theirs = json.loads((root / "answer.json").read_text())["right"]
+    copied = pl.read_csv(root / "folders" / "manifest.csv").filter(pl.col("split") == "test")
+    return [
+        (right[sha256], theirs[path])
+        for path, sha256 in copied.select("image_path", "sha256").iter_rows()
+    ]
