@@ -136,7 +136,4 @@ def outcomes(root: Path) -> list[tuple[bool, bool]]:
     right = dict(ours.select("sha256", pl.col("label") == pl.col("predicted")).iter_rows())
     theirs = json.loads((root / "answer.json").read_text())["right"]
     copied = pl.read_csv(root / "folders" / "manifest.csv").filter(pl.col("split") == "test")
-    return [
-        (right[sha256], theirs[path])
-        for path, sha256 in copied.select("image_path", "sha256").iter_rows()
-    ]
+    return [(right[sha256], theirs[path]) for path, sha256 in copied.select("image_path", "sha256").iter_rows()]
