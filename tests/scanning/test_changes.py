@@ -18,6 +18,7 @@ from fledged.errors import ConfigError
 from fledged.preparing.prepare import prepare
 from fledged.products import Snapshot
 from fledged.reviewing.review import review
+from fledged.scanning import scan as scanning
 from fledged.scanning.changes import Since, counted, difference, newest, since
 from fledged.scanning.scan import scan
 from fledged.workspace import Workspace
@@ -166,15 +167,20 @@ def test_new_times_and_new_notes_are_kept_without_a_new_snapshot(lake: Path, tmp
     assert again.n_skipped == first.n_skipped + 1
 
 
-def test_a_sample_is_compared_with_samples_and_a_whole_lake_with_whole_ones(lake: Path, tmp_path: Path) -> None:
-    work = tmp_path / "work"
+def test_a_sample_is_compared_with_samples_and_a_whole_lake_with_whole_ones(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, probed = tmp_path / "work", scanning._probed
     n = len([*lake.rglob("*.jpg")])
     sample = scan(lake, work=work, sample=12)
     assert (sample.n_photos, sample.n_beyond_sample, sample.previous_id) == (12, n - 12, None)
     assert summary.one_line(sample).count(f"12 photos of {n}, a sample") == 1
     assert f"A sample of {n}." in (sample.folder / "overview.html").read_text()
     assert since(sample) == Since(0, 0, 0)
+    read: list[object] = []
+    monkeypatch.setattr(scanning, "_probed", lambda new, *rest: (read.extend(new["path"]), probed(new, *rest))[1])
     whole = scan(lake, work=work)
+    assert len(read) == n - 12  # those of the sample are not read again
     assert (whole.n_photos, whole.n_beyond_sample, whole.previous_id) == (n, 0, None)
     min(lake.rglob("*.jpg")).unlink()
     later = scan(lake, work=work)

@@ -47,7 +47,7 @@ def keep_within(needed: Sequence[Path], limit_bytes: int) -> None:
 
 def _kept(needed: Sequence[Path]) -> tuple[dict[Path, int], list[Path]]:
     """The bytes of all folders beside the needed ones and of these, and those that may go, the oldest first."""
-    sizes = {folder: _size_of(folder) for folder in needed[0].parent.iterdir()}
+    sizes = {folder: _size_of(folder) for folder in needed[0].parent.iterdir() if folder.is_dir()}
     return sizes, sorted((folder for folder in sizes if folder not in needed), key=_used_ns)
 
 

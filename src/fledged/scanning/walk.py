@@ -98,7 +98,7 @@ def walk(lake: str | Path) -> Listing:
 
 
 def sampled(photos: pl.DataFrame, n: int) -> pl.DataFrame:
-    """`n` of these photos, as many of each label as there are; all of them where `n` is 0. In the order of the paths.
+    """`n` of these photos, evenly of each label; all of them where `n` is 0. In the order of the paths.
 
     The names decide which, so that a sample is the same each time, and part of every larger one.
     """

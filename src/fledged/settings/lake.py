@@ -36,8 +36,8 @@ class ScanConfig(Record):
     sample: int = Field(
         0,
         ge=0,
-        description="Look at this many photos alone, as many of each class as there are; 0: at all. The same ones each "
-        "time, and a larger sample holds a smaller one.",
+        description="Look at this many photos alone, evenly of each class; 0: at all. The same ones each time, and a "
+        "larger sample holds a smaller one.",
     )
     workers: int = Field(0, ge=0, description="Processes that decode photos; 0 takes one a core.")
 
