@@ -6,7 +6,9 @@ import errno
 import logging
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -177,10 +179,15 @@ def test_a_sample_is_compared_with_samples_and_a_whole_lake_with_whole_ones(
     assert summary.one_line(sample).count(f"12 photos of {n}, a sample") == 1
     assert f"A sample of {n}." in (sample.folder / "overview.html").read_text()
     assert since(sample) == Since(0, 0, 0)
-    read: list[object] = []
-    monkeypatch.setattr(scanning, "_probed", lambda new, *rest: (read.extend(new["path"]), probed(new, *rest))[1])
+    read: list[int] = []
+
+    def counting(new: pl.DataFrame, *rest: Any) -> Iterator[pl.DataFrame]:
+        read.append(new.height)
+        return probed(new, *rest)
+
+    monkeypatch.setattr(scanning, "_probed", counting)
     whole = scan(lake, work=work)
-    assert len(read) == n - 12  # those of the sample are not read again
+    assert read == [n - 12]  # those of the sample are not read again
     assert (whole.n_photos, whole.n_beyond_sample, whole.previous_id) == (n, 0, None)
     min(lake.rglob("*.jpg")).unlink()
     later = scan(lake, work=work)
